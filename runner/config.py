@@ -1,0 +1,187 @@
+"""Settings: flag, then environment, then runner.toml, then default."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from runner.errors import ConfigError, UsageError
+
+FILE = "runner.toml"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a command needs to know before it looks at its own arguments.
+
+    `database_url` is a libpq URL or conninfo string, `""` for libpq's own `PG*`
+    environment, and None for the embedded PostgreSQL.
+    """
+
+    project: Path
+    pipeline: str
+    data: str
+    home: Path
+    env: str = "dev"
+    database_url: str | None = field(default=None, repr=False)
+    embedded_version: int = 18
+    embedded_port: int | None = None
+    master: str = "local[*]"
+    rates: str | None = None
+    attempts: int = 5
+
+    @property
+    def migrations(self) -> Path:
+        """The pipeline's folder of SQL files."""
+        return self.project / "migrations" / self.pipeline
+
+    @property
+    def declarations(self) -> Path:
+        """The pipeline's folder of entity declarations."""
+        return self.project / "staging_loaders" / self.pipeline
+
+
+# Where each setting is found: its key in runner.toml, its environment variable, its type.
+_SOURCES: dict[str, tuple[str, str | None, type]] = {
+    "pipeline": ("pipeline", "RUNNER_PIPELINE", str),
+    "env": ("env", "RUNNER_ENV", str),
+    "data": ("data", "DATA_BASE_PATH", str),
+    "home": ("home", "RUNNER_HOME", str),
+    "database_url": ("database.url", "DATABASE_URL", str),
+    "embedded_version": ("database.embedded_version", "RUNNER_EMBEDDED_VERSION", int),
+    "embedded_port": ("database.embedded_port", "RUNNER_EMBEDDED_PORT", int),
+    "attempts": ("database.attempts", "RUNNER_ATTEMPTS", int),
+    "master": ("spark.master", "SPARK_MASTER", str),
+    "rates": ("rates.source", "FX_RATES_SOURCE", str),
+}
+
+# libpq reads these itself; any of the first three names a server.
+_LIBPQ = ("PGHOST", "PGHOSTADDR", "PGSERVICE")
+
+
+def find_project(start: Path) -> Path | None:
+    """Return the nearest folder at or above `start` that holds a runner.toml or migrations/."""
+    for folder in (start, *start.parents):
+        if (folder / FILE).is_file() or (folder / "migrations").is_dir():
+            return folder
+    return None
+
+
+def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> Settings:
+    """Return the settings of this call.
+
+    `flags` holds the values given on the command line, None where a flag is absent.
+    Relative paths in runner.toml and the defaults are below the project folder,
+    those of flags and environment below the current one.
+    """
+    environ = os.environ if environ is None else environ
+    cwd = Path.cwd() if cwd is None else cwd
+    project = _project(flags.get("project"), cwd)
+    file_values = _flatten(_read(project / FILE), project / FILE)
+    values: dict[str, Any] = {}
+    for name, (key, variable, kind) in _SOURCES.items():
+        if flags.get(name) is not None:
+            values[name] = flags[name]
+        elif variable and environ.get(variable):
+            values[name] = _convert(environ[variable], kind, f"the environment variable {variable}")
+        elif key in file_values:
+            values[name] = _convert(file_values[key], kind, f"{key} in {project / FILE}")
+            if name in ("home", "data"):
+                values[name] = _below(project, values[name])
+    if not values.get("database_url"):
+        values["database_url"] = "" if any(environ.get(name) for name in _LIBPQ) else None
+    values["home"] = Path(_below(cwd, values["home"])) if "home" in values else project / ".runner"
+    values["data"] = _below(cwd, values["data"]) if "data" in values else str(project / "data")
+    _check(values)
+    pipeline = values.pop("pipeline", None)
+    return Settings(project=project, pipeline=_pipeline(project, pipeline), **values)
+
+
+def for_pipeline(settings: Settings, pipeline: str | None) -> Settings:
+    """Return `settings` for another pipeline of the same project; None keeps them."""
+    return replace(settings, pipeline=_pipeline(settings.project, pipeline)) if pipeline else settings
+
+
+def _project(given: str | None, cwd: Path) -> Path:
+    if given:
+        folder = (cwd / given).resolve()
+        if not folder.is_dir():
+            raise UsageError(f"there is no project folder {folder}", hint="Make one: runner init DIR")
+        return folder
+    return find_project(cwd) or cwd
+
+
+def _pipeline(project: Path, given: str | None) -> str:
+    """Return the pipeline's name; an empty one where the project has none and none is asked for."""
+    folder = project / "migrations"
+    known = sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] not in "._") if folder.is_dir() else []
+    if given:
+        if given not in known:
+            raise UsageError(
+                f"there is no pipeline {given!r} under {folder}",
+                hint=f"Known pipelines: {', '.join(known)}." if known else "Make a project: runner init DIR",
+            )
+        return given
+    if len(known) > 1:
+        raise UsageError(
+            f"the project has {len(known)} pipelines: {', '.join(known)}",
+            hint=f'Name one with --pipeline, or write pipeline = "{known[0]}" into {FILE}.',
+        )
+    return known[0] if known else ""
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}", hint="Mend the line it names.") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}", hint="Check its permissions.") from error
+
+
+def _flatten(values: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Turn tables into dotted keys, refusing what no setting is called."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{key}": inner for key, inner in value.items()}
+        else:
+            flat[name] = value
+    known = {key for key, _, _ in _SOURCES.values()}
+    for key in flat:
+        if key not in known:
+            raise ConfigError(f"{path} has an unknown key {key!r}", hint=f"Known keys: {', '.join(sorted(known))}.")
+    return flat
+
+
+def _convert(value: Any, kind: type, where: str) -> Any:
+    if isinstance(value, kind) and not isinstance(value, bool):
+        return value
+    try:
+        if kind is int and isinstance(value, str):
+            return int(value)
+    except ValueError:
+        pass
+    raise ConfigError(
+        f"{where} is {value!r}, which is not {'a whole number' if kind is int else 'text'}", hint="Correct it."
+    )
+
+
+def _below(folder: Path, value: str) -> str:
+    """Return a path below `folder`; addresses such as s3a:// stay as they are."""
+    return value if "://" in value else str(folder / Path(value).expanduser())
+
+
+def _check(values: Mapping[str, Any]) -> None:
+    if values.get("embedded_version", 18) not in (16, 18):
+        raise ConfigError(
+            f"embedded_version is {values['embedded_version']}", hint="The embedded PostgreSQL is 16 or 18."
+        )
+    if not 1 <= values.get("attempts", 5) <= 100:
+        raise ConfigError(f"database.attempts is {values['attempts']}", hint="Use a number from 1 to 100.")

@@ -1,0 +1,111 @@
+"""What a person sees: tables, colours and bars; and JSON for machines.
+
+Results go to standard output, progress and errors to standard error. Colours and
+bars appear only on a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, TextIO
+
+from runner.errors import RunnerError
+
+_CODES = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "dim": "2", "bold": "1"}
+
+
+def colourful(stream: TextIO) -> bool:
+    """Tell whether `stream` is a terminal that wants colours (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def style(text: str, colour: str, stream: TextIO | None = None) -> str:
+    """Return `text` in a colour where `stream` (standard output) shows colours."""
+    stream = sys.stdout if stream is None else stream
+    return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if colourful(stream) else text
+
+
+def printable(text: str) -> str:
+    """Replace control characters, which data could use to play with a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
+
+
+def say(text: str = "") -> None:
+    """Print a result."""
+    print(text)
+
+
+def note(text: str) -> None:
+    """Print progress or a warning to standard error."""
+    print(text, file=sys.stderr)
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document; what JSON does not know is written as text."""
+    json.dump(document, sys.stdout, indent=2, default=str, ensure_ascii=False)
+    print()
+
+
+def table(rows: Iterable[Sequence[Any]], headers: Sequence[str], *, width: int | None = None) -> str:
+    """Return an aligned table: numbers to the right, None empty, cells cut at `width` characters."""
+    cells = [[_cell(value, width) for value in row] for row in rows]
+    numeric = [_numeric([row[i] for row in cells]) for i in range(len(headers))]
+    widths = [max([len(h), *(len(row[i]) for row in cells)]) for i, h in enumerate(headers)]
+
+    def line(row: Sequence[str]) -> str:
+        parts = (c.rjust(w) if n else c.ljust(w) for c, w, n in zip(row, widths, numeric, strict=True))
+        return "  ".join(parts).rstrip()
+
+    return "\n".join([style(line(headers), "bold"), *(line(row) for row in cells)])
+
+
+def _numeric(column: list[str]) -> bool:
+    filled = [cell for cell in column if cell]
+    return bool(filled) and all(cell.replace(",", "").replace(".", "", 1).removeprefix("-").isdigit() for cell in filled)
+
+
+def _cell(value: Any, width: int | None) -> str:
+    if value is None:
+        return ""
+    text = printable(f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value))
+    text = text.replace("\n", " ")
+    return text if width is None or len(text) <= width else text[: width - 1] + "…"
+
+
+def explain(error: RunnerError) -> str:
+    """Return an error as a person reads it: what happened, then what to do."""
+    text = style("error: ", "red", sys.stderr) + printable(error.message)
+    if error.hint:
+        text += "\n" + style("hint: ", "blue", sys.stderr) + printable(error.hint)
+    return text
+
+
+class Progress:
+    """A progress line on a terminal, silence elsewhere.
+
+    Used as a callback: `progress(what, files_done, files_total, records)`.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._shown = False
+        self._on = self._stream.isatty()
+
+    def __call__(self, what: str, done: int, total: int, records: int) -> None:
+        if not self._on:
+            return
+        filled = 20 * done // max(total, 1)
+        bar = "█" * filled + "·" * (20 - filled)
+        self._stream.write(f"\r\x1b[2K{what:<14} {bar} {done}/{total} files  {records:,} records")
+        self._stream.flush()
+        self._shown = True
+
+    def clear(self) -> None:
+        """Remove the line, so that the next output starts at the margin."""
+        if self._shown:
+            self._stream.write("\r\x1b[2K")
+            self._stream.flush()
+            self._shown = False

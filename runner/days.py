@@ -1,0 +1,29 @@
+"""Day names and their natural order."""
+
+from __future__ import annotations
+
+import re
+
+from runner.errors import UsageError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
+_DIGITS = re.compile(r"[0-9]+", re.ASCII)
+
+
+def check(day: str) -> str:
+    """Return `day`, refusing what is not a day name."""
+    if not _NAME.fullmatch(day):
+        raise UsageError(
+            f"{day!r} is not a day name",
+            hint="A day is 1 to 64 letters, digits, '_', '.' or '-', starting with a letter or digit: day1, 2026-01-05.",
+        )
+    return day
+
+
+def order(day: str) -> tuple[str, str]:
+    """Return a sort key: digit runs compare as numbers (`day2` < `day10`), ties by text.
+
+    The first part is what the SQL function `day_order` returns: each run of digits is
+    padded to 64, the longest a day name can hold, so that plain string order is natural order.
+    """
+    return _DIGITS.sub(lambda run: run.group().zfill(64), day), day

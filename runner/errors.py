@@ -1,0 +1,87 @@
+"""Every error the runner can explain: a message, a hint, an exit code.
+
+Nothing of ours is imported here, so that any module may raise these.
+"""
+
+from __future__ import annotations
+
+
+class RunnerError(Exception):
+    """An error the runner can explain to the person who ran it.
+
+    The message says what happened, the hint is one next action. Both are safe
+    to print: whoever raises removes passwords first.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(RunnerError):
+    """The command line names something that does not exist or does not fit."""
+
+    exit_code = 2
+
+
+class ConfigError(RunnerError):
+    """A setting, a header or a declaration is wrong."""
+
+    exit_code = 2
+
+
+class DatabaseUnavailable(RunnerError):
+    """No server answers, or it does not let us in."""
+
+    exit_code = 2
+
+
+class EditedSchemaFile(RunnerError):
+    """A schema file was changed after it was applied."""
+
+    exit_code = 2
+
+
+class DayNotFound(UsageError):
+    """The day has no files, or lacks an entity it must have."""
+
+
+class NotLoaded(UsageError):
+    """The steps of a day are asked for, but its staging was never loaded."""
+
+
+class LoadFailed(RunnerError):
+    """The files of a day could not be loaded; staging is as it was before."""
+
+
+class UnreadableFile(LoadFailed):
+    """A source file cannot be read; it stops the day before anything changes."""
+
+
+class TooManyRejects(LoadFailed):
+    """A load rejected more records than --max-rejects allows."""
+
+
+class StepFailed(RunnerError):
+    """A step failed and was rolled back."""
+
+
+class SchemaFailed(RunnerError):
+    """A schema file failed and was rolled back."""
+
+
+class DayHeld(RunnerError):
+    """Another run holds the day."""
+
+    exit_code = 3
+
+
+class Interrupted(RunnerError):
+    """A signal stopped the run; what was not committed is rolled back."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__("interrupted; what was not committed is rolled back")
+        self.exit_code = 128 + signal_number
