@@ -1,0 +1,146 @@
+"""Connections: where the server is, how to reach it, and what its errors mean for a retry."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from runner.config import Settings
+from runner.errors import DatabaseUnavailable
+
+if TYPE_CHECKING:
+    import psycopg
+
+Connection = Any
+"""A psycopg connection in autocommit mode; its type is not imported, for a quick start."""
+
+# Serialization failure, deadlock, lock time-out, lost connection, server going down or
+# coming up, too many connections: https://www.postgresql.org/docs/current/errcodes-appendix.html
+_TRANSIENT = re.compile(r"40001|40P01|55P03|08\w{3}|57P0[1-5]|53300")
+# Seconds a connection attempt, an idle probe and unacknowledged data may take.
+_CONNECT_TIMEOUT, _KEEPALIVE, _UNACKNOWLEDGED = 10, 30, 60
+
+
+def resolve(settings: Settings) -> str:
+    """Return the connection string of the settings' server, starting the embedded one where none is named."""
+    if settings.database_url is not None:
+        return settings.database_url
+    from runner import embedded
+
+    return embedded.ensure_running(settings.home, settings.embedded_version, settings.embedded_port)
+
+
+def connect(dsn: str, name: str) -> psycopg.Connection[tuple[Any, ...]]:
+    """Open a connection in autocommit mode, which `pg_stat_activity` shows as `name`.
+
+    A server that is starting up is waited for, up to ten seconds. Raises
+    DatabaseUnavailable, without the password.
+    """
+    import psycopg
+
+    for pause in [*backoff(5), None]:
+        try:
+            return psycopg.connect(
+                dsn,
+                autocommit=True,
+                application_name=name[:63],
+                fallback_application_name=None,
+                connect_timeout=_CONNECT_TIMEOUT,
+                keepalives_idle=_KEEPALIVE,
+                tcp_user_timeout=_UNACKNOWLEDGED * 1000,
+                # Prepared statements do not survive a transaction pooler.
+                prepare_threshold=None,
+                client_encoding="utf8",
+            )
+        except psycopg.OperationalError as error:
+            if pause is None or "starting up" not in str(error) and "recovery" not in str(error):
+                raise DatabaseUnavailable(
+                    f"cannot connect to {describe(dsn)}: {_reason(error, dsn)}",
+                    hint="Check DATABASE_URL and that the server runs, or unset it to use the embedded PostgreSQL.",
+                ) from None
+            time.sleep(pause)
+        except (psycopg.ProgrammingError, UnicodeError, ValueError):
+            # libpq's own message quotes the string, and so perhaps the password.
+            raise DatabaseUnavailable(
+                "DATABASE_URL is not a connection string",
+                hint="Write postgresql://user:password@host:5432/database, "
+                "with special characters in the password percent-encoded.",
+            ) from None
+    raise AssertionError("unreachable")
+
+
+def describe(dsn: str) -> str:
+    """Return where `dsn` points, without user secrets: `user@host:port/database`."""
+    from psycopg import ProgrammingError, conninfo
+
+    try:
+        parts = conninfo.conninfo_to_dict(dsn)
+    except ProgrammingError:
+        return "the server of DATABASE_URL"
+    user = f"{parts['user']}@" if parts.get("user") else ""
+    port = f":{parts['port']}" if parts.get("port") else ""
+    return f"{user}{parts.get('host') or 'the local server'}{port}/{parts.get('dbname') or parts.get('user') or ''}"
+
+
+def redact(text: str, dsn: str) -> str:
+    """Remove the password of `dsn` from `text`, in case somebody quotes it."""
+    from psycopg import ProgrammingError, conninfo
+
+    try:
+        password = conninfo.conninfo_to_dict(dsn).get("password")
+    except ProgrammingError:
+        return text
+    return text.replace(str(password), "********") if password else text
+
+
+def _reason(error: Exception, dsn: str) -> str:
+    """Return the last line of libpq's message, the one that says why."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith(("Is the server running", "Multiple connection"))]
+    return redact(lines[-1] if lines else "no reason given", dsn)
+
+
+def is_transient(error: psycopg.Error) -> bool:
+    """Tell whether trying again can help; an error without SQLSTATE is a lost connection."""
+    import psycopg
+
+    if error.sqlstate is None:
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return _TRANSIENT.fullmatch(error.sqlstate) is not None
+
+
+def backoff(attempts: int) -> Iterator[float]:
+    """Yield the seconds to wait after each failed attempt but the last: doubling from 0.1 to 10, half of it random.
+
+    The jitter keeps those who failed together from meeting again
+    (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+    """
+    for attempt in range(attempts - 1):
+        pause = min(10.0, 0.1 * 2**attempt)
+        yield pause * (0.5 + random.random() / 2)
+
+
+def try_lock(connection: Connection, *, exclusive: str | None = None, shared: str | None = None) -> bool:
+    """Try to take advisory locks until the transaction's end, without waiting.
+
+    Session locks would leak through a pooler; waiting ones would deadlock with
+    `create index concurrently`.
+    """
+    columns, values = [], []
+    if exclusive is not None:
+        columns.append("pg_try_advisory_xact_lock(hashtextextended(%s, 0))")
+        values.append(exclusive)
+    if shared is not None:
+        columns.append("pg_try_advisory_xact_lock_shared(hashtextextended(%s, 0))")
+        values.append(shared)
+    row = connection.execute(f"select {' and '.join(columns)}", values).fetchone()
+    return bool(row[0])
+
+
+def set_local(connection: Connection, settings: dict[str, str]) -> None:
+    """Make settings for the current transaction, as bound parameters."""
+    calls = ", ".join("set_config(%s, %s, true)" for _ in settings)
+    connection.execute(f"select {calls}", [text for item in settings.items() for text in item])

@@ -1,0 +1,81 @@
+"""The files of a pipeline: its schema files and steps, found, ordered and selected. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner import step as step_module
+from runner.config import Settings
+from runner.errors import ConfigError, UsageError
+from runner.step import SCHEMA_KEYS, STEP_KEYS, SqlFile
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What a folder under migrations/ holds, each in the order of its numbers."""
+
+    name: str
+    schema: tuple[SqlFile, ...]
+    steps: tuple[SqlFile, ...]
+
+
+def discover(settings: Settings) -> Pipeline:
+    """Read all SQL files of the pipeline.
+
+    Raises UsageError where there is no pipeline and ConfigError for a wrong file.
+    """
+    if not settings.pipeline:
+        raise UsageError(
+            f"there is no pipeline under {settings.project / 'migrations'}",
+            hint="Go to a project's folder, name it with --project, or make one: runner init DIR",
+        )
+    folder = settings.migrations
+    return Pipeline(
+        settings.pipeline,
+        _files(folder / "schema", settings.project, SCHEMA_KEYS),
+        _files(folder, settings.project, STEP_KEYS),
+    )
+
+
+def _files(folder: Path, root: Path, keys: tuple[str, ...]) -> tuple[SqlFile, ...]:
+    paths = sorted(folder.glob("[!._]*.sql")) if folder.is_dir() else []
+    files = sorted((step_module.read(path, root, keys) for path in paths), key=lambda f: (f.number, f.name))
+    for first, second in zip(files, files[1:], strict=False):
+        if first.number == second.number:
+            raise ConfigError(
+                f"{first.shown} and {second.shown} have the same number", hint="Give one of them another number."
+            )
+    names: dict[str, SqlFile] = {}
+    for file in files:
+        if file.name in names:
+            raise ConfigError(
+                f"{names[file.name].shown} and {file.shown} have the same name", hint="Give one of them another name."
+            )
+        names[file.name] = file
+    return tuple(files)
+
+
+def select(
+    steps: Sequence[SqlFile], only: Sequence[str] = (), first: str | None = None, last: str | None = None
+) -> list[SqlFile]:
+    """Return the steps that `--only`, `--from` and `--until` leave, in file order."""
+    chosen = [file for file in steps if not only or any(file.answers_to(name) for name in only)]
+    for name in only:
+        find(steps, name)
+    start = steps.index(find(steps, first)) if first else 0
+    stop = steps.index(find(steps, last)) if last else len(steps) - 1
+    chosen = [file for file in chosen if start <= steps.index(file) <= stop]
+    if steps and not chosen:
+        raise UsageError("no step is left to run", hint="Check --only, --from and --until: they exclude each other.")
+    return chosen
+
+
+def find(steps: Sequence[SqlFile], name: str) -> SqlFile:
+    """Return the step that `name` means: by number, name or both."""
+    for file in steps:
+        if file.answers_to(name):
+            return file
+    known = ", ".join(file.id for file in steps) or "none"
+    raise UsageError(f"there is no step {name!r}", hint=f"Steps: {known}.")

@@ -1,0 +1,119 @@
+"""SQL text as far as the runner must understand it: where statements begin and end.
+
+Quotes, dollar quotes, comments (which nest), parentheses and `begin atomic` bodies are
+respected, after https://www.postgresql.org/docs/current/sql-syntax-lexical.html.
+Positions are 0-based character offsets into the text.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_TOKEN = re.compile(
+    r"""
+    (?P<space>\s+)
+  | (?P<line>--[^\n]*)
+  | (?P<block>/\*)
+  | (?P<escaped>[eE]'(?:[^'\\]|\\.|'')*')
+  | (?P<string>'(?:[^']|'')*')
+  | (?P<quoted>"(?:[^"]|"")*")
+  | (?P<dollar>\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$)
+  | (?P<word>[^\W\d][\w$]*)
+  | (?P<number>\d[\w.]*)
+  | (?P<open>[(\[])
+  | (?P<close>[)\]])
+  | (?P<end>;)
+  | (?P<other>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_BLOCK_EDGE = re.compile(r"/\*|\*/")
+_COMMENTS = ("space", "line", "block")
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement: its text without the closing semicolon, from its first token on."""
+
+    text: str
+    start: int
+    words: tuple[str, ...]
+    """The statement's first words, in lower case, up to four."""
+
+
+@dataclass(frozen=True)
+class Location:
+    """A place in a text: 1-based line and column, and the line itself."""
+
+    line: int
+    column: int
+    source: str
+
+
+def locate(text: str, offset: int) -> Location:
+    """Return where the character at `offset` stands."""
+    offset = max(0, min(offset, len(text)))
+    start = text.rfind("\n", 0, offset) + 1
+    stop = text.find("\n", offset)
+    return Location(text.count("\n", 0, offset) + 1, offset - start + 1, text[start : len(text) if stop < 0 else stop])
+
+
+def _tokens(text: str) -> list[tuple[str, int, int]]:
+    """Return (kind, start, stop) of every token; an unclosed comment runs to the end."""
+    tokens = []
+    position = 0
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        assert match is not None  # the last alternative takes any character
+        kind, start, position = str(match.lastgroup), position, match.end()
+        if kind == "tag":
+            kind = "dollar"
+        if kind == "block":
+            depth = 1
+            while depth:
+                edge = _BLOCK_EDGE.search(text, position)
+                if edge is None:
+                    position = len(text)
+                    break
+                depth += 1 if edge.group() == "/*" else -1
+                position = edge.end()
+        tokens.append((kind, start, position))
+    return tokens
+
+
+def split(text: str) -> list[Statement]:
+    """Return the statements of `text`, without empty ones."""
+    statements: list[Statement] = []
+    words: list[str] = []
+    start = stop = None
+    depth = body = 0
+    previous = ""
+    for kind, begin, end in _tokens(text):
+        if kind in _COMMENTS:
+            continue
+        if kind == "end" and depth <= 0 and body == 0:
+            if start is not None and stop is not None:
+                statements.append(Statement(text[start:stop], start, tuple(words)))
+            words, start, stop, depth, previous = [], None, None, 0, ""
+            continue
+        start = begin if start is None else start
+        stop = end
+        depth += (kind == "open") - (kind == "close")
+        word = text[begin:end].lower() if kind == "word" else ""
+        if word:
+            if len(words) < 4:
+                words.append(word)
+            if body or words[0] == "create":
+                # The body of a function in standard SQL holds statements of its own.
+                body += (previous == "begin" and word == "atomic") or (body > 0 and word == "case")
+                body -= body > 0 and word == "end"
+        previous = word
+    if start is not None and stop is not None:
+        statements.append(Statement(text[start:stop], start, tuple(words)))
+    return statements
+
+
+def normalise(text: str) -> str:
+    """Return `text` with comments dropped and white space folded: what counts for a checksum."""
+    return " ".join(text[start:stop] for kind, start, stop in _tokens(text) if kind not in _COMMENTS)

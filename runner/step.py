@@ -1,0 +1,191 @@
+"""One SQL file: its name, header, text, statements and checksum. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from runner import sqltext
+from runner.errors import ConfigError
+from runner.sqltext import Statement
+
+NAME = re.compile(r"(?P<number>[0-9]{1,9})_(?P<name>[A-Za-z][A-Za-z0-9_]{0,49})", re.ASCII)
+_KEY = re.compile(r"--\s*([a-z_]+):(?:\s+(.*))?$")
+_DURATION = re.compile(r"([0-9]{1,9})\s*(ms|s|min|h)", re.ASCII)
+_UNITS = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000}
+
+STEP_KEYS = ("timeout", "lock_timeout", "description", "table")
+SCHEMA_KEYS = ("timeout", "lock_timeout", "description", "transaction")
+
+_CONTROL = ("begin", "start", "commit", "end", "rollback", "abort", "savepoint", "release")
+# An outer pair may carry no modes: the runner's own transaction would not have them.
+_BEGIN = ("begin", "begin work", "begin transaction", "start transaction")
+_COMMIT = ("commit", "commit work", "commit transaction", "end", "end work", "end transaction")
+
+
+@dataclass(frozen=True)
+class SqlFile:
+    """A schema file or step, read and checked, before anything is run.
+
+    `timeout` and `lock_timeout` are milliseconds; 0 means none.
+    """
+
+    path: Path
+    shown: str
+    """The path as messages show it, below the project folder."""
+    number: int
+    name: str
+    text: str
+    timeout: int = 300_000
+    lock_timeout: int = 5_000
+    description: str = ""
+    table: str = ""
+    in_transaction: bool = True
+
+    @property
+    def id(self) -> str:
+        """The file's name without its ending: `020_groups`."""
+        return self.path.stem
+
+    @property
+    def task_name(self) -> str:
+        """The name of the step's task in pipeline_metrics: `groups_task`."""
+        return f"{self.name}_task"
+
+    @cached_property
+    def statements(self) -> list[Statement]:
+        """The statements to send, the outer `begin` and `commit` left out; ConfigError on other control."""
+        return _without_outer_transaction(self)
+
+    @cached_property
+    def checksum(self) -> str:
+        """SHA-256 over the SQL without comments and white space."""
+        return hashlib.sha256(sqltext.normalise(self.text).encode()).hexdigest()
+
+    def answers_to(self, selector: str) -> bool:
+        """Tell whether `selector` names the file: by number, name or both."""
+        return selector in (self.id, self.name) or (selector.isdigit() and int(selector) == self.number)
+
+
+def read(path: Path, root: Path, keys: tuple[str, ...]) -> SqlFile:
+    """Read the SQL file at `path`, whose name must be `NNN_name.sql`.
+
+    Raises ConfigError when name, encoding or header are wrong.
+    """
+    shown = _shown(path, root)
+    match = NAME.fullmatch(path.stem)
+    if match is None:
+        raise ConfigError(
+            f"{shown} is not named like 010_agents.sql",
+            hint="Rename it: a number, an underscore, a name of letters, digits and underscores.",
+        )
+    try:
+        # newline="" keeps every character, so that the server's positions are the file's.
+        with path.open(encoding="utf-8", newline="") as file:
+            text = file.read()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{shown} is not UTF-8 text (byte {error.start})", hint="Save it as UTF-8.") from error
+    except OSError as error:
+        raise ConfigError(f"{shown} cannot be read: {error.strerror}", hint="Check its permissions.") from error
+    if text.startswith("\ufeff"):
+        text = " " + text[1:]
+    if "\0" in text:
+        raise ConfigError(f"{shown} contains a NUL character", hint="Remove it; is the file UTF-16?")
+    header = _header(text, shown, keys)
+    return SqlFile(
+        path=path,
+        shown=shown,
+        number=int(match["number"]),
+        name=match["name"],
+        text=text,
+        timeout=_duration(header, "timeout", 300_000, shown),
+        lock_timeout=_duration(header, "lock_timeout", 5_000, shown),
+        description=header.get("description", ("", 0))[0],
+        table=header.get("table", (match["name"], 0))[0],
+        in_transaction=_in_transaction(header, shown),
+    )
+
+
+def _shown(path: Path, root: Path) -> str:
+    try:
+        return str(path.relative_to(root))
+    except ValueError:
+        return str(path)
+
+
+def _header(text: str, shown: str, keys: tuple[str, ...]) -> dict[str, tuple[str, int]]:
+    """Return key -> (value, line) of the comment lines at the top."""
+    header: dict[str, tuple[str, int]] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.strip()
+        if line and not line.startswith("--"):
+            break
+        match = _KEY.match(line)
+        if match is None:
+            continue
+        key, value = match[1], (match[2] or "").strip()
+        if key not in keys:
+            raise ConfigError(
+                f"{shown}:{number}: unknown header key {key!r}",
+                hint=f"Known keys: {', '.join(keys)}. A remark may not look like 'word: text' at the top of a file.",
+            )
+        if key in header:
+            raise ConfigError(f"{shown}:{number}: the header names {key!r} twice", hint="Keep one of them.")
+        if not value:
+            raise ConfigError(f"{shown}:{number}: the header key {key!r} has no value", hint="Give one or remove it.")
+        header[key] = value, number
+    return header
+
+
+def _duration(header: dict[str, tuple[str, int]], key: str, default: int, shown: str) -> int:
+    if key not in header:
+        return default
+    value, line = header[key]
+    match = _DURATION.fullmatch(value)
+    # PostgreSQL keeps time-outs as 32-bit milliseconds.
+    if match is None or not 0 < (milliseconds := int(match[1]) * _UNITS[match[2]]) < 2**31:
+        raise ConfigError(
+            f"{shown}:{line}: {key} is {value!r}, which is not a duration",
+            hint="Write a number and a unit: 500ms, 300s, 5min, 1h.",
+        )
+    return milliseconds
+
+
+def _in_transaction(header: dict[str, tuple[str, int]], shown: str) -> bool:
+    value, line = header.get("transaction", ("on", 0))
+    if value not in ("on", "off"):
+        raise ConfigError(f"{shown}:{line}: transaction is {value!r}", hint="Write 'on' or 'off'.")
+    return value == "on"
+
+
+def _is_control(statement: Statement) -> bool:
+    first = statement.words[0] if statement.words else ""
+    return first in _CONTROL or statement.words[:2] == ("prepare", "transaction")
+
+
+def _without_outer_transaction(file: SqlFile) -> list[Statement]:
+    statements = sqltext.split(file.text)
+    begins = bool(statements) and sqltext.normalise(statements[0].text).lower() in _BEGIN
+    commits = bool(statements) and sqltext.normalise(statements[-1].text).lower() in _COMMIT
+    if begins and commits and len(statements) > 1:
+        statements = statements[1:-1]
+    for statement in statements:
+        if not _is_control(statement):
+            continue
+        at = sqltext.locate(file.text, statement.start)
+        words = " ".join(statement.words[:2])
+        hint = "The runner opens and commits the transaction; one outer 'begin;' … 'commit;' is allowed, for psql."
+        if begins != commits:
+            hint = f"The file has an outer '{'begin' if begins else 'commit'};' without its partner. " + hint
+        raise ConfigError(f"{file.shown}:{at.line}:{at.column}: transaction control: {words}", hint=hint)
+    if not statements:
+        raise ConfigError(f"{file.shown} contains no statement", hint="Write one, or remove the file.")
+    if not file.in_transaction and len(statements) > 1:
+        raise ConfigError(
+            f"{file.shown}: 'transaction: off' allows one statement, and there are {len(statements)}",
+            hint="Split the file.",
+        )
+    return statements
