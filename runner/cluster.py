@@ -109,7 +109,7 @@ def remembered(home: Path, version: int) -> Cluster | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError as error:
-        raise _not_ours(home) from error
+        raise not_ours(home) from error
     found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     if found.get("home") != str(home) or not {"base", "socket_dir", "port", "tcp"} <= found.keys():
         return None
@@ -155,10 +155,9 @@ def server_account(path: Path) -> Account | None:
     while not path.exists():
         path = path.parent
     owner = path.stat().st_uid
-    names = _UNPRIVILEGED if owner == 0 else (pwd.getpwuid(owner).pw_name,)
-    for name in names:
+    for wanted in (owner,) if owner else _UNPRIVILEGED:
         try:
-            entry = pwd.getpwnam(name)
+            entry = pwd.getpwuid(wanted) if isinstance(wanted, int) else pwd.getpwnam(wanted)
         except KeyError:
             continue
         return Account(entry.pw_uid, entry.pw_gid, entry.pw_name)
@@ -209,6 +208,14 @@ def write_private(path: Path, text: str) -> None:
     part.replace(path)
 
 
+def not_ours(home: Path) -> ConfigError:
+    """Return the error for a home that somebody else made."""
+    return ConfigError(
+        f"{home} belongs to another user",
+        hint="Set RUNNER_HOME to a folder of your own.",
+    )
+
+
 def _may_pass(path: Path, account: Account) -> bool:
     found = path.stat()
     if found.st_uid == account.uid:
@@ -237,10 +244,3 @@ def _quote(path: Path) -> str:
     from urllib.parse import quote
 
     return quote(os.fsencode(path), safe="/")
-
-
-def _not_ours(home: Path) -> ConfigError:
-    return ConfigError(
-        f"{home} belongs to another user",
-        hint="Set RUNNER_HOME to a folder of your own.",
-    )
