@@ -77,11 +77,3 @@ class DayHeld(RunnerError):
     """Another run holds the day."""
 
     exit_code = 3
-
-
-class Interrupted(RunnerError):
-    """A signal stopped the run; what was not committed is rolled back."""
-
-    def __init__(self, signal_number: int) -> None:
-        super().__init__("interrupted; what was not committed is rolled back")
-        self.exit_code = 128 + signal_number

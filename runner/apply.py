@@ -1,0 +1,300 @@
+"""One step, one transaction: the data and its metrics row commit together or not at all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from runner import database, diagnosis
+from runner.errors import DatabaseUnavailable, StepFailed
+from runner.step import SqlFile
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from runner.sqltext import Statement
+
+# Seconds to wait for a run of another day that is in the same step.
+_LOCK_PATIENCE = 300.0
+# Seconds to wait for the server to say how a lost commit ended.
+_SETTLE_PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """One application of a day; its id is the Prefect flow run's or a fresh UUID.
+
+    `attempts` is how often a step is tried on a passing fault. `first_attempt` numbers
+    the first of them, for callers that retry by themselves.
+    """
+
+    pipeline: str
+    day: str
+    flow_run_id: str
+    dsn: str = field(repr=False)
+    attempts: int = 5
+    first_attempt: int = 1
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """How a step ended; `status` is `success` or `skipped`, `seconds` includes retries."""
+
+    step: str
+    table: str
+    status: str
+    rows_inserted: int
+    rows_updated: int
+    rows_deleted: int
+    attempt: int
+    seconds: float
+    already_done: bool = False
+
+
+class StepRunner:
+    """Runs steps one after the other over one connection, which it opens again when it is lost.
+
+    A context manager; not for use by several threads.
+    """
+
+    def __init__(self, run: Run, log: Callable[[str], None]) -> None:
+        self._run = run
+        self._log = log
+        self._open: psycopg.Connection[tuple[Any, ...]] | None = None
+
+    def __enter__(self) -> StepRunner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def run(self, step: SqlFile) -> StepResult:
+        """Run `step`, again after passing faults; raise StepFailed after recording the failure."""
+        import psycopg
+
+        started = time.perf_counter()
+        pauses = list(database.backoff(self._run.attempts))
+        for attempt in range(self._run.attempts):
+            number = self._run.first_attempt + attempt
+            try:
+                return self._attempt(step, number, started)
+            except _StatementFailed as failed:
+                error, statement = failed.error, failed.statement
+                transient = database.is_transient(error)
+                message, hint = diagnosis.explain(step, statement, error)
+                cause: Exception = error
+            except psycopg.Error as error_:
+                transient = database.is_transient(error_)
+                message, hint = diagnosis.primary(error_), diagnosis.hint_for(error_)
+                cause = error_
+            except DatabaseUnavailable as error_:
+                transient, message, hint, cause = True, error_.message, error_.hint or "", error_
+            except StepFailed as error_:
+                transient, message, hint, cause = False, error_.message, error_.hint or "", error_
+            except BaseException:
+                self._abandon(step, number)
+                raise
+            self._close()
+            if not transient or attempt == len(pauses):
+                break
+            self._log(
+                f"{self._run.day} {step.id}: attempt {attempt + 1} of {self._run.attempts} failed "
+                f"({message.splitlines()[0]}); again in {pauses[attempt]:.1f} s"
+            )
+            time.sleep(pauses[attempt])
+        message = database.redact(message, self._run.dsn)
+        self._record_failure(step, number, message)
+        tries = f" after {attempt + 1} attempts" if attempt else ""
+        raise StepFailed(f"{self._run.day} {step.id} failed{tries}\n{message}", hint=hint) from cause
+
+    def _attempt(self, step: SqlFile, number: int, started: float) -> StepResult:
+        import psycopg
+
+        connection = self._begin(step, number)
+        done, mark = self._look_back(connection, step)
+        if done:
+            connection.execute("rollback")
+            return _result(step, done, started, already_done=True)
+        for statement in step.statements:
+            try:
+                connection.execute(statement.text.encode())
+            except psycopg.Error as error:
+                raise _StatementFailed(statement, error) from error
+        row, xid = self._own_metrics(connection, step, mark)
+        self._commit(connection, xid)
+        return _result(step, row, started)
+
+    def _begin(self, step: SqlFile, number: int) -> psycopg.Connection[tuple[Any, ...]]:
+        """Open the transaction, with its settings and locks.
+
+        While another run is in the same step, or the day's staging is being published,
+        the transaction is opened anew: its `now()` is the step's start.
+        """
+        run = self._run
+        deadline = time.monotonic() + _LOCK_PATIENCE
+        pause = 0.02
+        while True:
+            connection = self._connection()
+            connection.execute("begin")
+            database.set_local(
+                connection,
+                {
+                    "app.flow_run_id": run.flow_run_id,
+                    "app.day": run.day,
+                    "app.pipeline": run.pipeline,
+                    "app.step": step.id,
+                    "app.attempt": str(number),
+                    "application_name": f"runner {run.pipeline}/{step.id} {run.day}"[:63],
+                    "lock_timeout": f"{step.lock_timeout}ms",
+                    "statement_timeout": f"{step.timeout}ms",
+                    # Without it, the statement of a killed runner would go on in the server.
+                    "client_connection_check_interval": "1s",
+                },
+            )
+            if database.try_lock(
+                connection,
+                exclusive=f"step:{run.pipeline}/{step.id}",
+                shared=f"staging:{run.pipeline}/{run.day}",
+            ):
+                return connection
+            connection.execute("rollback")
+            if time.monotonic() > deadline:
+                raise StepFailed(
+                    f"another run has held this step for {_LOCK_PATIENCE:.0f} s",
+                    hint="See who it is in pg_stat_activity: application_name starts with 'runner'.",
+                )
+            if pause == 1.0:
+                self._log(f"{run.day} {step.id}: waiting for another run that is in this step")
+            time.sleep(pause)
+            pause = min(pause * 2, 2.0) if pause != 0.64 else 1.0
+
+    def _look_back(
+        self, connection: psycopg.Connection[tuple[Any, ...]], step: SqlFile
+    ) -> tuple[tuple[Any, ...] | None, int]:
+        """Return this run's own earlier success, if any, and the newest metrics id."""
+        run = self._run
+        rows = connection.execute(
+            f"select {_COLUMNS} from pipeline_metrics"
+            " where flow_run_id = %s and task_name = %s and day = %s and status = 'success'",
+            (run.flow_run_id, step.task_name, run.day),
+        ).fetchall()
+        (mark,) = connection.execute("select coalesce(max(id), 0) from pipeline_metrics").fetchone() or (0,)
+        return (rows[0] if rows else None), mark
+
+    def _own_metrics(
+        self, connection: psycopg.Connection[tuple[Any, ...]], step: SqlFile, mark: int
+    ) -> tuple[tuple[Any, ...], str]:
+        """Return the one metrics row the step has written, and the transaction's id."""
+        rows = connection.execute(
+            f"select {_COLUMNS}, pg_current_xact_id()::text from pipeline_metrics"
+            " where id > %s and flow_run_id = %s and day = %s and step = %s",
+            (mark, self._run.flow_run_id, self._run.day, step.id),
+        ).fetchall()
+        if len(rows) != 1:
+            found = "no row" if not rows else f"{len(rows)} rows"
+            raise StepFailed(
+                f"{step.shown} wrote {found} of this run and day to pipeline_metrics, where exactly one belongs; "
+                "its changes are rolled back",
+                hint="End the step with one insert into pipeline_metrics, with flow_run_id and day "
+                "from current_setting('app.flow_run_id') and current_setting('app.day').",
+            )
+        if rows[0][0] == "failure":
+            raise StepFailed(
+                f"{step.shown} reports its own failure: {rows[0][6]}", hint="Its changes are rolled back; mend the cause."
+            )
+        return rows[0], rows[0][-1]
+
+    def _commit(self, connection: psycopg.Connection[tuple[Any, ...]], xid: str) -> None:
+        """Commit; when the connection dies meanwhile, ask the server how it ended."""
+        import psycopg
+
+        try:
+            connection.execute("commit")
+        except psycopg.OperationalError as error:
+            if not connection.broken and not connection.closed:
+                raise
+            self._log(f"{self._run.day}: the connection was lost during a commit; asking the server how it ended")
+            if not self._was_committed(xid):
+                raise error
+
+    def _was_committed(self, xid: str) -> bool:
+        self._close()
+        deadline = time.monotonic() + _SETTLE_PATIENCE
+        pause = 0.1
+        while True:
+            try:
+                row = self._connection().execute("select pg_xact_status(%s::text::xid8)", (xid,)).fetchone()
+                state = row[0] if row else None
+                if state in ("committed", "aborted"):
+                    return bool(state == "committed")
+                if state is None:
+                    break
+            except DatabaseUnavailable:
+                pass
+            if time.monotonic() > deadline:
+                break
+            time.sleep(pause)
+            pause = min(pause * 2, 2.0)
+        raise StepFailed(
+            f"the connection was lost during the commit of transaction {xid}, and the server does not say how it ended",
+            hint="Run the day again: a step that was committed finds nothing to change.",
+        )
+
+    def _abandon(self, step: SqlFile, number: int) -> None:
+        """Leave after an interruption: psycopg has cancelled the statement, closing rolls back."""
+        self._close()
+        self._record_failure(step, number, "interrupted")
+
+    def _record_failure(self, step: SqlFile, number: int, message: str) -> None:
+        """Write the failure's metrics row in a transaction of its own; without a server there is none."""
+        import psycopg
+
+        run = self._run
+        try:
+            self._connection().execute(
+                "insert into pipeline_metrics (flow_run_id, task_name, pipeline_name, table_name, day, attempt,"
+                " status, error_message, pipeline, step, rows_affected, duration_seconds)"
+                " values (%s, %s, %s, %s, %s, %s, 'failure', %s, %s, %s, 0, 0)",
+                (run.flow_run_id, step.task_name, step.name, step.table, run.day, number, message, run.pipeline, step.id),
+            )
+        except (psycopg.Error, DatabaseUnavailable) as error:
+            self._log(f"the failure could not be recorded in pipeline_metrics: {str(error).splitlines()[0]}")
+
+    def _connection(self) -> psycopg.Connection[tuple[Any, ...]]:
+        if self._open is None or self._open.closed:
+            self._open = database.connect(self._run.dsn, f"runner {self._run.pipeline} {self._run.day}")
+        return self._open
+
+    def _close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+
+_COLUMNS = "status, table_name, rows_inserted, rows_updated, rows_deleted, attempt, error_message"
+
+
+class _StatementFailed(Exception):
+    """A statement of a step failed; the server's error, and which statement it was."""
+
+    def __init__(self, statement: Statement, error: psycopg.Error) -> None:
+        super().__init__(str(error))
+        self.statement = statement
+        self.error = error
+
+
+def _result(step: SqlFile, row: tuple[Any, ...], started: float, *, already_done: bool = False) -> StepResult:
+    status, table, inserted, updated, deleted, attempt = row[:6]
+    return StepResult(
+        step=step.id,
+        table=table or step.table,
+        status=status,
+        rows_inserted=inserted,
+        rows_updated=updated,
+        rows_deleted=deleted,
+        attempt=attempt,
+        seconds=time.perf_counter() - started,
+        already_done=already_done,
+    )

@@ -1,0 +1,125 @@
+"""runner apply: a day from its files to the final tables."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+from runner import console, database, days, loading, project, schema
+from runner.apply import Run, StepResult, StepRunner
+from runner.commands.load import add_load_options, describe_load
+from runner.config import Settings
+from runner.lease import Lease
+from runner.step import SqlFile
+
+if TYPE_CHECKING:
+    from staging_loaders.load import EntityLoad
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Name the options of `runner apply`."""
+    add_load_options(parser)
+    parser.add_argument("--only", metavar="S[,S]", help="run these steps, by number, name or both")
+    parser.add_argument("--from", dest="first", metavar="S", help="start at this step")
+    parser.add_argument("--until", dest="last", metavar="S", help="stop after this step")
+    parser.add_argument(
+        "--load",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="load staging where the day's files are new (auto), in any case, or not at all",
+    )
+    parser.add_argument(
+        "--wait", type=float, default=0, metavar="SECONDS", help="wait for another run that holds the day (default: 0)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Apply one day; 0 where all its steps are done."""
+    day = days.check(args.day)
+    pipeline = project.discover(settings)
+    steps = project.select(pipeline.steps, (args.only or "").split(",") if args.only else (), args.first, args.last)
+    for step in steps:
+        step.statements  # noqa: B018 - refuses transaction control before anything is run
+    flow_run_id = str(uuid.uuid4())
+    dsn = database.resolve(settings)
+    with database.connect(dsn, "runner migrate") as connection:
+        migrated = schema.migrate(connection, pipeline.name, pipeline.schema)
+    shown = _Shown(day, quiet=args.json, files=(*pipeline.schema, *steps))
+    shown.migrated(migrated)
+    loads: list[EntityLoad] = []
+    results: list[StepResult] = []
+    with Lease(dsn, pipeline.name, day, flow_run_id, args.wait):
+        if args.load != "never" and loading.has_loaders(settings):
+            progress = console.Progress()
+            try:
+                loads = loading.load(
+                    settings, dsn, day, flow_run_id, mode=args.load, max_rejects=args.max_rejects, progress=progress
+                )
+            finally:
+                progress.clear()
+            shown.loads(loads)
+        elif loading.has_loaders(settings):
+            with database.connect(dsn, "runner load") as connection:
+                loading.require_loaded(connection, settings, day)
+        with StepRunner(Run(pipeline.name, day, flow_run_id, dsn, settings.attempts), console.note) as runner:
+            for step in steps:
+                results.append(runner.run(step))
+                shown.step(step, results[-1])
+    if args.json:
+        console.print_json(
+            {
+                "day": day,
+                "pipeline": pipeline.name,
+                "flow_run_id": flow_run_id,
+                "migrated": migrated,
+                "loads": [dataclasses.asdict(load) for load in loads],
+                "steps": [dataclasses.asdict(result) for result in results],
+            }
+        )
+    return 0
+
+
+def describe_step(result: StepResult) -> str:
+    """Return what a step did, in words."""
+    if result.status == "skipped":
+        return "skipped: the day has none of what it reads"
+    counts = (
+        (result.rows_inserted, "inserted"),
+        (result.rows_updated, "updated"),
+        (result.rows_deleted, "deleted"),
+    )
+    text = ", ".join(f"{count:,} {verb}" for count, verb in counts if count) or "nothing to change"
+    return f"{text} (done before)" if result.already_done else text
+
+
+class _Shown:
+    """Prints what happened, a line each, as it happens."""
+
+    def __init__(self, day: str, quiet: bool, files: tuple[SqlFile, ...]) -> None:
+        self._day = day
+        self._quiet = quiet
+        self._width = max([18, *(len(file.id) for file in files)])
+        self._started = time.perf_counter()
+
+    def migrated(self, ids: list[str]) -> None:
+        for name in ids:
+            self._line("schema", name, "applied", None)
+
+    def loads(self, loads: list[EntityLoad]) -> None:
+        for load in loads:
+            if load.status != "absent":
+                self._line("load", load.entity, describe_load(load), load.seconds)
+
+    def step(self, step: SqlFile, result: StepResult) -> None:
+        self._line("step", step.id, describe_step(result), result.seconds)
+
+    def _line(self, kind: str, name: str, text: str, seconds: float | None) -> None:
+        if self._quiet:
+            return
+        took = "" if seconds is None else console.style(f"{seconds:8.2f} s", "dim")
+        name = console.style(f"{name:<{self._width}}", "bold")
+        console.say(f"{self._day}  {kind:<6}  {name}  {text:<56}{took}".rstrip())

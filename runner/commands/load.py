@@ -1,0 +1,78 @@
+"""runner load: the staging of a day, without its steps."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import uuid
+from typing import TYPE_CHECKING
+
+from runner import console, database, days, loading, project, schema
+from runner.config import Settings
+from runner.errors import UsageError
+from runner.lease import Lease
+
+if TYPE_CHECKING:
+    from staging_loaders.load import EntityLoad
+
+
+def add_load_options(parser: argparse.ArgumentParser) -> None:
+    """Name the options that `load` and `apply` share."""
+    parser.add_argument("--day", required=True, metavar="D", help="the day's name: day1, 2026-01-05")
+    parser.add_argument("--data", metavar="BASE", help="the folder that holds sync-<day>/ (DATA_BASE_PATH)")
+    parser.add_argument(
+        "--max-rejects", metavar="N|P%", help="fail before publishing when more records, or a larger share, are rejected"
+    )
+    parser.add_argument("--master", metavar="M", help="the Spark master (default: local[*])")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Name the options of `runner load`."""
+    add_load_options(parser)
+    parser.add_argument(
+        "--load", choices=("auto", "always"), default="auto", help="load where the day's files are new (auto), or in any case"
+    )
+    parser.add_argument(
+        "--wait", type=float, default=0, metavar="SECONDS", help="wait for another run that holds the day (default: 0)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Load one day; 0 where staging holds it."""
+    day = days.check(args.day)
+    pipeline = project.discover(settings)
+    if not loading.has_loaders(settings):
+        raise UsageError(
+            f"{pipeline.name} declares no entities under {settings.declarations}", hint="Write one: NAME.toml."
+        )
+    flow_run_id = str(uuid.uuid4())
+    dsn = database.resolve(settings)
+    with database.connect(dsn, "runner migrate") as connection:
+        schema.migrate(connection, pipeline.name, pipeline.schema)
+    progress = console.Progress()
+    with Lease(dsn, pipeline.name, day, flow_run_id, args.wait):
+        try:
+            loads = loading.load(
+                settings, dsn, day, flow_run_id, mode=args.load, max_rejects=args.max_rejects, progress=progress
+            )
+        finally:
+            progress.clear()
+    if args.json:
+        console.print_json(
+            {"day": day, "flow_run_id": flow_run_id, "loads": [dataclasses.asdict(load) for load in loads]}
+        )
+        return 0
+    rows = [(load.entity, describe_load(load), f"{load.seconds:.2f} s") for load in loads]
+    console.say(console.table(rows, ("entity", "result", "time")))
+    return 0
+
+
+def describe_load(load: EntityLoad) -> str:
+    """Return what became of an entity's records: read = loaded + rejected."""
+    if load.status == "absent":
+        return "no files"
+    if load.status == "unchanged":
+        return "files unchanged"
+    text = f"{load.records_read:,} read = {load.rows_loaded:,} loaded + {load.rejects:,} rejected"
+    return f"{text}, {load.warnings:,} warnings" if load.warnings else text

@@ -1,0 +1,122 @@
+"""Who runs a day: a row with a heartbeat, so that those who come second learn of the first.
+
+Correctness does not hang on it: the locks inside the transactions keep two runs apart.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from datetime import datetime
+from typing import Any
+
+from runner import database
+from runner.errors import DatabaseUnavailable, DayHeld
+
+# Seconds between heartbeats, and after the last one until the lease may be taken over.
+_BEAT, _DEAD = 15, 60
+
+_TAKE = """
+    insert into runner_leases as held (pipeline, day, flow_run_id, host, pid)
+    values (%(pipeline)s, %(day)s, %(run)s, %(host)s, %(pid)s)
+    on conflict (pipeline, day) do update
+    set flow_run_id = excluded.flow_run_id, host = excluded.host, pid = excluded.pid,
+        since = clock_timestamp(), heartbeat_at = clock_timestamp()
+    where held.flow_run_id in (excluded.flow_run_id, %(dead)s)
+       or held.heartbeat_at < clock_timestamp() - make_interval(secs => %(seconds)s)
+    returning true
+"""
+
+
+class Lease:
+    """Holds (pipeline, day) for a run: a context manager.
+
+    Entering waits up to `wait` seconds for another holder and then raises DayHeld, which
+    names it. A holder on this host whose process is gone is not waited for.
+    """
+
+    def __init__(self, dsn: str, pipeline: str, day: str, flow_run_id: str, wait: float = 0) -> None:
+        self._dsn = dsn
+        self._wait = wait
+        self._values: dict[str, Any] = {
+            "pipeline": pipeline,
+            "day": day,
+            "run": flow_run_id,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "seconds": _DEAD,
+            "dead": None,
+        }
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Lease:
+        deadline = time.monotonic() + self._wait
+        with database.connect(self._dsn, "runner lease") as connection:
+            while not connection.execute(_TAKE, self._values).fetchone():
+                holder = self._holder(connection)
+                if holder is None:
+                    continue
+                run, host, pid, since = holder
+                if host == self._values["host"] and not _alive(pid):
+                    self._values["dead"] = run
+                    continue
+                if time.monotonic() >= deadline:
+                    raise self._held(run, host, pid, since)
+                time.sleep(0.2)
+        self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        import psycopg
+
+        self._stop.set()
+        try:
+            with database.connect(self._dsn, "runner lease") as connection:
+                connection.execute(
+                    "delete from runner_leases"
+                    " where pipeline = %(pipeline)s and day = %(day)s and flow_run_id = %(run)s and pid = %(pid)s",
+                    self._values,
+                )
+        except (psycopg.Error, DatabaseUnavailable):
+            pass  # Without a server the lease ends by itself, for want of a heartbeat.
+
+    def _holder(self, connection: database.Connection) -> tuple[str, str, int, datetime] | None:
+        row: tuple[str, str, int, datetime] | None = connection.execute(
+            "select flow_run_id, host, pid, since from runner_leases where pipeline = %(pipeline)s and day = %(day)s",
+            self._values,
+        ).fetchone()
+        return row
+
+    def _held(self, run: str, host: str, pid: int, since: datetime) -> DayHeld:
+        return DayHeld(
+            f"{self._values['day']} is held by run {run} on {host} (pid {pid}) since {since:%Y-%m-%d %H:%M:%S %Z}",
+            hint="Wait for it (--wait SECONDS) or stop it.",
+        )
+
+    def _beat(self) -> None:
+        import psycopg
+
+        while not self._stop.wait(_BEAT):
+            try:
+                with database.connect(self._dsn, "runner lease") as connection:
+                    connection.execute(
+                        "update runner_leases set heartbeat_at = clock_timestamp()"
+                        " where pipeline = %(pipeline)s and day = %(day)s and flow_run_id = %(run)s",
+                        self._values,
+                    )
+            except (psycopg.Error, DatabaseUnavailable):
+                continue  # The next beat may come through.
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

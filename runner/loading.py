@@ -1,0 +1,82 @@
+"""The loaders, as the command line and the flows call them; and what must be loaded before steps run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from runner import database
+from runner.config import Settings
+from runner.errors import NotLoaded
+from runner.step import SqlFile
+
+if TYPE_CHECKING:
+    from staging_loaders.load import EntityLoad
+
+_STAGING = re.compile(r"\bstg_(?!loads\b|rejects\b)(\w+)")
+
+
+def has_loaders(settings: Settings) -> bool:
+    """Tell whether the pipeline declares entities; one of SQL alone has none."""
+    return settings.declarations.is_dir() and any(settings.declarations.glob("*.toml"))
+
+
+def load(
+    settings: Settings,
+    dsn: str,
+    day: str,
+    flow_run_id: str,
+    *,
+    mode: str,
+    max_rejects: str | None,
+    progress: Callable[[str, int, int, int], None] | None,
+) -> list[EntityLoad]:
+    """Load the reference data and the staging of `day`, each where its source is new (or `mode` is `always`).
+
+    Raises DayNotFound, LoadFailed and their kin; then nothing was changed.
+    """
+    from staging_loaders.load import load_day
+    from staging_loaders.session import Session
+
+    with Session(master=settings.master, cache=settings.home) as session:
+        return load_day(
+            dsn=dsn,
+            pipeline=settings.pipeline,
+            day=day,
+            base=settings.data,
+            declarations=settings.declarations,
+            flow_run_id=flow_run_id,
+            mode=mode,
+            session=session,
+            max_rejects=max_rejects,
+            rates=settings.rates,
+            progress=progress,
+        )
+
+
+def require_loaded(connection: database.Connection, settings: Settings, day: str) -> None:
+    """Raise NotLoaded where an entity the day must have is not in staging.
+
+    An unloaded day looks like an empty one, and an empty snapshot marks everybody inactive.
+    """
+    from staging_loaders.entity import load_declarations
+
+    required = {entity.name for entity in load_declarations(settings.declarations) if entity.required}
+    missing = sorted(required - loaded(connection, settings.pipeline, day))
+    if missing:
+        raise NotLoaded(
+            f"{day} is not loaded: staging has no {', '.join(missing)}", hint=f"Load it: runner load --day {day}"
+        )
+
+
+def loaded(connection: database.Connection, pipeline: str, day: str) -> set[str]:
+    """Return the entities that staging holds for `day`."""
+    rows = connection.execute("select entity from stg_loads where pipeline = %s and day = %s", (pipeline, day))
+    return {entity for (entity,) in rows}
+
+
+def entities_read(step: SqlFile, known: Sequence[str]) -> list[str]:
+    """Return which of the `known` entities the step reads, by the names of its `stg_` tables."""
+    tables = {match[1] for statement in step.statements for match in _STAGING.finditer(statement.text)}
+    return [entity for entity in known if entity in tables]
