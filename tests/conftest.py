@@ -1,0 +1,143 @@
+"""What tests share: a real server, a migrated database each, a real Spark session."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+import hypothesis
+import psycopg
+import pytest
+
+from runner import config, embedded, project, schema
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# A server named here is used instead of the embedded one; every test then gets a database on it.
+_GIVEN = os.environ.get("DATABASE_URL")
+_VERSION = int(os.environ.get("RUNNER_TEST_PG", embedded.DEFAULT_VERSION))
+_SETTINGS = ("RUNNER_", "DATABASE_URL", "DATA_BASE_PATH", "SPARK_MASTER", "FX_RATES_SOURCE", "PG")
+
+hypothesis.settings.register_profile("dev", deadline=None, max_examples=25)
+# The same examples every time, so that a red build is about the change it is for.
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True, print_blob=True)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+
+
+class Server:
+    """A running server on which databases can be made, cloned and dropped."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._numbers = itertools.count(1)
+
+    def on(self, name: str) -> str:
+        """Return the URL of the database `name`."""
+        parts = urlsplit(self.url)
+        options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        query = urlencode(options, quote_via=quote, safe="/")
+        return urlunsplit((parts.scheme, parts.netloc, f"/{name}", query, ""))
+
+    def execute(self, statement: str) -> None:
+        """Run one statement outside a transaction, in the database of the server's URL."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    def create(self, template: str | None = None) -> str:
+        """Create a database, as a copy of `template` or empty, and return its name."""
+        name = f"test_{os.getpid()}_{next(self._numbers)}"
+        # template0 has neither what the administrator added nor another collation.
+        source = f'"{template}"' if template else "template0"
+        self.execute(f'create database "{name}" template {source} strategy file_copy')
+        return name
+
+    def drop(self, name: str) -> None:
+        """Drop a database, whoever is still connected to it."""
+        self.execute(f'drop database if exists "{name}" with (force)')
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the settings of whoever runs the tests out of them."""
+    for name in [name for name in os.environ if name.startswith(_SETTINGS)]:
+        if not name.startswith("RUNNER_TEST_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def reachable_folder() -> Iterator[Path]:
+    """A temporary folder that other accounts may pass through, unlike pytest's own."""
+    folder = Path(tempfile.mkdtemp(prefix="warehouse-test-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def server(reachable_folder: Path) -> Iterator[Server]:
+    """The server of DATABASE_URL, else an embedded one (RUNNER_TEST_PG=16|18) for this session."""
+    if _GIVEN:
+        yield Server(_GIVEN)
+        return
+    home = reachable_folder / "home"
+    server = Server(embedded.ensure_running(home, _VERSION))
+    # Its data does not outlive the tests, so it need not survive a power cut.
+    for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+        server.execute(f"alter system set {setting} = off")
+    server.execute("select pg_reload_conf()")
+    yield server
+    embedded.reset(home, _VERSION)
+
+
+@pytest.fixture(scope="session")
+def template(server: Server) -> Iterator[str]:
+    """The name of a database with the runner's tables and the Zluri schema; clone it, never connect."""
+    name = server.create()
+    settings = config.load({"project": str(ROOT), "pipeline": "zluri"}, environ={})
+    pipeline = project.discover(settings)
+    with psycopg.connect(server.on(name), autocommit=True) as connection:
+        schema.migrate(connection, pipeline.name, pipeline.schema)
+    yield name
+    server.drop(name)
+
+
+@pytest.fixture
+def new_database(server: Server, template: str) -> Iterator[Callable[[], str]]:
+    """Make migrated databases, as many as a test wants: call it for the URL of one more."""
+    names: list[str] = []
+
+    def make() -> str:
+        names.append(server.create(template))
+        return server.on(names[-1])
+
+    yield make
+    for name in names:
+        server.drop(name)
+
+
+@pytest.fixture
+def database(new_database: Callable[[], str]) -> str:
+    """The URL of a migrated database of the test's own."""
+    return new_database()
+
+
+@pytest.fixture
+def empty_database(server: Server) -> Iterator[str]:
+    """The URL of a database in which the runner never was."""
+    name = server.create()
+    yield server.on(name)
+    server.drop(name)
+
+
+@pytest.fixture
+def connection(database: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    """A connection in autocommit mode to the test's database."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        yield connection
