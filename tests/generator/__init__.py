@@ -1,0 +1,1 @@
+"""Synthetic source files of days: the shipped small ones and any number of large ones."""
