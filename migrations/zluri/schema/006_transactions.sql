@@ -1,0 +1,59 @@
+-- Transactions, the rates that price them, and their watermark.
+
+-- Reference rates: units of a currency for one euro, so the euro itself has no row.
+-- Serves `the newest rate of a currency in these eight days` from its key.
+create table fx_rates (
+
+    currency text collate "C" not null,
+    rate_date date not null,
+    units_per_eur numeric not null,
+    source text not null,
+    constraint fx_rates_pkey primary key (currency, rate_date),
+    constraint rate_is_positive check (units_per_eur > 0),
+    constraint euro_is_the_base check (currency <> 'EUR')
+
+);
+
+-- Budgets, cards and users that no file names are harmless here: no foreign keys.
+create table transactions (
+
+    transaction_id text collate "C" not null,
+    transaction_uuid text not null,
+    transaction_type text,
+    occurred_time timestamptz not null,
+    updated_time timestamptz,
+    user_id text,
+    user_uuid text,
+    user_name text,
+    merchant_name text,
+    raw_merchant_name text,
+    card_id text,
+    card_uuid text,
+    budget_id text,
+    budget_uuid text,
+    original_amount numeric not null,
+    original_currency text not null,
+    exchange_rate numeric,
+    amount_usd numeric,
+    fx_source text not null,
+    version_key text collate "C" not null,
+    constraint transactions_pkey primary key (transaction_id),
+    constraint currency_is_three_capitals check (original_currency ~ '^[A-Z]{3}$'),
+    constraint fx_source_is_known check (fx_source in ('USD', 'ECB', 'PAYLOAD', 'MISSING')),
+    constraint missing_has_no_price check (
+        (fx_source = 'MISSING') = (exchange_rate is null) and (exchange_rate is null) = (amount_usd is null)
+    ),
+    -- A rate above 0 may still round to 0 at its tenth decimal.
+    constraint exchange_rate_is_not_negative check (exchange_rate >= 0),
+    constraint dollars_are_priced_at_one check (fx_source <> 'USD' or exchange_rate = 1)
+
+);
+
+-- The newest update seen. It informs; no step filters by it.
+create table transaction_pipeline_state (
+
+    pipeline_name text not null,
+    last_processed_time timestamptz not null,
+    constraint transaction_pipeline_state_pkey primary key (pipeline_name)
+
+);
