@@ -196,11 +196,11 @@ def folder(version: int) -> Path:
     return found
 
 
-def write_private(path: Path, text: str) -> None:
-    """Replace `path` at once with `text`, for nobody but the owner of its folder."""
+def write_private(path: Path, text: str, mode: int = 0o600) -> None:
+    """Replace `path` at once with `text`, for nobody but the owner of its folder unless `mode` says more."""
     owner = path.parent.stat()
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     if os.geteuid() == 0:

@@ -1,0 +1,65 @@
+# Everything a person or a machine does with the project. Needs GNU make and Python 3.11+.
+
+# Any Python 3.11 or newer: make setup PYTHON=python3.13
+PYTHON ?=
+VENV := .venv
+BIN := $(VENV)/bin
+DAYS := day1 day2 day3
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint bench lock clean
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
+
+setup: $(READY)  ## Prepare .venv, with .venv/bin/runner in it
+
+# A half-made environment has no stamp, so that the next attempt begins where this one broke off.
+$(READY): pyproject.toml requirements.lock
+	@python=$$(for name in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	    "$$name" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	        && echo "$$name" && break; done); \
+	if [ -z "$$python" ]; then \
+	    echo "error: no Python 3.11 or newer with venv and ensurepip was found" >&2; \
+	    echo "hint: install one (Debian: apt-get install python3-venv), or name it: make setup PYTHON=/path/to/python3.11" >&2; \
+	    exit 2; \
+	fi; \
+	if ! $(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    echo "Making $(VENV) with $$($$python --version) …"; \
+	    "$$python" -m venv --clear $(VENV) || exit 2; \
+	fi
+	@echo "Installing what requirements.lock pins (about 700 MB, a few minutes the first time) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --no-build-isolation -e .
+	@echo "Compiling …"
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib runner staging_loaders >/dev/null 2>&1 || true
+	@touch $@
+	@echo "Ready: $(BIN)/runner"
+
+run: setup  ## Run the shipped days end to end, then show the metrics
+	@for day in $(DAYS); do \
+	    echo "\$$ runner apply --day $$day"; $(BIN)/runner apply --day $$day || exit; echo; \
+	done
+	@echo '$$ runner metrics'
+	@$(BIN)/runner metrics
+
+test: setup lint  ## Check style and types, then run all tests
+	@$(BIN)/python -m pytest
+
+lint: setup  ## Check style and types only
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet . || { echo "hint: $(BIN)/ruff format ." >&2; exit 1; }
+	@$(BIN)/mypy
+
+bench: setup  ## Measure the runner beside psql
+	@$(BIN)/python -m benchmarks
+
+lock: setup  ## Pin the newest versions that pyproject.toml allows
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --upgrade \
+	    --no-emit-index-url --custom-compile-command 'make lock' --output-file requirements.lock pyproject.toml
+
+clean:  ## Remove what the other targets made, the embedded database with its data included
+	@[ ! -x $(BIN)/runner ] || $(BIN)/runner db reset --yes
+	@rm -rf $(VENV) .runner build dist spark-warehouse .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
