@@ -1,0 +1,1 @@
+"""Load the files of a day into the `stg_*` tables: each entity is declared as data, read by one loader."""

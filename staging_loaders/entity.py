@@ -1,0 +1,207 @@
+"""What an entity is: its table, fields, source paths, types and rules, declared in a TOML file.
+
+`staging_loaders/<pipeline>/<entity>.toml`, named after the entity's folder in a day:
+
+    table = "stg_cards"      # in the order of [fields], after day, source_file and position
+    required = false         # must a day have it?
+    key = "card_id"          # the column that names a record; kept with rejected ones
+
+    [fields]
+    card_id = { from = "id", type = "text", required = true }
+    name = { from = ["contact.name", "name"], type = "text" }   # the first that is not null
+
+A field may carry: `from` (default: the column's name), `type` (see TYPES), `required`,
+`malformed = "reject"` (default "warn"), `min` and `max` (inclusive), `below` (its size is smaller),
+`default = { minor_unit_of = "<currency column>" }`.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.errors import ConfigError
+
+# A field's type -> the column types it fits, as PostgreSQL's format_type() names them.
+TYPES: dict[str, tuple[str, ...]] = {
+    "integer": ("bigint", "numeric", "integer", "smallint"),
+    "number": ("numeric",),
+    "text": ("text",),
+    "time": ("timestamp with time zone",),
+    "date": ("date",),
+    "boolean": ("boolean",),
+    "currency": ("text",),
+    "integer[]": ("bigint[]", "numeric[]"),
+    "text[]": ("text[]",),
+}
+_ORDERED = ("integer", "number")
+_TAKEN = ("day", "source_file", "position")
+_KINDS = {str: "a string", bool: "true or false", int: "an integer", dict: "a table"}
+
+_FIELD_KEYS = {"from", "type", "required", "malformed", "min", "max", "below", "default"}
+_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}", re.ASCII)
+_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Field:
+    """One column of a staging table and where its value comes from."""
+
+    column: str
+    paths: tuple[tuple[str, ...], ...]
+    type: str = "text"
+    required: bool = False
+    reject_malformed: bool = False
+    minimum: int | None = None
+    maximum: int | None = None
+    below: int | None = None
+    minor_unit_of: str | None = None
+
+    @property
+    def is_array(self) -> bool:
+        return self.type.endswith("[]")
+
+    @property
+    def name(self) -> str:
+        """The field as a person knows it from the source: `contact.email`."""
+        return ".".join(self.paths[0])
+
+
+@dataclass(frozen=True)
+class Entity:
+    """One folder of a day and the staging table it fills."""
+
+    name: str
+    table: str
+    required: bool
+    key: str
+    fields: tuple[Field, ...]
+    text: str  # the declaration itself, for its fingerprint
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(field.column for field in self.fields)
+
+    @property
+    def array_paths(self) -> frozenset[tuple[str, ...]]:
+        """Where arrays are expected: a CSV cell there holds JSON text."""
+        return frozenset(path for field in self.fields if field.is_array for path in field.paths)
+
+
+def load_declarations(folder: Path) -> dict[str, Entity]:
+    """Return the entities declared in `folder` by name; ConfigError names file and key of what is wrong."""
+    files = sorted(folder.glob("*.toml"))
+    if not files:
+        raise ConfigError(
+            f"no loader declarations in {folder}",
+            hint="Declare each entity in a file of its own there: runner new loader NAME.",
+        )
+    entities = {file.stem: read_declaration(file) for file in files}
+    tables: dict[str, str] = {}
+    for entity in entities.values():
+        if entity.table in tables:
+            raise ConfigError(f"{entity.name}.toml: table {entity.table} is already filled by {tables[entity.table]}.toml")
+        tables[entity.table] = entity.name
+    return entities
+
+
+def read_declaration(file: Path) -> Entity:
+    """Return the entity that `file` declares."""
+    try:
+        text = file.read_text("utf-8")
+        return _Reader(str(file)).entity(file.stem, text, tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{file}: {error}", hint="A declaration is a TOML file in UTF-8.") from error
+
+
+class _Reader:
+    """Reads the values of one declaration, naming file and key in each error."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+
+    def entity(self, name: str, text: str, data: dict[str, Any]) -> Entity:
+        if not _FOLDER.fullmatch(name):
+            raise self.fail("file name", "it names the entity's folder: letters, digits, '_' and '-', at most 40")
+        self.known("", data, {"table", "required", "key", "fields"})
+        table = self.identifier("table", data)
+        declared = self.get("fields", data, dict)
+        fields = tuple(self.field(column, spec) for column, spec in declared.items())
+        entity = Entity(name, table, self.get("required", data, bool, False), self.identifier("key", data), fields, text)
+        by_column = {field.column: field for field in fields}
+        if entity.key not in by_column or not by_column[entity.key].required:
+            raise self.fail("key", f"{entity.key} is not a required field")
+        for field in fields:
+            other = by_column.get(field.minor_unit_of or "")
+            if field.minor_unit_of and (other is None or other.type != "currency"):
+                raise self.fail(f"fields.{field.column}.default", f"{field.minor_unit_of} is not a currency field")
+        return entity
+
+    def field(self, column: str, spec: Any) -> Field:
+        where = f"fields.{column}."
+        if not _NAME.fullmatch(column) or column in _TAKEN:
+            raise self.fail(where[:-1], f"not a column name of ours: a-z, 0-9, '_', and none of {', '.join(_TAKEN)}")
+        if not isinstance(spec, dict):
+            raise self.fail(where[:-1], 'a field is a table, such as { from = "id", type = "text" }')
+        self.known(where, spec, _FIELD_KEYS)
+        kind = self.get("type", spec, str, "text", where)
+        if kind not in TYPES:
+            raise self.fail(where + "type", f"{kind!r} is no type; there are {', '.join(TYPES)}")
+        malformed = self.get("malformed", spec, str, "warn", where)
+        if malformed not in ("warn", "reject"):
+            raise self.fail(where + "malformed", 'either "warn" or "reject"')
+        limits = {key: self.get(key, spec, int, None, where) for key in ("min", "max", "below")}
+        if kind not in _ORDERED and any(limit is not None for limit in limits.values()):
+            raise self.fail(where[:-1], f"min, max and below are for {' and '.join(_ORDERED)}")
+        default = self.get("default", spec, dict, {}, where)
+        self.known(where + "default.", default, {"minor_unit_of"})
+        if default and kind != "integer":
+            raise self.fail(where + "default", "a minor unit is an integer")
+        required = self.get("required", spec, bool, False, where)
+        if required and (default or TYPES[kind][0].endswith("[]")):
+            raise self.fail(where + "required", "an array or a field with a default cannot be required")
+        return Field(
+            column,
+            self.paths(where + "from", spec.get("from", column)),
+            kind,
+            required,
+            malformed == "reject",
+            limits["min"],
+            limits["max"],
+            limits["below"],
+            default.get("minor_unit_of"),
+        )
+
+    def paths(self, key: str, value: Any) -> tuple[tuple[str, ...], ...]:
+        texts = [value] if isinstance(value, str) else value
+        if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+            raise self.fail(key, 'a path such as "contact.email", or a list of them')
+        paths = tuple(tuple(text.split(".")) for text in texts)
+        if not all(all(path) for path in paths):
+            raise self.fail(key, "a part of a path is empty")
+        return paths
+
+    def identifier(self, key: str, data: dict[str, Any]) -> str:
+        value: str = self.get(key, data, str)
+        if not _NAME.fullmatch(value):
+            raise self.fail(key, f"{value!r} is not a lower-case SQL name")
+        return value
+
+    def get(self, key: str, data: dict[str, Any], kind: type, default: Any = ..., where: str = "") -> Any:
+        value = data.get(key, default)
+        if value is ...:
+            raise self.fail(where + key, "missing")
+        if key in data and type(value) is not kind:
+            raise self.fail(where + key, f"must be {_KINDS[kind]}")
+        return value
+
+    def known(self, where: str, table: dict[str, Any], names: set[str]) -> None:
+        for key in table:
+            if key not in names:
+                raise self.fail(where + key, f"unknown key; known are {', '.join(sorted(names))}")
+
+    def fail(self, key: str, problem: str) -> ConfigError:
+        return ConfigError(f"{self.file}: {key}: {problem}", hint="staging_loaders/entity.py says what may stand there.")

@@ -1,0 +1,83 @@
+"""The source files of a day: where they are, which count, what identifies their content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.errors import ConfigError, UnreadableFile
+from staging_loaders.entity import Entity
+
+# Part of every fingerprint: a change of what the loader makes of the same files raises it.
+LOADER_VERSION = "1"
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file of an entity; `name` is its path below the entity's folder, which is what orders files."""
+
+    path: str
+    name: str
+    size: int
+
+
+def local_base(base: str) -> Path:
+    """Return the folder of the days; ConfigError for what is no local folder."""
+    if "://" in base and not base.startswith("file://"):
+        raise ConfigError(
+            f"{base}: only local folders can be read for now",
+            hint="Copy the days to a local folder and name it with --data or DATA_BASE_PATH.",
+        )
+    return Path(base.removeprefix("file://"))
+
+
+def find_files(folder: Path) -> tuple[SourceFile, ...]:
+    """Return the data files below `folder`, in file order; none where there is no such folder.
+
+    Names starting with `.` or `_` are ignored, files and folders alike. Links are followed, each
+    folder once on its way down. Raises UnreadableFile for a folder or file that cannot be looked at.
+    """
+    found: list[SourceFile] = []
+    try:
+        if folder.is_dir():
+            _collect(str(folder), "", (os.path.realpath(folder),), found)
+    except OSError as error:
+        raise UnreadableFile(
+            f"{error.filename or folder}: {error.strerror}", hint="Look at its permissions, or whether it is still there."
+        ) from error
+    return tuple(sorted(found, key=lambda file: file.name))
+
+
+def _collect(folder: str, prefix: str, above: tuple[str, ...], found: list[SourceFile]) -> None:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith((".", "_")):
+                continue
+            status = entry.stat()
+            if stat.S_ISDIR(status.st_mode):
+                real = os.path.realpath(entry.path)
+                if real not in above:  # a link to a folder above itself would never end
+                    _collect(entry.path, f"{prefix}{entry.name}/", (*above, real), found)
+            elif stat.S_ISREG(status.st_mode):
+                name = (prefix + entry.name).encode("utf-8", "replace").decode("utf-8")
+                found.append(SourceFile(entry.path, name, status.st_size))
+            else:
+                raise UnreadableFile(f"{entry.path}: not a regular file", hint="Move it out of the day's folder.")
+
+
+def fingerprint(entity: Entity, files: tuple[SourceFile, ...]) -> str:
+    """Return what identifies a load: the files' names and content, the declaration and the loader's version."""
+    total = hashlib.sha256(f"{LOADER_VERSION}\n{entity.name}\n{entity.text}".encode())
+    for file in files:
+        try:
+            with open(file.path, "rb") as stream:
+                content = hashlib.file_digest(stream, "sha256").digest()
+        except OSError as error:
+            raise UnreadableFile(f"{file.path}: {error.strerror}", hint="Look at its permissions.") from error
+        # Lengths first, so that no two lists of files can be told apart only by where a name ends.
+        name = file.name.encode()
+        total.update(len(name).to_bytes(8, "big") + name + content)
+    return total.hexdigest()

@@ -1,0 +1,182 @@
+"""A source file -> its records, in order, each with the text it was read from.
+
+`.json` (one object, an array, `{"results": [...]}`), `.jsonl`/`.ndjson`, `.csv`, each also `.gz`,
+and `.parquet`. JSON Lines, CSV and Parquet are read in a stream; a JSON page is held whole.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from functools import cache
+from typing import IO, Any
+
+from runner.errors import UnreadableFile
+from staging_loaders import slow_json
+from staging_loaders.values import Number, clean
+
+BOM = b"\xef\xbb\xbf"
+_BLANK = b" \t\r\n"
+
+# A record and its own text; None where the text has to be made from the record (CSV, Parquet).
+Record = tuple[object, Any]
+
+ENDINGS = (".json", ".jsonl", ".ndjson", ".csv", ".json.gz", ".jsonl.gz", ".ndjson.gz", ".csv.gz", ".parquet")
+
+
+def read_records(path: str, arrays: frozenset[tuple[str, ...]] = frozenset()) -> Iterator[Record]:
+    """Yield the records of the file at `path`.
+
+    `arrays` are the paths at which a CSV cell holds an array as JSON text. Raises UnreadableFile,
+    naming file, line and column, for a file that is not what its ending says.
+    """
+    lowered = path.lower()
+    ending = next((ending for ending in ENDINGS if lowered.endswith(ending)), None)
+    if ending is None:
+        raise UnreadableFile(
+            f"{path}: unknown ending", hint=f"Known are {', '.join(ENDINGS)}; a name starting with '_' is ignored."
+        )
+    if ending == ".parquet":
+        from staging_loaders.read_parquet import read_parquet
+
+        yield from read_parquet(path)
+        return
+    try:
+        with open(path, "rb") as file:
+            stream = gzip.GzipFile(fileobj=file) if ending.endswith(".gz") else file
+            kind = ending.removesuffix(".gz")
+            if kind == ".json":
+                yield from _page(path, _read_whole(path, stream))
+            elif kind == ".csv":
+                from staging_loaders.read_csv import read_csv
+
+                yield from read_csv(path, _lines(path, stream), arrays)
+            else:
+                yield from _json_lines(path, _lines(path, stream))
+    except OSError as error:
+        raise UnreadableFile(f"{path}: {error.strerror or error}", hint="Is it still there, and readable?") from error
+
+
+def unreadable(path: str, line: int, column: int, problem: str) -> UnreadableFile:
+    """Return the error for a file that is not what its ending says."""
+    return UnreadableFile(
+        f"{path}:{line}:{column}: {problem}", hint="Fetch the file again or mend it; nothing was changed."
+    )
+
+
+def record_text(record: object, raw: Any) -> str:
+    """Return a record's own text, storable by PostgreSQL."""
+    if raw is None:
+        from staging_loaders.convert import json_text
+
+        return json_text(record)
+    return clean(raw if isinstance(raw, str) else bytes(raw).decode("utf-8"))
+
+
+def decode_utf8(path: str, data: bytes, line: int = 1) -> str:
+    """Return `data`, which starts at `line`, as text; UnreadableFile where it is not UTF-8."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8")) + 1
+        raise unreadable(path, line + before.count(b"\n"), column, f"not UTF-8 (byte {data[error.start]:#04x})") from None
+
+
+@cache
+def _parsers() -> tuple[Any, Any, Any, Any, tuple[type[BaseException], ...]]:
+    """Return the fast parsers of a record, an array and a page, the "no value" mark and what they refuse with."""
+    import msgspec
+
+    page = msgspec.defstruct("Page", [("results", msgspec.Raw | msgspec.UnsetType, msgspec.UNSET)])
+    refusals = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+    decoder = msgspec.json.Decoder
+    return (
+        decoder(float_hook=Number).decode,
+        decoder(list[msgspec.Raw]).decode,
+        decoder(page).decode,
+        msgspec.UNSET,
+        refusals,
+    )
+
+
+def _page(path: str, data: bytes) -> Iterator[Record]:
+    record_of, array_of, page_of, unset, refusals = _parsers()
+    if not data.isascii():
+        decode_utf8(path, data)  # the fast parser does not look into what it skips
+    try:
+        first = data.lstrip(_BLANK)[:1]
+        slices = [data.strip(_BLANK)]
+        if first == b"[":
+            slices = array_of(data)
+        elif first == b"{":
+            results = page_of(data).results
+            if results is not unset and bytes(memoryview(results)[:1]) == b"[":
+                slices = array_of(results)
+    except refusals:
+        yield from _slow_page(path, data)
+        return
+    for raw in slices:
+        try:
+            record = record_of(raw)
+        except refusals:
+            try:
+                record = slow_json.decode(bytes(raw).decode("utf-8"))
+            except slow_json.NotJson:
+                # Its place in the file is known only to a reading of the file from its start.
+                _slow_page(path, data)
+                raise
+        yield record, raw
+
+
+def _slow_page(path: str, data: bytes) -> list[Record]:
+    text = decode_utf8(path, data)
+    try:
+        return list(slow_json.records(text))
+    except slow_json.NotJson as error:
+        raise unreadable(path, *slow_json.line_and_column(text, error.offset), error.problem) from None
+
+
+def _json_lines(path: str, lines: Iterator[tuple[int, bytes]]) -> Iterator[Record]:
+    record_of, _, _, _, refusals = _parsers()
+    for number, line in lines:
+        raw = line.strip(_BLANK)
+        if not raw:
+            continue
+        try:
+            record = record_of(line)
+        except refusals:
+            text = decode_utf8(path, line, number)
+            try:
+                record = slow_json.decode(text)
+            except slow_json.NotJson as error:
+                problem = error.problem.replace("the file ends", "the line ends")
+                raise unreadable(path, number, error.offset + 1, problem) from None
+        yield record, raw
+
+
+def _read_whole(path: str, stream: IO[bytes]) -> bytes:
+    whole = bytearray()
+    try:
+        while chunk := stream.read(io.DEFAULT_BUFFER_SIZE * 64):
+            whole += chunk
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        line, column = whole.count(b"\n") + 1, len(whole) - whole.rfind(b"\n")
+        raise unreadable(path, line, column, _gzip_words(error)) from error
+    return bytes(whole).removeprefix(BOM)
+
+
+def _lines(path: str, stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield each line with its number; only a line feed ends one."""
+    number = 0
+    try:
+        for number, line in enumerate(stream, 1):
+            yield number, line.removeprefix(BOM) if number == 1 else line
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise unreadable(path, number + 1, 1, _gzip_words(error)) from error
+
+
+def _gzip_words(error: BaseException) -> str:
+    return "the compressed file is truncated" if isinstance(error, EOFError) else f"not a gzip file: {error}"

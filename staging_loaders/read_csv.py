@@ -1,0 +1,91 @@
+"""CSV: a header of dotted names, empty cells are null, arrays are JSON text."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from staging_loaders import slow_json
+from staging_loaders.read import Record, decode_utf8, unreadable
+from staging_loaders.values import Unfit
+
+# The library's limit of 128 kB a cell is about memory; a cell is not larger than its file.
+csv.field_size_limit(sys.maxsize)
+
+
+def read_csv(
+    path: str, lines: Iterator[tuple[int, bytes]], arrays: frozenset[tuple[str, ...]]
+) -> Iterator[Record]:
+    """Yield one record a row; a header `contact.email` fills `email` of the object `contact`.
+
+    A row longer than the header is rejected whole: no one knows which cell is the odd one.
+    Raises UnreadableFile for wrong quoting, a repeated column, and what is not UTF-8.
+    """
+    state = {"line": 1, "length": 0}
+
+    def text() -> Iterator[str]:
+        for number, line in lines:
+            state["line"], state["length"] = number, len(line)
+            yield decode_utf8(path, line, number)
+
+    rows = csv.reader(text(), strict=True)
+    try:
+        header = next(rows, None)
+        if header is None:
+            return
+        for name in header:
+            if name and header.count(name) > 1:
+                raise unreadable(path, 1, 1, f"the column {name} is there more than once")
+        columns = _columns(header, arrays)
+        for row in rows:
+            if not row:
+                continue
+            if any(row[len(header) :]):
+                cells: dict[str, object] = dict(zip(header, row, strict=False))
+                yield Unfit("the row has more cells than the header"), _text({**cells, "": row[len(header) :]})
+            else:
+                yield _record(row, columns), None
+    except csv.Error as error:
+        ended = str(error) == "unexpected end of data"
+        problem = "the file ends in the middle of a quoted cell" if ended else f"not CSV: {error}"
+        raise unreadable(path, state["line"], state["length"] + 1 if ended else 1, problem) from error
+
+
+def _columns(header: list[str], arrays: frozenset[tuple[str, ...]]) -> list[tuple[int, tuple[str, ...], bool]]:
+    """Return index, path and whether it is an array, of each named column; `a` beside `a.b` gives way."""
+    paths = [tuple(name.split(".")) for name in header]
+    holders = {path[:depth] for path in paths for depth in range(1, len(path))}
+    return [
+        (index, path, path in arrays) for index, path in enumerate(paths) if path != ("",) and path not in holders
+    ]
+
+
+def _record(row: list[str], columns: list[tuple[int, tuple[str, ...], bool]]) -> dict[str, Any]:
+    record: dict[str, Any] = {}
+    width = len(row)
+    for index, path, is_array in columns:
+        cell = row[index] if index < width else ""
+        if not cell:
+            continue
+        node = record
+        for name in path[:-1]:
+            node = node.setdefault(name, {})
+        node[path[-1]] = _array(cell) if is_array else cell
+    return record
+
+
+def _array(cell: str) -> object:
+    """Return the array that a cell holds, or the cell itself where it holds none."""
+    try:
+        value = slow_json.decode(cell)
+    except slow_json.NotJson:
+        return cell
+    return value if isinstance(value, list) else cell
+
+
+def _text(cells: dict[str, object]) -> str:
+    from staging_loaders.convert import json_text
+
+    return json_text(cells)

@@ -1,0 +1,174 @@
+"""The authority on what is JSON: the standard library, asked where the fast parser refuses.
+
+The fast parser refuses lone surrogates, very long integers and deep nesting, all of which are
+JSON. Here a text is split into its records with their exact slices, and what is truly not JSON
+gets its line and column.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+from staging_loaders.values import Number, Unfit
+
+TOO_DEEP = Unfit("the record is nested too deeply")
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]|NaN|-?Infinity', re.DOTALL)
+_CLOSING = {"[": "]", "{": "}"}
+
+
+class NotJson(ValueError):
+    """The text is not JSON; `offset` is the character at which that shows."""
+
+    def __init__(self, problem: str, offset: int) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.offset = offset
+
+
+def decode(text: str) -> object:
+    """Return the one value that `text` holds, numbers as `Number` or `int`; TOO_DEEP for a bottomless one."""
+    start = _space(text, 0)
+    value, end = _value(text, start)
+    _nothing_after(text, end)
+    return value
+
+
+def records(text: str) -> list[tuple[object, str]]:
+    """Return the records of a page with their own text: an array's elements, those of `results`, or the one value."""
+    start = _space(text, 0)
+    if text[start : start + 1] == "[":
+        found, end = _elements(text, start)
+    elif text[start : start + 1] == "{":
+        results, end = _results(text, start)
+        found = results if results is not None else [(_value(text, start)[0], text[start:end])]
+    else:
+        value, end = _value(text, start)
+        found = [(value, text[start:end])]
+    _nothing_after(text, end)
+    return found
+
+
+def line_and_column(text: str, offset: int) -> tuple[int, int]:
+    """Return the 1-based line and column, in characters, of `offset`."""
+    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
+
+
+def _integer(written: str) -> int | Number:
+    return int(written) if len(written) < 4000 else Number(written)
+
+
+class _Constant(Exception):
+    """NaN or Infinity, which the standard library would accept."""
+
+
+def _constant(name: str) -> object:
+    raise _Constant(name)
+
+
+_DECODER = json.JSONDecoder(parse_float=Number, parse_int=_integer, parse_constant=_constant)
+
+
+def _value(text: str, start: int) -> tuple[object, int]:
+    try:
+        return _DECODER.raw_decode(text, start)
+    except json.JSONDecodeError as error:
+        raise NotJson(_words(error.msg, text, error.pos), error.pos) from None
+    except _Constant as error:
+        offset = next(token.start() for token in _TOKEN.finditer(text, start) if token.group() == str(error))
+        raise NotJson(f"{error} is not JSON", offset) from None
+    except RecursionError:
+        return TOO_DEEP, _skip(text, start)
+
+
+def _elements(text: str, start: int) -> tuple[list[tuple[object, str]], int]:
+    found: list[tuple[object, str]] = []
+    for begin, value, end in _items(text, start, "]"):
+        if begin < 0:
+            return found, end
+        found.append((value, text[begin:end]))
+    raise AssertionError("an array ends")
+
+
+def _items(text: str, start: int, closing: str) -> Iterator[tuple[int, object, int]]:
+    """Yield start, value and end of each element; at last -1, None and the end of the array."""
+    at = _space(text, start + 1)
+    if text[at : at + 1] == closing:
+        yield -1, None, at + 1
+        return
+    while True:
+        value, end = _value(text, at)
+        yield at, value, end
+        at = _space(text, end)
+        mark = text[at : at + 1]
+        if mark == closing:
+            yield -1, None, at + 1
+            return
+        if mark != ",":
+            raise NotJson(_words("expected ',' or ']'", text, at), at)
+        at = _space(text, at + 1)
+
+
+def _results(text: str, start: int) -> tuple[list[tuple[object, str]] | None, int]:
+    """Return the elements of an object's `results` array (None if it has none) and the object's end."""
+    found: list[tuple[object, str]] | None = None
+    at = _space(text, start + 1)
+    if text[at : at + 1] == "}":
+        return None, at + 1
+    while True:
+        if text[at : at + 1] != '"':
+            raise NotJson(_words("expected a name in double quotes", text, at), at)
+        name, end = _value(text, at)
+        at = _space(text, end)
+        if text[at : at + 1] != ":":
+            raise NotJson(_words("expected ':'", text, at), at)
+        at = _space(text, at + 1)
+        if name == "results":
+            found = None  # of two with this name the last one counts
+        if name == "results" and text[at : at + 1] == "[":
+            found, end = _elements(text, at)
+        else:
+            _, end = _value(text, at)
+        at = _space(text, end)
+        mark = text[at : at + 1]
+        if mark == "}":
+            return found, at + 1
+        if mark != ",":
+            raise NotJson(_words("expected ',' or '}'", text, at), at)
+        at = _space(text, at + 1)
+
+
+def _skip(text: str, start: int) -> int:
+    """Return the end of a value too deep for a recursive parser: its brackets are matched one by one."""
+    open_brackets: list[str] = []
+    for token in _TOKEN.finditer(text, start):
+        mark = token.group()
+        if mark in _CLOSING:
+            open_brackets.append(_CLOSING[mark])
+        elif mark in ("]", "}"):
+            if not open_brackets or open_brackets.pop() != mark:
+                raise NotJson(f"{mark!r} closes nothing", token.start())
+            if not open_brackets:
+                return token.end()
+        elif mark[0] != '"':
+            raise NotJson(f"{mark} is not JSON", token.start())
+    raise NotJson("the file ends in the middle of a value", len(text))
+
+
+def _space(text: str, start: int) -> int:
+    return _SPACE.match(text, start).end()  # type: ignore[union-attr]  # it matches nothing, too
+
+
+def _nothing_after(text: str, end: int) -> None:
+    at = _space(text, end)
+    if at < len(text):
+        raise NotJson("more follows after the end of the JSON value", at)
+
+
+def _words(problem: str, text: str, offset: int) -> str:
+    if offset >= len(text.rstrip()) or problem.startswith("Unterminated string"):
+        return "the file ends in the middle of a value"
+    return problem[0].lower() + problem[1:]
