@@ -1,0 +1,568 @@
+-- 010_agents: one row an agent, newest record wins; who was there on which day.
+-- An agent is active where the latest applied day's `agents` names it, and a record that is
+-- rejected for anything but its id still names it.
+-- description: agents, their presence by day, and who is active
+begin;
+
+select require_loaded('agents');
+
+-- One record an agent: the newest of either source, `agents` before `agent_details`, then the
+-- last in file order. A table, because a count of its rows is what keeps the plans below right
+-- on staging that was filled a moment ago.
+create temporary table newest_agents on commit drop as
+with records as (
+
+    select
+        agent_id,
+        email,
+        name,
+        job_title,
+        language,
+        mobile,
+        phone,
+        time_zone,
+        last_login_at,
+        org_agent_id,
+        available,
+        available_since,
+        deactivated,
+        focus_mode,
+        agent_operational_status,
+        ticket_scope,
+        last_active_at,
+        signature,
+        freshchat_agent,
+        created_at,
+        updated_at,
+        1::smallint as version_source,
+        source_file,
+        position
+    from stg_agents
+    where day = current_setting('app.day')
+
+    union all
+
+    select
+        agent_id,
+        email,
+        name,
+        job_title,
+        language,
+        mobile,
+        phone,
+        time_zone,
+        last_login_at,
+        org_agent_id,
+        available,
+        available_since,
+        deactivated,
+        focus_mode,
+        agent_operational_status,
+        ticket_scope,
+        last_active_at,
+        signature,
+        freshchat_agent,
+        created_at,
+        updated_at,
+        0::smallint as version_source,
+        source_file,
+        position
+    from stg_agent_details
+    where day = current_setting('app.day')
+
+)
+
+select distinct on (agent_id) *
+from records
+order by
+    agent_id,
+    updated_at desc nulls last,
+    version_source desc,
+    source_file desc,
+    position desc;
+
+analyze newest_agents (agent_id);
+
+create temporary table day_presence on commit drop as
+with named as (
+
+    select agent_id, true as is_active
+    from stg_agents
+    where day = current_setting('app.day')
+
+    union all
+
+    select record_key::bigint as agent_id, true as is_active
+    from stg_rejects
+    where pipeline = 'zluri'
+        and day = current_setting('app.day')
+        and entity = 'agents'
+        and severity = 'reject'
+        and record_key is not null
+
+    union all
+
+    select agent_id, false as is_active
+    from stg_agent_details
+    where day = current_setting('app.day')
+
+),
+
+presence as (
+
+    select
+        agent_id,
+        bool_or(is_active) as is_active
+    from named
+    group by agent_id
+
+)
+
+select
+    presence.agent_id,
+    presence.is_active,
+    newest.agent_id is not null or agents.agent_id is not null as is_known
+from presence
+left join newest_agents as newest on newest.agent_id = presence.agent_id
+left join agents on agents.agent_id = presence.agent_id;
+
+analyze day_presence;
+
+-- The ids that the latest day's snapshot names, the current day included. An id is in at most
+-- one of the three: presence of other days is either known or unknown.
+create temporary table active_agents on commit drop as
+with context as (
+
+    select
+        current_setting('app.day') as day,
+        day_order(current_setting('app.day')) as day_key
+
+),
+
+other_day as (
+
+    select agent_days.day
+    from agent_days
+    cross join context
+    where agent_days.day_key > context.day_key
+    order by agent_days.day_key desc
+    limit 1
+
+)
+
+select agent_id
+from day_presence
+where is_active and not exists (select from other_day)
+
+union all
+
+select agent_id
+from agent_status_history
+where is_active and day = (select day from other_day)
+
+union all
+
+select agent_id
+from agent_presence_unknown
+where day = (select day from other_day);
+
+analyze active_agents;
+
+with context as (
+
+    select
+        current_setting('app.flow_run_id') as flow_run_id,
+        current_setting('app.day') as day,
+        day_order(current_setting('app.day')) as day_key,
+        now() as started_at
+
+),
+
+compared as (
+
+    select
+        newest.*,
+        context.day_key as version_key,
+        coalesce(current.agent_id, newest.agent_id) as changed_agent_id,
+        case when active.agent_id is null then 'inactive' else 'active' end as status,
+        current.agent_id is null as is_new,
+        newest.agent_id is not null and (
+            current.agent_id is null
+            or (coalesce(newest.updated_at, '-infinity'), context.day_key, newest.version_source)
+                >= (coalesce(current.updated_at, '-infinity'), current.version_key, current.version_source)
+            and (
+                newest.email,
+                newest.name,
+                newest.job_title,
+                newest.language,
+                newest.mobile,
+                newest.phone,
+                newest.time_zone,
+                newest.last_login_at,
+                newest.org_agent_id,
+                newest.available,
+                newest.available_since,
+                newest.deactivated,
+                newest.focus_mode,
+                newest.agent_operational_status,
+                newest.ticket_scope,
+                newest.last_active_at,
+                newest.signature,
+                newest.freshchat_agent,
+                newest.created_at,
+                newest.updated_at,
+                newest.version_source,
+                context.day_key
+            ) is distinct from (
+                current.email,
+                current.name,
+                current.job_title,
+                current.language,
+                current.mobile,
+                current.phone,
+                current.time_zone,
+                current.last_login_at,
+                current.org_agent_id,
+                current.available,
+                current.available_since,
+                current.deactivated,
+                current.focus_mode,
+                current.agent_operational_status,
+                current.ticket_scope,
+                current.last_active_at,
+                current.signature,
+                current.freshchat_agent,
+                current.created_at,
+                current.updated_at,
+                current.version_source,
+                current.version_key
+            )
+        ) as is_newer,
+        current.status as current_status
+    from agents as current
+    full join newest_agents as newest on newest.agent_id = current.agent_id
+    left join active_agents as active on active.agent_id = coalesce(current.agent_id, newest.agent_id)
+    cross join context
+
+),
+
+-- Only what is new or differs goes on: an unchanged row is not even locked.
+-- A record that is newer and says the same is a change, too: what comes late must lose to it.
+changes as (
+
+    select *
+    from compared
+    where is_newer or status <> current_status
+
+),
+
+upserted as (
+
+    insert into agents as target (
+        agent_id,
+        email,
+        name,
+        job_title,
+        language,
+        mobile,
+        phone,
+        time_zone,
+        last_login_at,
+        org_agent_id,
+        available,
+        available_since,
+        deactivated,
+        focus_mode,
+        agent_operational_status,
+        ticket_scope,
+        last_active_at,
+        signature,
+        freshchat_agent,
+        created_at,
+        updated_at,
+        status,
+        version_key,
+        version_source
+    )
+    select
+        agent_id,
+        email,
+        name,
+        job_title,
+        language,
+        mobile,
+        phone,
+        time_zone,
+        last_login_at,
+        org_agent_id,
+        available,
+        available_since,
+        deactivated,
+        focus_mode,
+        agent_operational_status,
+        ticket_scope,
+        last_active_at,
+        signature,
+        freshchat_agent,
+        created_at,
+        updated_at,
+        status,
+        version_key,
+        version_source
+    from changes
+    where is_newer
+    on conflict (agent_id) do update
+    set
+        email = excluded.email,
+        name = excluded.name,
+        job_title = excluded.job_title,
+        language = excluded.language,
+        mobile = excluded.mobile,
+        phone = excluded.phone,
+        time_zone = excluded.time_zone,
+        last_login_at = excluded.last_login_at,
+        org_agent_id = excluded.org_agent_id,
+        available = excluded.available,
+        available_since = excluded.available_since,
+        deactivated = excluded.deactivated,
+        focus_mode = excluded.focus_mode,
+        agent_operational_status = excluded.agent_operational_status,
+        ticket_scope = excluded.ticket_scope,
+        last_active_at = excluded.last_active_at,
+        signature = excluded.signature,
+        freshchat_agent = excluded.freshchat_agent,
+        created_at = excluded.created_at,
+        updated_at = excluded.updated_at,
+        status = excluded.status,
+        version_key = excluded.version_key,
+        version_source = excluded.version_source
+    where (coalesce(excluded.updated_at, '-infinity'), excluded.version_key, excluded.version_source)
+        >= (coalesce(target.updated_at, '-infinity'), target.version_key, target.version_source)
+    returning (xmax = 0) as inserted
+
+),
+
+-- Agents that come or go without a newer record; never a row of the upsert above.
+restated as (
+
+    update agents as target
+    set status = changes.status
+    from changes
+    where target.agent_id = changes.changed_agent_id
+        and not changes.is_newer
+    returning target.agent_id
+
+),
+
+history_changes as (
+
+    select
+        coalesce(stored.agent_id, presence.agent_id) as agent_id,
+        presence.is_active,
+        presence.agent_id is null as is_gone
+    from (select agent_id, is_active from day_presence where is_known) as presence
+    full join (
+
+        select agent_id, is_active
+        from agent_status_history
+        where day = current_setting('app.day')
+
+    ) as stored on stored.agent_id = presence.agent_id
+    where presence.is_active is distinct from stored.is_active
+
+),
+
+history_upserted as (
+
+    insert into agent_status_history as target (agent_id, day, is_active)
+    select history_changes.agent_id, context.day, history_changes.is_active
+    from history_changes
+    cross join context
+    where not history_changes.is_gone
+    on conflict (day, agent_id) do update
+    set is_active = excluded.is_active
+    where target.is_active <> excluded.is_active
+    returning (xmax = 0) as inserted
+
+),
+
+history_deleted as (
+
+    delete from agent_status_history as target
+    using history_changes
+    cross join context
+    where target.day = context.day
+        and target.agent_id = history_changes.agent_id
+        and history_changes.is_gone
+    returning target.agent_id
+
+),
+
+-- Presence on other days, of agents known from now on.
+no_longer_unknown as (
+
+    delete from agent_presence_unknown as target
+    using changes
+    cross join context
+    where target.agent_id = changes.agent_id
+        and changes.is_new
+        and target.day <> context.day
+    returning target.agent_id, target.day
+
+),
+
+moved as (
+
+    insert into agent_status_history (agent_id, day, is_active)
+    select agent_id, day, true
+    from no_longer_unknown
+    returning agent_id
+
+),
+
+unknown_changes as (
+
+    select
+        coalesce(stored.agent_id, presence.agent_id) as agent_id,
+        presence.agent_id is null as is_gone
+    from (select agent_id from day_presence where not is_known) as presence
+    full join (
+
+        select agent_id
+        from agent_presence_unknown
+        where day = current_setting('app.day')
+
+    ) as stored on stored.agent_id = presence.agent_id
+    where presence.agent_id is null or stored.agent_id is null
+
+),
+
+unknown_inserted as (
+
+    insert into agent_presence_unknown (agent_id, day)
+    select unknown_changes.agent_id, context.day
+    from unknown_changes
+    cross join context
+    where not unknown_changes.is_gone
+    returning agent_id
+
+),
+
+unknown_deleted as (
+
+    delete from agent_presence_unknown as target
+    using unknown_changes
+    cross join context
+    where target.day = context.day
+        and target.agent_id = unknown_changes.agent_id
+        and unknown_changes.is_gone
+    returning target.agent_id
+
+),
+
+day_added as (
+
+    insert into agent_days (day, day_key)
+    select context.day, context.day_key
+    from context
+    where not exists (select from agent_days where agent_days.day = context.day)
+    returning day
+
+),
+
+written as (
+
+    select
+        count(*) filter (where inserted) as inserted,
+        count(*) filter (where not inserted) as updated,
+        0 as deleted
+    from upserted
+
+    union all
+
+    select 0, count(*), 0
+    from restated
+
+    union all
+
+    select count(*) filter (where inserted), count(*) filter (where not inserted), 0
+    from history_upserted
+
+    union all
+
+    select 0, 0, count(*)
+    from history_deleted
+
+    union all
+
+    select 0, 0, count(*)
+    from no_longer_unknown
+
+    union all
+
+    select count(*), 0, 0
+    from moved
+
+    union all
+
+    select count(*), 0, 0
+    from unknown_inserted
+
+    union all
+
+    select 0, 0, count(*)
+    from unknown_deleted
+
+    union all
+
+    select count(*), 0, 0
+    from day_added
+
+),
+
+metrics as (
+
+    select
+        sum(inserted) as inserted,
+        sum(updated) as updated,
+        sum(deleted) as deleted
+    from written
+
+),
+
+-- Read from metrics, so that the clock is looked at after the work.
+finished as (select metrics.*, clock_timestamp() as finished_at from metrics)
+
+insert into pipeline_metrics (
+    flow_run_id,
+    task_name,
+    pipeline_name,
+    table_name,
+    day,
+    rows_inserted,
+    rows_updated,
+    rows_deleted,
+    rows_affected,
+    status,
+    started_at,
+    finished_at,
+    duration_seconds
+)
+select
+    context.flow_run_id,
+    'agents_task',
+    'agents',
+    'agents',
+    context.day,
+    finished.inserted,
+    finished.updated,
+    finished.deleted,
+    finished.inserted + finished.updated + finished.deleted,
+    'success',
+    context.started_at,
+    finished.finished_at,
+    extract(epoch from finished.finished_at - context.started_at)
+from finished
+cross join context;
+
+commit;

@@ -1,0 +1,356 @@
+-- 012_agent_roles: the roles of each agent, as its latest well-formed list has them.
+-- A role that only an earlier list names is `removed`; a list that is no list says nothing.
+-- Skipped on a day that has neither `agent_details` nor `roles`.
+-- description: which agent has which role
+begin;
+
+-- The day's list of each agent, from its newest record alone: a superseded record's list counts
+-- for nothing, even where the newest one's is malformed. Sorted, so that order is no change.
+create temporary table day_role_lists on commit drop as
+with newest as (
+
+    select distinct on (agent_id)
+        agent_id,
+        role_ids
+    from stg_agent_details
+    where day = current_setting('app.day')
+    order by
+        agent_id,
+        updated_at desc nulls last,
+        source_file desc,
+        position desc
+
+)
+
+select
+    newest.agent_id,
+    array(select distinct role_id from unnest(newest.role_ids) as named(role_id) order by role_id) as role_ids
+from newest
+where newest.role_ids is not null;
+
+analyze day_role_lists;
+
+-- Pairs that this day named when it was applied before, and does not name any more.
+create temporary table dropped_pairs on commit drop as
+select
+    stored.agent_id,
+    named.role_id
+from agent_role_history as stored
+left join day_role_lists as today on today.agent_id = stored.agent_id
+cross join lateral unnest(stored.role_ids) as named(role_id)
+where stored.day = current_setting('app.day')
+    and (today.agent_id is null or named.role_id <> all (today.role_ids))
+    and (is_loaded('agent_details') or is_loaded('roles'));
+
+analyze dropped_pairs;
+
+-- Every pair that any day names, the current day's lists taken as they are now.
+create temporary table named_pairs on commit drop as
+with context as (
+
+    select
+        current_setting('app.day') as day,
+        day_order(current_setting('app.day')) as day_key
+
+),
+
+-- The limit makes a look-up of each pair in its agent's own days out of it: dropped pairs are
+-- few, and the history of all days is long.
+lost as (
+
+    select
+        dropped_pairs.agent_id,
+        dropped_pairs.role_id
+    from dropped_pairs
+    cross join context
+    left join lateral (
+
+        select true as is_named
+        from agent_role_history as history
+        where history.agent_id = dropped_pairs.agent_id
+            and history.day_key <> context.day_key
+            and dropped_pairs.role_id = any (history.role_ids)
+        limit 1
+
+    ) as other_day on true
+    where other_day.is_named is null
+
+),
+
+pairs as (
+
+    select agent_id, role_id
+    from agent_role_mapping
+
+    union
+
+    select agent_id, role_id
+    from agent_role_unknown
+
+    union
+
+    select today.agent_id, named.role_id
+    from day_role_lists as today
+    cross join lateral unnest(today.role_ids) as named(role_id)
+
+    except
+
+    select agent_id, role_id
+    from lost
+
+),
+
+-- The latest list of each agent, one step down the index whatever the number of days.
+latest as (
+
+    select
+        agents.agent_id,
+        case
+            when today.agent_id is not null and coalesce(stored.day_key < context.day_key, true)
+                then today.role_ids
+            else stored.role_ids
+        end as role_ids
+    from agents
+    cross join context
+    left join day_role_lists as today on today.agent_id = agents.agent_id
+    left join lateral (
+
+        select
+            history.day_key,
+            history.role_ids
+        from agent_role_history as history
+        where history.agent_id = agents.agent_id
+            and history.day_key <> context.day_key
+        order by history.day_key desc
+        limit 1
+
+    ) as stored on true
+
+)
+
+select
+    pairs.agent_id,
+    pairs.role_id,
+    latest.agent_id is not null and roles.role_id is not null as is_known,
+    case when pairs.role_id = any (latest.role_ids) then 'assigned' else 'removed' end as status
+from pairs
+left join latest on latest.agent_id = pairs.agent_id
+left join roles on roles.role_id = pairs.role_id
+where is_loaded('agent_details') or is_loaded('roles');
+
+analyze named_pairs;
+
+with context as (
+
+    select
+        current_setting('app.flow_run_id') as flow_run_id,
+        current_setting('app.day') as day,
+        day_order(current_setting('app.day')) as day_key,
+        is_loaded('agent_details') or is_loaded('roles') as is_loaded,
+        now() as started_at
+
+),
+
+-- Only what differs goes on: an unchanged row is not even locked.
+mapping_changes as (
+
+    select
+        coalesce(stored.agent_id, named.agent_id) as agent_id,
+        coalesce(stored.role_id, named.role_id) as role_id,
+        named.status
+    from (select agent_id, role_id, status from named_pairs where is_known) as named
+    full join agent_role_mapping as stored
+        on stored.agent_id = named.agent_id and stored.role_id = named.role_id
+    where named.status is distinct from stored.status
+
+),
+
+mapping_upserted as (
+
+    insert into agent_role_mapping as target (agent_id, role_id, status)
+    select mapping_changes.agent_id, mapping_changes.role_id, mapping_changes.status
+    from mapping_changes
+    cross join context
+    where mapping_changes.status is not null and context.is_loaded
+    on conflict (agent_id, role_id) do update
+    set status = excluded.status
+    where target.status <> excluded.status
+    returning (xmax = 0) as inserted
+
+),
+
+mapping_deleted as (
+
+    delete from agent_role_mapping as target
+    using mapping_changes
+    cross join context
+    where target.agent_id = mapping_changes.agent_id
+        and target.role_id = mapping_changes.role_id
+        and mapping_changes.status is null
+        and context.is_loaded
+    returning target.agent_id
+
+),
+
+unknown_changes as (
+
+    select
+        coalesce(stored.agent_id, named.agent_id) as agent_id,
+        coalesce(stored.role_id, named.role_id) as role_id,
+        named.agent_id is null as is_gone
+    from (select agent_id, role_id from named_pairs where not is_known) as named
+    full join agent_role_unknown as stored
+        on stored.agent_id = named.agent_id and stored.role_id = named.role_id
+    where named.agent_id is null or stored.agent_id is null
+
+),
+
+unknown_inserted as (
+
+    insert into agent_role_unknown (agent_id, role_id)
+    select unknown_changes.agent_id, unknown_changes.role_id
+    from unknown_changes
+    cross join context
+    where not unknown_changes.is_gone and context.is_loaded
+    returning agent_id
+
+),
+
+unknown_deleted as (
+
+    delete from agent_role_unknown as target
+    using unknown_changes
+    cross join context
+    where target.agent_id = unknown_changes.agent_id
+        and target.role_id = unknown_changes.role_id
+        and unknown_changes.is_gone
+        and context.is_loaded
+    returning target.agent_id
+
+),
+
+history_changes as (
+
+    select
+        coalesce(stored.agent_id, today.agent_id) as agent_id,
+        today.role_ids
+    from day_role_lists as today
+    full join (
+
+        select agent_id, role_ids
+        from agent_role_history
+        where day = current_setting('app.day')
+
+    ) as stored on stored.agent_id = today.agent_id
+    where today.role_ids is distinct from stored.role_ids
+
+),
+
+history_upserted as (
+
+    insert into agent_role_history as target (agent_id, day, day_key, role_ids)
+    select history_changes.agent_id, context.day, context.day_key, history_changes.role_ids
+    from history_changes
+    cross join context
+    where history_changes.role_ids is not null and context.is_loaded
+    on conflict (day, agent_id) do update
+    set role_ids = excluded.role_ids
+    where target.role_ids <> excluded.role_ids
+    returning (xmax = 0) as inserted
+
+),
+
+history_deleted as (
+
+    delete from agent_role_history as target
+    using history_changes
+    cross join context
+    where target.day = context.day
+        and target.agent_id = history_changes.agent_id
+        and history_changes.role_ids is null
+        and context.is_loaded
+    returning target.agent_id
+
+),
+
+written as (
+
+    select
+        count(*) filter (where inserted) as inserted,
+        count(*) filter (where not inserted) as updated,
+        0 as deleted
+    from mapping_upserted
+
+    union all
+
+    select 0, 0, count(*)
+    from mapping_deleted
+
+    union all
+
+    select count(*), 0, 0
+    from unknown_inserted
+
+    union all
+
+    select 0, 0, count(*)
+    from unknown_deleted
+
+    union all
+
+    select count(*) filter (where inserted), count(*) filter (where not inserted), 0
+    from history_upserted
+
+    union all
+
+    select 0, 0, count(*)
+    from history_deleted
+
+),
+
+metrics as (
+
+    select
+        sum(inserted) as inserted,
+        sum(updated) as updated,
+        sum(deleted) as deleted
+    from written
+
+),
+
+-- Read from metrics, so that the clock is looked at after the work.
+finished as (select metrics.*, clock_timestamp() as finished_at from metrics)
+
+insert into pipeline_metrics (
+    flow_run_id,
+    task_name,
+    pipeline_name,
+    table_name,
+    day,
+    rows_inserted,
+    rows_updated,
+    rows_deleted,
+    rows_affected,
+    status,
+    started_at,
+    finished_at,
+    duration_seconds
+)
+select
+    context.flow_run_id,
+    'agent_roles_task',
+    'agent_roles',
+    'agent_role_mapping',
+    context.day,
+    finished.inserted,
+    finished.updated,
+    finished.deleted,
+    finished.inserted + finished.updated + finished.deleted,
+    case when context.is_loaded then 'success' else 'skipped' end,
+    context.started_at,
+    finished.finished_at,
+    extract(epoch from finished.finished_at - context.started_at)
+from finished
+cross join context;
+
+commit;

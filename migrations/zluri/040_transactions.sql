@@ -1,0 +1,335 @@
+-- 040_transactions: one row a transaction, newest update wins, priced at the rate of its own date.
+-- An older update never overwrites a newer one, whichever day brings it.
+-- description: transactions in their currency and in US dollars
+begin;
+
+select require_loaded('transactions');
+
+-- One record a transaction: the newest, then the last in file order. A table, because a count
+-- of its rows is what keeps the plans below right on staging that was filled a moment ago.
+create temporary table newest_transactions on commit drop as
+select distinct on (transaction_id collate "C")
+    transaction_id,
+    transaction_uuid,
+    transaction_type,
+    occurred_time,
+    updated_time,
+    user_id,
+    user_uuid,
+    user_name,
+    merchant_name,
+    raw_merchant_name,
+    card_id,
+    card_uuid,
+    budget_id,
+    budget_uuid,
+    minor_units,
+    currency,
+    exponent,
+    payload_rate,
+    (occurred_time at time zone 'UTC')::date as utc_date
+from stg_transactions
+where day = current_setting('app.day')
+order by
+    transaction_id collate "C",
+    updated_time desc nulls last,
+    source_file desc,
+    position desc;
+
+analyze newest_transactions (transaction_id, currency, utc_date);
+
+with context as (
+
+    select
+        current_setting('app.flow_run_id') as flow_run_id,
+        current_setting('app.day') as day,
+        day_order(current_setting('app.day')) as day_key,
+        now() as started_at
+
+),
+
+-- Rates are looked up once a currency and date, not once a transaction.
+priced_dates as (
+
+    select distinct
+        currency,
+        utc_date
+    from newest_transactions
+    where currency <> 'USD'
+
+),
+
+-- The nearest day that has both legs; the euro's own leg is always 1. The quotient is rounded
+-- half up by whole numbers, because `/` rounds once before round() does: with both legs positive,
+-- floor((2 a 10^10 + b) / 2 b) is a / b in units of the tenth decimal.
+ecb_rates as (
+
+    select
+        priced_dates.currency,
+        priced_dates.utc_date,
+        div(20000000000 * legs.usd_per_eur + legs.units_per_eur, 2 * legs.units_per_eur) * 0.0000000001
+            as exchange_rate
+    from priced_dates
+    cross join lateral (
+
+        select
+            usd.units_per_eur as usd_per_eur,
+            coalesce(own.units_per_eur, 1) as units_per_eur
+        from fx_rates as usd
+        left join fx_rates as own
+            on own.currency = priced_dates.currency and own.rate_date = usd.rate_date
+        where usd.currency = 'USD'
+            and usd.rate_date between priced_dates.utc_date - 7 and priced_dates.utc_date
+            and (own.currency is not null or priced_dates.currency = 'EUR')
+        order by usd.rate_date desc
+        limit 1
+
+    ) as legs
+
+),
+
+rated as (
+
+    select
+        newest.*,
+        -- 10 ^ -exponent and not a division, which would keep 16 digits of 18.
+        round(newest.minor_units * 10::numeric ^ -newest.exponent, newest.exponent) as original_amount,
+        case
+            when newest.currency = 'USD' then 1.0000000000
+            when ecb.exchange_rate is not null then ecb.exchange_rate
+            when newest.payload_rate > 0 then round(newest.payload_rate, 10)
+        end as exchange_rate,
+        case
+            when newest.currency = 'USD' then 'USD'
+            when ecb.exchange_rate is not null then 'ECB'
+            when newest.payload_rate > 0 then 'PAYLOAD'
+            else 'MISSING'
+        end as fx_source
+    from newest_transactions as newest
+    left join ecb_rates as ecb
+        on ecb.currency = newest.currency and ecb.utc_date = newest.utc_date
+
+),
+
+priced as (
+
+    select
+        rated.transaction_id,
+        rated.transaction_uuid,
+        rated.transaction_type,
+        rated.occurred_time,
+        rated.updated_time,
+        rated.user_id,
+        rated.user_uuid,
+        rated.user_name,
+        rated.merchant_name,
+        rated.raw_merchant_name,
+        rated.card_id,
+        rated.card_uuid,
+        rated.budget_id,
+        rated.budget_uuid,
+        rated.original_amount,
+        rated.currency as original_currency,
+        rated.exchange_rate,
+        round(rated.original_amount * rated.exchange_rate, 4) as amount_usd,
+        rated.fx_source,
+        context.day_key as version_key
+    from rated
+    cross join context
+
+),
+
+-- Only what is new or differs goes on: an unchanged row is not even locked.
+changed as (
+
+    select priced.*
+    from priced
+    left join transactions as current on current.transaction_id = priced.transaction_id
+    where current.transaction_id is null or (
+        (coalesce(priced.updated_time, '-infinity'), priced.version_key)
+        >= (coalesce(current.updated_time, '-infinity'), current.version_key)
+        and (
+            priced.transaction_uuid,
+            priced.transaction_type,
+            priced.occurred_time,
+            priced.updated_time,
+            priced.user_id,
+            priced.user_uuid,
+            priced.user_name,
+            priced.merchant_name,
+            priced.raw_merchant_name,
+            priced.card_id,
+            priced.card_uuid,
+            priced.budget_id,
+            priced.budget_uuid,
+            priced.original_amount,
+            priced.original_currency,
+            priced.exchange_rate,
+            priced.amount_usd,
+            priced.fx_source,
+            priced.version_key
+        ) is distinct from (
+            current.transaction_uuid,
+            current.transaction_type,
+            current.occurred_time,
+            current.updated_time,
+            current.user_id,
+            current.user_uuid,
+            current.user_name,
+            current.merchant_name,
+            current.raw_merchant_name,
+            current.card_id,
+            current.card_uuid,
+            current.budget_id,
+            current.budget_uuid,
+            current.original_amount,
+            current.original_currency,
+            current.exchange_rate,
+            current.amount_usd,
+            current.fx_source,
+            current.version_key
+        )
+    )
+
+),
+
+upserted as (
+
+    insert into transactions as target (
+        transaction_id,
+        transaction_uuid,
+        transaction_type,
+        occurred_time,
+        updated_time,
+        user_id,
+        user_uuid,
+        user_name,
+        merchant_name,
+        raw_merchant_name,
+        card_id,
+        card_uuid,
+        budget_id,
+        budget_uuid,
+        original_amount,
+        original_currency,
+        exchange_rate,
+        amount_usd,
+        fx_source,
+        version_key
+    )
+    select
+        transaction_id,
+        transaction_uuid,
+        transaction_type,
+        occurred_time,
+        updated_time,
+        user_id,
+        user_uuid,
+        user_name,
+        merchant_name,
+        raw_merchant_name,
+        card_id,
+        card_uuid,
+        budget_id,
+        budget_uuid,
+        original_amount,
+        original_currency,
+        exchange_rate,
+        amount_usd,
+        fx_source,
+        version_key
+    from changed
+    on conflict (transaction_id) do update
+    set
+        transaction_uuid = excluded.transaction_uuid,
+        transaction_type = excluded.transaction_type,
+        occurred_time = excluded.occurred_time,
+        updated_time = excluded.updated_time,
+        user_id = excluded.user_id,
+        user_uuid = excluded.user_uuid,
+        user_name = excluded.user_name,
+        merchant_name = excluded.merchant_name,
+        raw_merchant_name = excluded.raw_merchant_name,
+        card_id = excluded.card_id,
+        card_uuid = excluded.card_uuid,
+        budget_id = excluded.budget_id,
+        budget_uuid = excluded.budget_uuid,
+        original_amount = excluded.original_amount,
+        original_currency = excluded.original_currency,
+        exchange_rate = excluded.exchange_rate,
+        amount_usd = excluded.amount_usd,
+        fx_source = excluded.fx_source,
+        version_key = excluded.version_key
+    where (coalesce(excluded.updated_time, '-infinity'), excluded.version_key)
+        >= (coalesce(target.updated_time, '-infinity'), target.version_key)
+    returning (xmax = 0) as inserted
+
+),
+
+-- The watermark only moves forward, and nothing reads it here: a late record is never dropped.
+seen as (
+
+    select max(updated_time) as last_processed_time
+    from newest_transactions
+
+),
+
+watermark as (
+
+    insert into transaction_pipeline_state as target (pipeline_name, last_processed_time)
+    select 'transactions', seen.last_processed_time
+    from seen
+    left join transaction_pipeline_state as current on current.pipeline_name = 'transactions'
+    where seen.last_processed_time is not null
+        and (current.pipeline_name is null or current.last_processed_time < seen.last_processed_time)
+    on conflict (pipeline_name) do update
+    set last_processed_time = greatest(target.last_processed_time, excluded.last_processed_time)
+
+),
+
+metrics as (
+
+    select
+        count(*) filter (where inserted) as inserted,
+        count(*) filter (where not inserted) as updated,
+        0 as deleted
+    from upserted
+
+),
+
+-- Read from metrics, so that the clock is looked at after the work.
+finished as (select metrics.*, clock_timestamp() as finished_at from metrics)
+
+insert into pipeline_metrics (
+    flow_run_id,
+    task_name,
+    pipeline_name,
+    table_name,
+    day,
+    rows_inserted,
+    rows_updated,
+    rows_deleted,
+    rows_affected,
+    status,
+    started_at,
+    finished_at,
+    duration_seconds
+)
+select
+    context.flow_run_id,
+    'transactions_task',
+    'transactions',
+    'transactions',
+    context.day,
+    finished.inserted,
+    finished.updated,
+    finished.deleted,
+    finished.inserted + finished.updated + finished.deleted,
+    'success',
+    context.started_at,
+    finished.finished_at,
+    extract(epoch from finished.finished_at - context.started_at)
+from finished
+cross join context;
+
+commit;
