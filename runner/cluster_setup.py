@@ -86,13 +86,18 @@ def prepare(cluster: Cluster) -> None:
         _own_folder(cluster.socket_dir, cluster.account)
     except OSError as error:
         raise _unwritable(Path(error.filename or cluster.base), error.strerror or str(error)) from error
-    found = cluster.data / "PG_VERSION"
-    if not found.exists():
+    check_version(cluster)
+    if not (cluster.data / "PG_VERSION").exists():
         _initdb(cluster)
-    elif (version := found.read_text().strip()) != str(cluster.version):
+
+
+def check_version(cluster: Cluster) -> None:
+    """Refuse data that another major version wrote."""
+    found = cluster.data / "PG_VERSION"
+    if found.exists() and (version := found.read_text(encoding="ascii").strip()) != str(cluster.version):
         raise DatabaseUnavailable(
             f"the data in {cluster.data} is of PostgreSQL {version}, not {cluster.version}",
-            hint=f"Set embedded_version = {version}, or throw the data away: runner db reset",
+            hint=f"Move it to {cluster.base.parent / f'pg{version}'}, or throw it away: runner db reset",
         )
 
 

@@ -136,6 +136,26 @@ def binaries(version: int = DEFAULT_VERSION) -> Path:
     return places.folder(version) / "bin"
 
 
+def version_text(home: Path, version: int = DEFAULT_VERSION) -> str:
+    """Return the exact version of the server that `home` would run, by running its program.
+
+    Raises:
+        DatabaseUnavailable: it does not run on this machine.
+        ConfigError: as in `ensure_running`, or the data is of another version.
+    """
+    from runner import cluster_setup
+
+    cluster = places.remembered(home, version) or places.locate(home, version)
+    cluster_setup.check_version(cluster)
+    done = cluster_setup.run(cluster.account, [cluster_setup.programs(cluster) / "postgres", "--version"])
+    if done.returncode:
+        raise DatabaseUnavailable(
+            f"the embedded PostgreSQL {version} does not run on this machine: {done.stdout.strip()}",
+            hint="Name a server in DATABASE_URL.",
+        )
+    return done.stdout.strip().rsplit(" ", 1)[-1]
+
+
 def _ready(cluster: Cluster) -> bool:
     """Tell whether the server accepts connections, without starting a process or a session."""
     import socket
@@ -163,7 +183,8 @@ def _wait_for_start(cluster: Cluster) -> bool:
     until = time.monotonic() + _START_SECONDS
     while not _ready(cluster):
         lines = _pid_lines(cluster)
-        if len(lines) > 7 and lines[7].strip() == "ready" or not _pid(cluster) or time.monotonic() > until:
+        lost = len(lines) > 7 and lines[7].strip() == "ready"
+        if lost or not _pid(cluster) or time.monotonic() > until:
             return False
         time.sleep(0.05)
     return True
@@ -178,7 +199,8 @@ def _start(cluster: Cluster) -> None:
         (cluster.data / "postmaster.pid").unlink(missing_ok=True)
     log_start = cluster.log.stat().st_size if cluster.log.exists() else 0
     options = ["start", "-w", "-s", "-t", str(_START_SECONDS)]
-    command = [cluster_setup.programs(cluster) / "pg_ctl", *options, "-D", cluster.data, "-l", cluster.log]
+    program = cluster_setup.programs(cluster) / "pg_ctl"
+    command: list[str | Path] = [program, *options, "-D", cluster.data, "-l", cluster.log]
     until = time.monotonic() + 20
     while True:
         done = cluster_setup.run(cluster.account, command)
@@ -238,7 +260,7 @@ def _stop(cluster: Cluster) -> bool:
     if not _pid(cluster):
         return False
     options = ["stop", "-w", "-s", "-m", "fast", "-t", str(_STOP_SECONDS)]
-    command = [cluster_setup.programs(cluster) / "pg_ctl", *options, "-D", cluster.data]
+    command: list[str | Path] = [cluster_setup.programs(cluster) / "pg_ctl", *options, "-D", cluster.data]
     done = cluster_setup.run(cluster.account, command)
     if done.returncode and _pid(cluster):
         raise DatabaseUnavailable(

@@ -62,7 +62,8 @@ def require_loaded(connection: database.Connection, settings: Settings, day: str
     """
     from staging_loaders.entity import load_declarations
 
-    required = {entity.name for entity in load_declarations(settings.declarations) if entity.required}
+    declared = load_declarations(settings.declarations)
+    required = {name for name, entity in declared.items() if entity.required}
     missing = sorted(required - loaded(connection, settings.pipeline, day))
     if missing:
         raise NotLoaded(

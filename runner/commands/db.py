@@ -1,0 +1,158 @@
+"""runner db: the embedded PostgreSQL, by hand."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Any
+
+from runner import console, database, embedded
+from runner.config import Settings
+from runner.errors import ConfigError, UsageError
+
+HELP = "start, stop and reach the embedded PostgreSQL"
+
+_ACTIONS = {
+    "start": "start it; every command that needs it does that too",
+    "stop": "stop it; its data stays",
+    "status": "show whether it runs, where, and how large it is",
+    "url": "print the URL to connect to; no password is in it",
+    "psql": "open psql in the warehouse; options for psql follow after --",
+    "reset": "stop it and remove its data for good",
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Name the actions and options of `runner db`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = f"{parser.description}\n\n" + "\n".join(f"  {k:<7} {v}" for k, v in _ACTIONS.items())
+    parser.add_argument("action", choices=list(_ACTIONS), metavar="|".join(_ACTIONS))
+    parser.add_argument("arguments", nargs="*", metavar="-- ARG", help="psql: what psql is given")
+    parser.add_argument(
+        "-c", "--command", action="append", default=[], metavar="SQL", help="psql: run this, then leave"
+    )
+    parser.add_argument("-f", "--file", action="append", default=[], metavar="FILE", help="psql: run this file")
+    parser.add_argument("--yes", action="store_true", help="reset: do not ask")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Do what `args.action` says."""
+    if args.action != "psql" and (args.arguments or args.command or args.file):
+        raise UsageError(f"runner db {args.action} takes no arguments", hint="See runner db --help.")
+    action = {"start": _start, "stop": _stop, "status": _status, "url": _url, "psql": _psql, "reset": _reset}
+    return action[args.action](args, settings)
+
+
+def _start(args: argparse.Namespace, settings: Settings) -> int:
+    if settings.database_url is not None:
+        raise ConfigError(
+            f"the settings name a server ({database.describe(settings.database_url)}), so the embedded one is not used",
+            hint="Unset DATABASE_URL (and PGHOST), or remove url from runner.toml.",
+        )
+    was = embedded.status(settings.home, settings.embedded_version).running
+    database.resolve(settings)
+    now = embedded.status(settings.home, settings.embedded_version)
+    return _tell(args, settings, f"{'already runs' if was else 'started'} (process {now.pid})", started=not was)
+
+
+def _stop(args: argparse.Namespace, settings: Settings) -> int:
+    stopped = embedded.stop(settings.home, settings.embedded_version)
+    return _tell(args, settings, "stopped" if stopped else "did not run", stopped=stopped)
+
+
+def _reset(args: argparse.Namespace, settings: Settings) -> int:
+    found = embedded.status(settings.home, settings.embedded_version)
+    if found.data_dir.exists() and not args.yes:
+        if not sys.stdin.isatty():
+            raise UsageError(f"this removes {found.data_dir} for good", hint="Say so: runner db reset --yes")
+        if input(f"Remove {found.data_dir} ({_size(found.size)}) for good? [y/N] ").strip().lower() not in ("y", "yes"):
+            console.note("nothing was removed")
+            return 1
+    removed = embedded.reset(settings.home, settings.embedded_version)
+    return _tell(args, settings, f"removed {found.data_dir}" if removed else "had no data", removed=removed)
+
+
+def _status(args: argparse.Namespace, settings: Settings) -> int:
+    found = embedded.status(settings.home, settings.embedded_version)
+    used = settings.database_url is None
+    if args.json:
+        document = {name: getattr(found, name) for name in found.__dataclass_fields__}
+        console.print_json(document | {"used": used, "server": None if used else _named(settings)})
+        return 0
+    if not used:
+        console.say(f"The settings name a server, {_named(settings)}; the embedded one is not used.")
+    state = f"runs (process {found.pid})" if found.running else "does not run"
+    rows = [
+        ("PostgreSQL", f"{found.version}, embedded, {state}"),
+        ("run by", found.account or "you"),
+        ("url", found.url),
+        ("url, TCP", found.tcp_url or "off; embedded_port in runner.toml turns it on"),
+        ("data", f"{found.data_dir} ({_size(found.size)})" if found.data_dir.exists() else f"{found.data_dir} (none)"),
+        ("log", found.log),
+    ]
+    for name, value in rows:
+        console.say(f"{name:<11} {value}")
+    return 0
+
+
+def _url(args: argparse.Namespace, settings: Settings) -> int:
+    url = _named(settings) if settings.database_url is not None else database.resolve(settings)
+    tcp = embedded.status(settings.home, settings.embedded_version).tcp_url if settings.database_url is None else None
+    if args.json:
+        console.print_json({"url": url, "tcp_url": tcp})
+    else:
+        console.say(url)
+    return 0
+
+
+def _psql(args: argparse.Namespace, settings: Settings) -> int:
+    """Become psql, which then has the terminal and the exit code to itself."""
+    import shutil
+
+    environment = dict(os.environ)
+    if settings.database_url is None:
+        program, server = str(embedded.binaries(settings.embedded_version) / "psql"), database.resolve(settings)
+    else:
+        program, server = shutil.which("psql") or str(embedded.binaries() / "psql"), _named(settings)
+        # Other users can read a command line, but not an environment.
+        if password := _parts(settings).get("password"):
+            environment["PGPASSWORD"] = str(password)
+    command = [program, *(("-d", server) if server else ())]
+    command += [word for text in args.command for word in ("-c", text)]
+    command += [word for path in args.file for word in ("-f", path)]
+    sys.stdout.flush()
+    os.execve(program, [*command, *args.arguments], environment)
+
+
+def _named(settings: Settings) -> str:
+    """Return the settings' own server as a connection string without its password."""
+    from psycopg import conninfo
+
+    return conninfo.make_conninfo("", **{key: value for key, value in _parts(settings).items() if key != "password"})
+
+
+def _parts(settings: Settings) -> dict[str, Any]:
+    from psycopg import ProgrammingError, conninfo
+
+    try:
+        return conninfo.conninfo_to_dict(settings.database_url or "")
+    except ProgrammingError:
+        # libpq's own message quotes the string, and so perhaps the password.
+        raise ConfigError(
+            "DATABASE_URL is not a connection string",
+            hint="Write postgresql://user:password@host:5432/database.",
+        ) from None
+
+
+def _tell(args: argparse.Namespace, settings: Settings, what: str, **facts: bool) -> int:
+    if args.json:
+        console.print_json({"version": settings.embedded_version, "home": settings.home, **facts})
+    else:
+        console.say(f"PostgreSQL {settings.embedded_version}: {what}")
+    return 0
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

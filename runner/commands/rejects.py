@@ -1,0 +1,55 @@
+"""runner rejects: which records were kept out or mended, and why."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from runner import console, database, days, metrics, project
+from runner.config import Settings
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Name the options of `runner rejects`."""
+    parser.add_argument("--day", metavar="D", help="of one day")
+    parser.add_argument("--entity", metavar="E", help="of one entity, by its folder's name")
+    parser.add_argument("--severity", choices=("reject", "warning"), help="only records kept out, or only warnings")
+    parser.add_argument("--limit", type=int, default=50, metavar="N", help="show N of them (default: 50; 0: all)")
+    parser.add_argument("--json", action="store_true", help="print one JSON document, with the raw records")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Print rejects and warnings, and how many there are of each reason."""
+    pipeline = project.discover(settings)
+    day = days.check(args.day) if args.day else None
+    found: list[dict[str, Any]] = []
+    counts: dict[str, int] = {}
+    with database.connect(database.resolve(settings), "runner rejects") as connection:
+        if not metrics.nothing_yet(connection):
+            found, counts = metrics.rejects(
+                connection,
+                pipeline.name,
+                day=day,
+                entity=args.entity,
+                severity=args.severity,
+                limit=args.limit or None,
+            )
+    if args.json:
+        console.print_json(found)
+        return 0
+    if not found:
+        console.say("no rejects and no warnings")
+        return 0
+    headers = ("day", "entity", "severity", "where", "field", "key", "value", "reason")
+    rows = [
+        (
+            row["day"], row["entity"], row["severity"], f"{row['source_file']}:{row['position']}",
+            row["field"], row["record_key"], row["raw_value"], row["reason"],
+        )
+        for row in found
+    ]  # fmt: skip
+    console.say(console.table(rows, headers, width=60))
+    left = sum(counts.values()) - len(found)
+    more = f"; {left:,} more with --limit 0" if left else ""
+    console.say(f"\n{counts.get('reject', 0):,} rejects, {counts.get('warning', 0):,} warnings{more}")
+    return 0

@@ -1,0 +1,68 @@
+"""What an apply of a day would do and why, decided from files and history. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from runner import loading
+from runner.metrics import StepState
+from runner.step import SqlFile
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """Whether a step will do its work, and why; `reads` are the entities of its staging tables."""
+
+    step: str
+    action: str
+    reason: str
+    reads: tuple[str, ...]
+
+
+def steps(
+    files: Sequence[SqlFile],
+    *,
+    day: str,
+    entities: Collection[str],
+    present: Collection[str],
+    changed: Collection[str],
+    states: Mapping[tuple[str, str], StepState],
+) -> list[StepPlan]:
+    """Return the plan of each step.
+
+    `entities` are those the pipeline declares, `present` those the day will have in
+    staging, `changed` those whose staging will be new to the steps.
+    """
+    return [
+        _decide(
+            file,
+            tuple(loading.entities_read(file, sorted(entities))),
+            present,
+            changed,
+            states.get((day, file.task_name)),
+        )
+        for file in files
+    ]
+
+
+def _decide(
+    file: SqlFile,
+    reads: tuple[str, ...],
+    present: Collection[str],
+    changed: Collection[str],
+    state: StepState | None,
+) -> StepPlan:
+    if reads and not any(entity in present for entity in reads):
+        return StepPlan(file.id, "skip", f"the day has no {' and no '.join(reads)}", reads)
+    news = [entity for entity in reads if entity in changed]
+    if state is None:
+        reason = "was never run for this day"
+    elif state.status == "failure":
+        first = (state.error_message or "").splitlines()
+        reason = f"failed at {state.finished_at:%Y-%m-%d %H:%M}: {first[0] if first else 'no message'}"
+    elif news:
+        reason = f"{', '.join(news)} will be new since {state.finished_at:%Y-%m-%d %H:%M}"
+    else:
+        reason = f"ran at {state.finished_at:%Y-%m-%d %H:%M} on the same files; a rerun changes nothing"
+    return StepPlan(file.id, "run", reason, reads)

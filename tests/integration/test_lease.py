@@ -1,0 +1,84 @@
+"""Who runs a day, and what the others are told."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import threading
+from typing import Any
+
+import psycopg
+import pytest
+
+from runner.errors import DayHeld
+from runner.lease import Lease
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+def test_second_is_told_who_holds(database: str) -> None:
+    """Who comes second leaves with exit code 3 and the holder's run, host and start."""
+    with Lease(database, "zluri", "day1", "first"):
+        with pytest.raises(DayHeld, match=rf"day1 is held by run first on {socket.gethostname()} \(pid {os.getpid()}\)"):
+            Lease(database, "zluri", "day1", "second").__enter__()
+        with Lease(database, "zluri", "day2", "second"), Lease(database, "other", "day1", "third"):
+            pass
+    with Lease(database, "zluri", "day1", "second"):
+        pass
+
+
+def test_waiting_gets_the_day(database: str) -> None:
+    """With a wait, the second gets the day as soon as the first gives it back."""
+    first = Lease(database, "zluri", "day1", "first")
+    first.__enter__()
+    got = threading.Event()
+
+    def second() -> None:
+        with Lease(database, "zluri", "day1", "second", wait=30):
+            got.set()
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    assert not got.is_set()
+    first.__exit__(None, None, None)
+    thread.join(30)
+    assert got.is_set()
+
+
+def hold(connection: Connection, *, host: str, pid: int, age: str) -> None:
+    """Leave a lease behind, as a killed run does."""
+    connection.execute(
+        "insert into runner_leases (pipeline, day, flow_run_id, host, pid, heartbeat_at)"
+        " values ('zluri', 'day1', 'dead', %s, %s, clock_timestamp() - %s::interval)",
+        (host, pid, age),
+    )
+
+
+def test_lease_without_heartbeat_is_taken_over(database: str, connection: Connection) -> None:
+    """A minute after its last heartbeat, a lease from another host may be taken over."""
+    hold(connection, host="elsewhere", pid=1, age="61 seconds")
+    with Lease(database, "zluri", "day1", "next"):
+        assert connection.execute("select flow_run_id from runner_leases").fetchall() == [("next",)]
+
+
+def test_young_lease_of_another_host_is_respected(database: str, connection: Connection) -> None:
+    """Before that it is respected."""
+    hold(connection, host="elsewhere", pid=1, age="30 seconds")
+    with pytest.raises(DayHeld):
+        Lease(database, "zluri", "day1", "next").__enter__()
+
+
+def test_dead_process_on_this_host_is_not_waited_for(database: str, connection: Connection) -> None:
+    """A run that was killed on this machine does not block the rerun."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    hold(connection, host=socket.gethostname(), pid=process.pid, age="1 second")
+    with Lease(database, "zluri", "day1", "next"):
+        assert connection.execute("select flow_run_id from runner_leases").fetchall() == [("next",)]
+
+
+def test_same_run_may_enter_again(database: str) -> None:
+    """Tasks of one flow run share its lease."""
+    with Lease(database, "zluri", "day1", "run"), Lease(database, "zluri", "day1", "run"):
+        pass

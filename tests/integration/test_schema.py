@@ -1,0 +1,117 @@
+"""Schema files run once, in order; edited ones are refused."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from runner import schema, step
+from runner.errors import ConfigError, EditedSchemaFile, SchemaFailed
+from runner.step import SCHEMA_KEYS, SqlFile
+
+Files = Callable[..., list[SqlFile]]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    """Write schema files, given as name=text, and read the folder."""
+
+    def write(**texts: str) -> list[SqlFile]:
+        for name, text in texts.items():
+            (tmp_path / f"{name[1:]}.sql").write_text(text, encoding="utf-8")
+        return [step.read(path, tmp_path, SCHEMA_KEYS) for path in sorted(tmp_path.glob("*.sql"))]
+
+    return write
+
+
+@pytest.fixture
+def empty(empty_database: str) -> Any:
+    """A connection to a database in which the runner never was."""
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        yield connection
+
+
+def test_files_run_once(empty: Any, files: Files) -> None:
+    """The runner's tables and the files are made in order, once, each with its record."""
+    found = files(_001_a="create table a (id int)", _002_b="begin; alter table a add b int; commit;")
+    assert schema.migrate(empty, "demo", found) == ["runner/001_bookkeeping", "001_a", "002_b"]
+    assert schema.migrate(empty, "demo", found) == []
+    assert list(schema.history(empty, "demo")) == ["001_a", "002_b"]
+
+
+def test_comments_may_change(empty: Any, files: Files) -> None:
+    """A comment or white space put into an applied file is no edit."""
+    schema.migrate(empty, "demo", files(_001_a="create table a (id int)"))
+    assert schema.migrate(empty, "demo", files(_001_a="-- why\ncreate table a (\n    id int\n)")) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param({"_002_b": "create table b (id bigint)"}, "002_b.sql was changed after", id="edited"),
+        pytest.param({"_001_x": "create table x (id int)"}, "its number is below 002", id="out of order"),
+    ],
+)
+def test_drift_is_refused(empty: Any, files: Files, change: dict[str, str], message: str) -> None:
+    """An edited file, or one that comes late, stops before anything is run, and the hint says what to do."""
+    schema.migrate(empty, "demo", files(_002_b="create table b (id int)"))
+    with pytest.raises(EditedSchemaFile, match=message) as caught:
+        schema.migrate(empty, "demo", files(**change, _003_c="create table c (id int)"))
+    assert caught.value.hint and caught.value.exit_code == 2
+    assert empty.execute("select to_regclass('c')").fetchone() == (None,)
+
+
+def test_missing_file_is_refused(empty: Any, files: Files, tmp_path: Path) -> None:
+    """A file that was applied and is gone is drift, too."""
+    schema.migrate(empty, "demo", files(_001_a="create table a (id int)"))
+    (tmp_path / "001_a.sql").unlink()
+    with pytest.raises(EditedSchemaFile, match=r"001_a\.sql was applied on .* and is gone"):
+        schema.migrate(empty, "demo", files(_002_b="create table b (id int)"))
+
+
+def test_failure_rolls_back_the_file(empty: Any, files: Files) -> None:
+    """A file that fails leaves nothing, keeps those before it, and the message points into it."""
+    found = files(_001_a="create table a (id int)", _002_b="create table b (id int);\nalter table a\n  drop nothing")
+    with pytest.raises(SchemaFailed, match=r"002_b\.sql:2:1: column \"nothing\""):
+        schema.migrate(empty, "demo", found)
+    assert list(schema.history(empty, "demo")) == ["001_a"]
+    assert empty.execute("select to_regclass('b')").fetchone() == (None,)
+
+
+def test_outside_a_transaction(empty: Any, files: Files) -> None:
+    """A file with `transaction: off` can build an index concurrently."""
+    found = files(
+        _001_a="create table a (id int)", _002_b="-- transaction: off\ncreate index concurrently a_id on a (id)"
+    )
+    assert schema.migrate(empty, "demo", found)[-1] == "002_b"
+    assert list(schema.history(empty, "demo")) == ["001_a", "002_b"]
+
+
+def test_two_migrate_at_once(empty: Any, empty_database: str, files: Files) -> None:
+    """Two runners that migrate one database at once run each file once."""
+    found = files(_001_a="create table a (id int); select pg_sleep(0.2)", _002_b="create table b (id int)")
+    done: list[str] = []
+
+    def migrate() -> None:
+        with psycopg.connect(empty_database, autocommit=True) as connection:
+            done.extend(schema.migrate(connection, "demo", found))
+
+    threads = [threading.Thread(target=migrate) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(done) == ["001_a", "002_b", "runner/001_bookkeeping"]
+
+
+def test_newer_database_is_refused(empty: Any, files: Files) -> None:
+    """A database made by a newer runner is left alone."""
+    schema.migrate(empty, "demo", [])
+    empty.execute("insert into schema_history (pipeline, name, checksum, seconds) values ('', '999_future', '', 0)")
+    with pytest.raises(ConfigError, match="newer runner"):
+        schema.migrate(empty, "demo", [])
