@@ -16,6 +16,7 @@ help:  ## Show this list
 setup: $(READY)  ## Prepare .venv, with .venv/bin/runner in it
 
 # A half-made environment has no stamp, so that the next attempt begins where this one broke off.
+# The lock is complete, so pip need not resolve anything (--no-deps), and compiling goes faster in parallel.
 $(READY): pyproject.toml requirements.lock
 	@python=$$(for name in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	    "$$name" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -30,7 +31,8 @@ $(READY): pyproject.toml requirements.lock
 	    "$$python" -m venv --clear $(VENV) || exit 2; \
 	fi
 	@echo "Installing what requirements.lock pins (about 700 MB, a few minutes the first time) …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --use-pep517 --require-hashes \
+	    -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --no-build-isolation -e .
 	@echo "Compiling …"
 	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib runner staging_loaders >/dev/null 2>&1 || true

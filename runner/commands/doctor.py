@@ -16,6 +16,7 @@ from runner.errors import RunnerError
 HELP = "check this machine and project, and say how to mend them"
 
 _TOO_LITTLE, _LITTLE = 200_000_000, 2_000_000_000
+_OLDEST_PYTHON = 0x030B0000
 _OLDEST_SERVER = 140000
 _EXTRAS = {
     "spark": ("loading files", ("pyspark", "pyarrow", "msgspec", "iso4217", "currency_converter")),
@@ -76,7 +77,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
 
 def _python(settings: Settings) -> Iterator[Finding]:
     version = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info < (3, 11):
+    if sys.hexversion < _OLDEST_PYTHON:
         yield Finding("python", "fail", f"{version} is too old", "Install Python 3.11 or newer.")
     elif sys.platform == "win32":
         yield Finding("python", "fail", f"{version} on Windows", "Use WSL: the runner needs Unix sockets and locks.")
@@ -129,10 +130,11 @@ def _server(url: str) -> Iterator[Finding]:
     from runner import database
 
     with database.connect(url, "runner doctor") as connection:
-        version, number, may = connection.execute(
+        rows = connection.execute(
             "select current_setting('server_version'), current_setting('server_version_num')::integer,"
             " coalesce(has_schema_privilege(current_schema(), 'create'), false)"
-        ).fetchone()
+        )
+        ((version, number, may),) = rows
     said = f"{version} at {database.describe(url)}"
     if number < _OLDEST_SERVER:
         yield Finding("postgresql", "fail", f"{said} is too old", "Use PostgreSQL 14 or newer.")
