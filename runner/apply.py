@@ -107,7 +107,7 @@ class StepRunner:
         message = database.redact(message, self._run.dsn)
         self._record_failure(step, number, message)
         tries = f" after {attempt + 1} attempts" if attempt else ""
-        raise StepFailed(f"{self._run.day} {step.id} failed{tries}\n{message}", hint=hint) from cause
+        raise StepFailed(f"{self._run.day} {step.id} failed{tries}\n{message}", hint=hint, transient=transient) from cause
 
     def _attempt(self, step: SqlFile, number: int, started: float) -> StepResult:
         import psycopg
@@ -202,7 +202,8 @@ class StepRunner:
             )
         if rows[0][0] == "failure":
             raise StepFailed(
-                f"{step.shown} reports its own failure: {rows[0][6]}", hint="Its changes are rolled back; mend the cause."
+                f"{step.shown} reports its own failure: {rows[0][6]}",
+                hint="Its changes are rolled back; mend the cause.",
             )
         return rows[0], rows[0][-1]
 
@@ -257,7 +258,17 @@ class StepRunner:
                 "insert into pipeline_metrics (flow_run_id, task_name, pipeline_name, table_name, day, attempt,"
                 " status, error_message, pipeline, step, rows_affected, duration_seconds)"
                 " values (%s, %s, %s, %s, %s, %s, 'failure', %s, %s, %s, 0, 0)",
-                (run.flow_run_id, step.task_name, step.name, step.table, run.day, number, message, run.pipeline, step.id),
+                (
+                    run.flow_run_id,
+                    step.task_name,
+                    step.name,
+                    step.table,
+                    run.day,
+                    number,
+                    message,
+                    run.pipeline,
+                    step.id,
+                ),
             )
         except (psycopg.Error, DatabaseUnavailable) as error:
             self._log(f"the failure could not be recorded in pipeline_metrics: {str(error).splitlines()[0]}")

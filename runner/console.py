@@ -64,7 +64,9 @@ def table(rows: Iterable[Sequence[Any]], headers: Sequence[str], *, width: int |
 
 def _numeric(column: list[str]) -> bool:
     filled = [cell for cell in column if cell]
-    return bool(filled) and all(cell.replace(",", "").replace(".", "", 1).removeprefix("-").isdigit() for cell in filled)
+    return bool(filled) and all(
+        cell.replace(",", "").replace(".", "", 1).removeprefix("-").isdigit() for cell in filled
+    )
 
 
 def _cell(value: Any, width: int | None) -> str:

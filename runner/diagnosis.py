@@ -51,9 +51,7 @@ def explain(file: SqlFile, statement: Statement | None, error: psycopg.Error) ->
     return "\n".join(parts), hint
 
 
-def place(
-    file: SqlFile, statement: Statement | None, error: psycopg.Error
-) -> tuple[sqltext.Location, str | None]:
+def place(file: SqlFile, statement: Statement | None, error: psycopg.Error) -> tuple[sqltext.Location, str | None]:
     """Return where the error stands in the file, and the server's context for errors inside functions."""
     start = statement.start if statement else 0
     position = error.diag.statement_position

@@ -15,10 +15,12 @@ class RunnerError(Exception):
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, transient: bool = False) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.transient = transient
+        """Whether the same thing may succeed when it is tried again."""
 
 
 class UsageError(RunnerError):

@@ -21,7 +21,9 @@ def add_load_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--day", required=True, metavar="D", help="the day's name: day1, 2026-01-05")
     parser.add_argument("--data", metavar="BASE", help="the folder that holds sync-<day>/ (DATA_BASE_PATH)")
     parser.add_argument(
-        "--max-rejects", metavar="N|P%", help="fail before publishing when more records, or a larger share, are rejected"
+        "--max-rejects",
+        metavar="N|P%",
+        help="fail before publishing when more records, or a larger share, are rejected",
     )
     parser.add_argument("--master", metavar="M", help="the Spark master (default: local[*])")
 
@@ -30,7 +32,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Name the options of `runner load`."""
     add_load_options(parser)
     parser.add_argument(
-        "--load", choices=("auto", "always"), default="auto", help="load where the day's files are new (auto), or in any case"
+        "--load",
+        choices=("auto", "always"),
+        default="auto",
+        help="load where the day's files are new (auto), or in any case",
     )
     parser.add_argument(
         "--wait", type=float, default=0, metavar="SECONDS", help="wait for another run that holds the day (default: 0)"

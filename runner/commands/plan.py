@@ -60,7 +60,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         console.say(f"schema  {name}  will be applied")
     if loads:
         rows = [
-            (load.entity, "load" if load.changed else "keep", len(load.files), load.bytes, load.reason) for load in loads
+            (load.entity, "load" if load.changed else "keep", len(load.files), load.bytes, load.reason)
+            for load in loads
         ]
         console.say(console.table(rows, ("entity", "action", "files", "bytes", "why")) + "\n")
     console.say(console.table([(step.step, step.action, step.reason) for step in steps], ("step", "action", "why")))
