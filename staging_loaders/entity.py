@@ -103,7 +103,9 @@ def load_declarations(folder: Path) -> dict[str, Entity]:
     tables: dict[str, str] = {}
     for entity in entities.values():
         if entity.table in tables:
-            raise ConfigError(f"{entity.name}.toml: table {entity.table} is already filled by {tables[entity.table]}.toml")
+            raise ConfigError(
+                f"{entity.name}.toml: table {entity.table} is already filled by {tables[entity.table]}.toml"
+            )
         tables[entity.table] = entity.name
     return entities
 
@@ -130,7 +132,9 @@ class _Reader:
         table = self.identifier("table", data)
         declared = self.get("fields", data, dict)
         fields = tuple(self.field(column, spec) for column, spec in declared.items())
-        entity = Entity(name, table, self.get("required", data, bool, False), self.identifier("key", data), fields, text)
+        entity = Entity(
+            name, table, self.get("required", data, bool, False), self.identifier("key", data), fields, text
+        )
         by_column = {field.column: field for field in fields}
         if entity.key not in by_column or not by_column[entity.key].required:
             raise self.fail("key", f"{entity.key} is not a required field")
@@ -204,4 +208,6 @@ class _Reader:
                 raise self.fail(where + key, f"unknown key; known are {', '.join(sorted(names))}")
 
     def fail(self, key: str, problem: str) -> ConfigError:
-        return ConfigError(f"{self.file}: {key}: {problem}", hint="staging_loaders/entity.py says what may stand there.")
+        return ConfigError(
+            f"{self.file}: {key}: {problem}", hint="staging_loaders/entity.py says what may stand there."
+        )

@@ -46,7 +46,8 @@ def find_files(folder: Path) -> tuple[SourceFile, ...]:
             _collect(str(folder), "", (os.path.realpath(folder),), found)
     except OSError as error:
         raise UnreadableFile(
-            f"{error.filename or folder}: {error.strerror}", hint="Look at its permissions, or whether it is still there."
+            f"{error.filename or folder}: {error.strerror}",
+            hint="Look at its permissions, or whether it is still there.",
         ) from error
     return tuple(sorted(found, key=lambda file: file.name))
 

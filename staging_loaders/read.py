@@ -45,7 +45,7 @@ def read_records(path: str, arrays: frozenset[tuple[str, ...]] = frozenset()) ->
         return
     try:
         with open(path, "rb") as file:
-            stream = gzip.GzipFile(fileobj=file) if ending.endswith(".gz") else file
+            stream: Any = gzip.GzipFile(fileobj=file) if ending.endswith(".gz") else file
             kind = ending.removesuffix(".gz")
             if kind == ".json":
                 yield from _page(path, _read_whole(path, stream))
@@ -82,7 +82,9 @@ def decode_utf8(path: str, data: bytes, line: int = 1) -> str:
     except UnicodeDecodeError as error:
         before = data[: error.start]
         column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8")) + 1
-        raise unreadable(path, line + before.count(b"\n"), column, f"not UTF-8 (byte {data[error.start]:#04x})") from None
+        raise unreadable(
+            path, line + before.count(b"\n"), column, f"not UTF-8 (byte {data[error.start]:#04x})"
+        ) from None
 
 
 @cache

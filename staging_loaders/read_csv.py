@@ -15,9 +15,7 @@ from staging_loaders.values import Unfit
 csv.field_size_limit(sys.maxsize)
 
 
-def read_csv(
-    path: str, lines: Iterator[tuple[int, bytes]], arrays: frozenset[tuple[str, ...]]
-) -> Iterator[Record]:
+def read_csv(path: str, lines: Iterator[tuple[int, bytes]], arrays: frozenset[tuple[str, ...]]) -> Iterator[Record]:
     """Yield one record a row; a header `contact.email` fills `email` of the object `contact`.
 
     A row longer than the header is rejected whole: no one knows which cell is the odd one.
@@ -57,9 +55,7 @@ def _columns(header: list[str], arrays: frozenset[tuple[str, ...]]) -> list[tupl
     """Return index, path and whether it is an array, of each named column; `a` beside `a.b` gives way."""
     paths = [tuple(name.split(".")) for name in header]
     holders = {path[:depth] for path in paths for depth in range(1, len(path))}
-    return [
-        (index, path, path in arrays) for index, path in enumerate(paths) if path != ("",) and path not in holders
-    ]
+    return [(index, path, path in arrays) for index, path in enumerate(paths) if path != ("",) and path not in holders]
 
 
 def _record(row: list[str], columns: list[tuple[int, tuple[str, ...], bool]]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ independent of the server's settings (times carry `Z`), and never longer than wh
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from functools import cache
 from typing import NamedTuple
 
@@ -95,7 +95,7 @@ def moment(value: object) -> str | None:
         return None
     try:
         parsed = datetime.fromisoformat(value)
-        if len(value) > 27 or parsed.tzinfo is not None and value[-1] != "Z":
+        if len(value) > 27 or (parsed.tzinfo is not None and value[-1] != "Z"):
             return _in_utc(parsed)
         if value[-1] == "Z":
             return value
@@ -133,7 +133,7 @@ def minor_units() -> dict[str, int]:
 
 def _in_utc(parsed: datetime) -> str:
     if parsed.tzinfo is not None:
-        parsed = parsed.astimezone(timezone.utc)
+        parsed = parsed.astimezone(UTC)
     return parsed.replace(tzinfo=None).isoformat() + "Z"
 
 

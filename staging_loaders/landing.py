@@ -1,0 +1,170 @@
+"""Where a load puts rows before anybody reads them, and how one part of it gets there exactly once.
+
+Tables of the schema `landing`, three an attempt to land an entity: rows, rejects, parts. A part
+is some files read by one worker in one transaction, which also writes its row into the parts
+table; a part that Spark runs again finds that row and does nothing. Only the load's own process
+creates tables, so a straggler of a dead load has nowhere to write to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runner.database import Connection, connect, try_lock
+from runner.errors import LoadFailed
+from staging_loaders.entity import TYPES, Entity
+
+SCHEMA = "landing"
+REJECT_COLUMNS = ("severity", "reason", "field", "source_file", "position", "record_key", "raw_value", "raw_record")
+_POLL_SECONDS = 0.05
+_CREATE_WAIT = 60.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """The landing tables of one attempt to land an entity."""
+
+    prefix: str
+
+    @property
+    def rows(self) -> str:
+        return f"{SCHEMA}.{self.prefix}_rows"
+
+    @property
+    def rejects(self) -> str:
+        return f"{SCHEMA}.{self.prefix}_rejects"
+
+    @property
+    def parts(self) -> str:
+        return f"{SCHEMA}.{self.prefix}_parts"
+
+
+def prefix(load: str, attempt: int) -> str:
+    """Return the names' beginning: the load's id (12 hexadecimal digits), then the attempt within it."""
+    return f"l{load}_{attempt}"
+
+
+@contextlib.contextmanager
+def alive(dsn: str, load: str) -> Iterator[Connection]:
+    """Hold the load's sign of life: an open transaction with an advisory lock, and no snapshot.
+
+    When the process dies the server ends the transaction, and the next load drops the tables.
+    """
+    connection = connect(dsn, "runner load")
+    try:
+        # Left open on purpose; it holds neither a snapshot nor a row, so vacuum is not held back.
+        connection.autocommit = False
+        connection.execute("set local idle_in_transaction_session_timeout = 0")
+        if not try_lock(connection, exclusive=_life(load)):
+            raise LoadFailed(f"another load calls itself {load}", hint="Try again.")
+        yield connection
+    finally:
+        connection.close()
+
+
+def create(connection: Connection, target: Target, entity: Entity) -> None:
+    """Create the tables of `target`. Unlogged: what a crash of the server loses, its load has lost too."""
+    columns = ", ".join(("source_file", "position", *entity.columns))
+    with connection.transaction():
+        wait_for_lock(connection, "landing", _CREATE_WAIT)
+        connection.execute(f"create schema if not exists {SCHEMA}")
+        connection.execute(f"create unlogged table {target.rows} as select {columns} from {entity.table} with no data")
+        connection.execute(
+            f"create unlogged table {target.rejects} as "
+            f"select {', '.join(REJECT_COLUMNS)} from stg_rejects with no data"
+        )
+        connection.execute(
+            f"create unlogged table {target.parts} (part integer primary key, files bigint not null, "
+            "records bigint not null, rows bigint not null, rejects bigint not null, warnings bigint not null)"
+        )
+
+
+def drop(connection: Connection, load: str, attempt: int | None = None) -> None:
+    """Drop the tables of one attempt, or of the whole load."""
+    pattern = prefix(load, attempt) if attempt is not None else f"l{load}"
+    names = connection.execute(
+        "select relname from pg_class where relnamespace = to_regnamespace(%s) and relkind = 'r' "
+        "and starts_with(relname, %s)",
+        (SCHEMA, pattern + "_"),
+    ).fetchall()
+    if names:
+        connection.execute(f"drop table if exists {', '.join(f'{SCHEMA}.{name}' for (name,) in names)}")
+
+
+def drop_dead(connection: Connection) -> int:
+    """Drop the tables of loads that are no more; return how many loads that were.
+
+    Each in a transaction of its own. One whose last statement the server has not given up yet
+    is left to the next load.
+    """
+    import psycopg
+
+    found = connection.execute(
+        "select distinct substr(relname, 2, 12) from pg_class where relnamespace = to_regnamespace(%s) "
+        "and relkind = 'r' and relname ~ '^l[0-9a-f]{12}_'",
+        (SCHEMA,),
+    ).fetchall()
+    dropped = 0
+    for (load,) in found:
+        try:
+            with connection.transaction():
+                if try_lock(connection, exclusive=_life(load)):
+                    connection.execute("set local lock_timeout = '1s'")
+                    drop(connection, load)
+                    dropped += 1
+        except psycopg.errors.LockNotAvailable:
+            continue
+    return dropped
+
+
+def check_table(connection: Connection, entity: Entity) -> str | None:
+    """Return what keeps `entity` from being loaded into its table, None if nothing does."""
+    found = dict(
+        connection.execute(
+            "select attname::text, format_type(atttypid, null) from pg_attribute "
+            "where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped",
+            (entity.table,),
+        ).fetchall()
+    )
+    if not found:
+        return f"the table {entity.table} does not exist"
+    for column, kinds in [
+        ("day", ("text",)),
+        ("source_file", ("text",)),
+        ("position", ("bigint",)),
+        *((field.column, TYPES[field.type]) for field in entity.fields),
+    ]:
+        if column not in found:
+            return f"{entity.table} has no column {column}"
+        if found[column] not in kinds:
+            return f"{entity.table}.{column} is {found[column]}, not {kinds[0]}"
+    return None
+
+
+def wait_for_lock(connection: Connection, key: str, seconds: float) -> None:
+    """Take the advisory lock `key` until the transaction's end, waiting up to `seconds`."""
+    until = time.monotonic() + seconds
+    while not try_lock(connection, exclusive=key):
+        if time.monotonic() > until:
+            raise LoadFailed(
+                f"{key} has been in use for {seconds:.0f} s", hint="Wait for the other run to end, then try again."
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+def part_counts(connection: Connection, target: Target) -> Sequence[Any]:
+    """Return parts, files, records, rows, rejects and warnings landed so far."""
+    row = connection.execute(
+        "select count(*), coalesce(sum(files), 0)::bigint, coalesce(sum(records), 0)::bigint, "
+        "coalesce(sum(rows), 0)::bigint, coalesce(sum(rejects), 0)::bigint, coalesce(sum(warnings), 0)::bigint "
+        f"from {target.parts}"
+    ).fetchone()
+    return list(row)
+
+
+def _life(load: str) -> str:
+    return f"landing:{load}"

@@ -1,0 +1,153 @@
+"""One part of a load, in a worker: read its files, convert, COPY, all in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runner.database import Connection, connect
+from runner.errors import RunnerError, UnreadableFile
+from staging_loaders.convert import Rejected, compile_entity
+from staging_loaders.entity import Entity
+from staging_loaders.files import SourceFile
+from staging_loaders.landing import REJECT_COLUMNS, Target
+from staging_loaders.read import read_records, record_text
+
+# Rows and rejects are sent in pieces of about this many characters: memory stays flat, and
+# two COPYs can take turns on one connection.
+_PIECE = 4_000_000
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some files of an entity and where their rows go; all a worker needs to know."""
+
+    dsn: str
+    name: str
+    entity: Entity
+    target: Target
+    number: int
+    files: tuple[SourceFile, ...]
+
+    def __repr__(self) -> str:  # the connection string may hold a password
+        return f"Part({self.entity.name} {self.number})"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of the records of a part."""
+
+    records: int = 0
+    rows: int = 0
+    rejects: int = 0
+    warnings: int = 0
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A part that met a file it cannot read: as a value, since Spark would try an error again."""
+
+    message: str
+    hint: str | None
+
+
+def land_part(part: Part) -> Counts | Unreadable:
+    """Land the part unless that has been done, and return its counts. May run any number of times."""
+    try:
+        with connect(part.dsn, part.name) as connection:
+            connection.autocommit = False
+            connection.execute("set local idle_in_transaction_session_timeout = 0")
+            done = _done(connection, part)
+            if done is not None:
+                return done
+            counts = _copy(connection, part)
+            first = connection.execute(
+                f"insert into {part.target.parts} (part, files, records, rows, rejects, warnings) "
+                "values (%s, %s, %s, %s, %s, %s) on conflict do nothing returning part",
+                (part.number, len(part.files), counts.records, counts.rows, counts.rejects, counts.warnings),
+            ).fetchone()
+            if first is None:
+                # Another attempt came first; this one's rows go.
+                connection.rollback()
+                return _done(connection, part) or counts
+            connection.commit()
+            return counts
+    except UnreadableFile as error:
+        return Unreadable(error.message, error.hint)
+    except RunnerError as error:
+        # Not every error survives the way from a worker; its text does.
+        raise RuntimeError(error.message) from None
+
+
+def _done(connection: Connection, part: Part) -> Counts | None:
+    row = connection.execute(
+        f"select records, rows, rejects, warnings from {part.target.parts} where part = %s", (part.number,)
+    ).fetchone()
+    return Counts(*row) if row else None
+
+
+def _copy(connection: Connection, part: Part) -> Counts:
+    entity = part.entity
+    convert = compile_entity(entity)
+    rows = _Lines(connection, part.target.rows, ("source_file", "position", *entity.columns))
+    odd = _Lines(connection, part.target.rejects, REJECT_COLUMNS)
+    key_index = entity.columns.index(entity.key)
+    records = rejects = warnings = 0
+    for file in part.files:
+        position = 0
+        for position, (record, raw) in enumerate(read_records(file.path, entity.array_paths), 1):
+            outcome = convert(record)
+            at = str(position)
+            if isinstance(outcome, Rejected):
+                reason, field, value = outcome.problem
+                rejects += 1
+                odd.add(["reject", reason, field, file.name, at, outcome.key, value, record_text(record, raw)])
+                continue
+            rows.add([file.name, at, *outcome.row])
+            for note in outcome.warnings:
+                warnings += 1
+                key = outcome.row[key_index]
+                odd.add(["warning", note.reason, note.field, file.name, at, key, note.raw, None])
+        records += position
+    rows.flush()
+    odd.flush()
+    return Counts(records, rows.count, rejects, warnings)
+
+
+class _Lines:
+    """Rows on their way into one table, in PostgreSQL's text format."""
+
+    def __init__(self, connection: Connection, table: str, columns: tuple[str, ...]) -> None:
+        self.count = 0
+        self._connection = connection
+        self._statement = f"copy {table} ({', '.join(columns)}) from stdin"
+        self._tabs = len(columns) - 1
+        self._lines: list[str] = []
+        self._size = 0
+
+    def add(self, row: list[str | None]) -> None:
+        line = "\t".join(["\\N" if value is None else value for value in row])
+        # Nearly no row holds a character that the format escapes: looking at the whole is cheaper.
+        if (
+            line.count("\t") != self._tabs
+            or "\n" in line
+            or "\r" in line
+            or ("\\" in line and line.count("\\") != row.count(None))
+        ):
+            line = "\t".join(["\\N" if value is None else _escaped(value) for value in row])
+        self.count += 1
+        self._lines.append(line)
+        self._size += len(line)
+        if self._size > _PIECE:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._lines:
+            self._lines.append("")
+            with self._connection.cursor().copy(self._statement) as copy:
+                copy.write("\n".join(self._lines))
+            self._lines = []
+            self._size = 0
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")

@@ -1,0 +1,125 @@
+"""What a load of a day would read and why: from files, declarations and what staging holds. Needs no Spark."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner import days
+from runner.database import Connection
+from runner.errors import DayNotFound, UsageError
+from staging_loaders.entity import Entity
+from staging_loaders.files import SourceFile, find_files, fingerprint, local_base
+
+PREFIX = "sync-"
+
+
+@dataclass(frozen=True)
+class EntityPlan:
+    """What is to be done about one entity; `changed` says that staging will be."""
+
+    entity: str
+    table: str
+    present: bool
+    required: bool
+    files: tuple[SourceFile, ...]
+    bytes: int
+    fingerprint: str | None
+    changed: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An entity's row in stg_loads."""
+
+    fingerprint: str
+    records_read: int
+    rows_loaded: int
+    rejects: int
+    warnings: int
+    files: int
+    bytes: int
+
+
+def read_loaded(connection: Connection, pipeline: str, day: str) -> dict[str, Loaded]:
+    """Return what staging holds of the day, by entity."""
+    rows = connection.execute(
+        "select entity, fingerprint, records_read, rows_loaded, rejects, warnings, files, bytes "
+        "from stg_loads where pipeline = %s and day = %s",
+        (pipeline, day),
+    )
+    return {entity: Loaded(*rest) for entity, *rest in rows}
+
+
+def plan_entities(
+    base: str, day: str, declared: Mapping[str, Entity], loaded: Mapping[str, Loaded], mode: str
+) -> list[EntityPlan]:
+    """Return the plan of each declared entity, in the order of their names.
+
+    `mode` is `auto` (read what is new) or `always`. Raises DayNotFound where the day's folder
+    or a required entity is missing, UnreadableFile where a file cannot be opened.
+    """
+    folder = find_day(base, day)
+    files = {name: find_files(folder / name) for name in sorted(declared)}
+    missing = [name for name, found in files.items() if declared[name].required and not found]
+    if missing:
+        raise DayNotFound(
+            f"{day} lacks {' and '.join(missing)}: no data file in {', '.join(str(folder / name) for name in missing)}",
+            hint="A day without them would look like one on which nobody exists. Fetch the day again.",
+        )
+    return [_plan(declared[name], found, loaded.get(name), mode) for name, found in files.items()]
+
+
+def _plan(entity: Entity, files: tuple[SourceFile, ...], loaded: Loaded | None, mode: str) -> EntityPlan:
+    mark = fingerprint(entity, files) if files else None
+    if not files:
+        changed, reason = loaded is not None, "no files" if loaded is None else "its files are gone"
+    elif loaded is None:
+        changed, reason = True, "new"
+    elif loaded.fingerprint != mark:
+        changed, reason = True, "files or declaration changed"
+    else:
+        changed, reason = mode == "always", "asked for" if mode == "always" else "unchanged"
+    size = sum(file.size for file in files)
+    return EntityPlan(entity.name, entity.table, bool(files), entity.required, files, size, mark, changed, reason)
+
+
+def find_day(base: str, day: str) -> Path:
+    """Return the day's folder; DayNotFound tells which days there are."""
+    root = local_base(base)
+    folder = root / (PREFIX + days.check(day))
+    if folder.is_dir():
+        return folder
+    if not root.is_dir():
+        raise DayNotFound(
+            f"the data folder {root} does not exist",
+            hint="Name the one that holds sync-<day>/: --data or DATA_BASE_PATH.",
+        )
+    there = available_days(root)
+    if not there:
+        raise DayNotFound(
+            f"no files for {day}: {root} holds no sync-<day> folder", hint="Name another one: --data or DATA_BASE_PATH."
+        )
+    near = difflib.get_close_matches(day, there, n=1)
+    shown = ", ".join(there[-10:]) if len(there) <= 10 else f"{len(there)} days, the last are {', '.join(there[-10:])}"
+    raise DayNotFound(
+        f"no files for {day}: {folder} does not exist",
+        hint=f"{f'Did you mean {near[0]}? ' if near else ''}There {'is' if len(there) == 1 else 'are'} {shown}.",
+    )
+
+
+def available_days(root: Path) -> list[str]:
+    """Return the days that have a folder in `root`, in their natural order."""
+    names = (entry.name.removeprefix(PREFIX) for entry in root.glob(PREFIX + "*") if entry.is_dir())
+    return sorted((name for name in names if _is_day(name)), key=days.order)
+
+
+def _is_day(name: str) -> bool:
+    try:
+        days.check(name)
+    except UsageError:
+        return False
+    return True

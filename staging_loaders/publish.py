@@ -1,0 +1,187 @@
+"""What landed -> what the steps read: one transaction replaces a day, or nothing happens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from runner.database import Connection, set_local
+from runner.errors import LoadFailed, TooManyRejects, UsageError
+from staging_loaders.entity import Entity
+from staging_loaders.landing import REJECT_COLUMNS, Target, part_counts, wait_for_lock
+
+_STAGING_WAIT = 600.0
+_SAMPLES = 5
+_LIMIT = re.compile(r"([0-9]{1,18})|([0-9]{1,3}(?:\.[0-9]{1,9})?)%", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Landing:
+    """An entity whose records have all landed and wait to be published."""
+
+    entity: str
+    target: Target
+    parts: int
+    records_read: int
+    rows_loaded: int
+    rejects: int
+    warnings: int
+    files: int
+    bytes: int
+    fingerprint: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How many rejects a day may have: a number, or a share of the records read."""
+
+    text: str
+    count: int | None = None
+    percent: Decimal | None = None
+
+    def exceeded(self, rejects: int, records: int) -> bool:
+        if self.count is not None:
+            return rejects > self.count
+        return rejects * 100 > (self.percent or 0) * records
+
+
+def parse_limit(text: str) -> Limit:
+    """Return the limit that `N` or `P%` names; UsageError for anything else."""
+    match = _LIMIT.fullmatch(text.strip())
+    if match and match[1]:
+        return Limit(text, count=int(match[1]))
+    if match and Decimal(match[2]) <= 100:
+        return Limit(text, percent=Decimal(match[2]))
+    raise UsageError(
+        f"{text!r} is not a limit of rejects", hint="Give a number of records (10) or a share of them (0.5%)."
+    )
+
+
+def staging_key(pipeline: str, day: str) -> str:
+    """Return the advisory lock of a day's staging: exclusive to replace it, shared to read it in several statements."""
+    return f"staging:{pipeline}/{day}"
+
+
+def check_limit(
+    connection: Connection, day: str, limit: Limit, landings: Sequence[Landing], kept: tuple[int, int]
+) -> None:
+    """Raise TooManyRejects, with samples, where the day has more rejects than `limit`.
+
+    `kept` are the records and rejects of the entities that were not read again: the limit is the day's.
+    """
+    records = kept[0] + sum(landing.records_read for landing in landings)
+    rejects = kept[1] + sum(landing.rejects for landing in landings)
+    if not limit.exceeded(rejects, records):
+        return
+    counts = [f"{landing.entity} {landing.rejects:,}" for landing in landings if landing.rejects]
+    counts += [f"entities loaded before {kept[1]:,}"] if kept[1] else []
+    samples: list[str] = []
+    for landing in landings:
+        if landing.rejects and len(samples) < _SAMPLES:
+            samples += (
+                f"  {landing.entity}/{file}:{position}  {reason}"
+                for file, position, reason in connection.execute(
+                    f"select source_file, position, reason from {landing.target.rejects} where severity = 'reject' "
+                    "order by source_file, position limit %s",
+                    (_SAMPLES - len(samples),),
+                )
+            )
+    raise TooManyRejects(
+        "\n".join(
+            [
+                f"{day} has {rejects:,} rejects in {records:,} records, more than --max-rejects {limit.text} allows: "
+                + ", ".join(counts),
+                *samples,
+            ]
+        ),
+        hint="Mend the records or raise the limit; nothing was published.",
+    )
+
+
+def publish(
+    connection: Connection,
+    pipeline: str,
+    day: str,
+    flow_run_id: str,
+    landings: Sequence[tuple[Entity, Landing]],
+    vanished: Sequence[tuple[str, str | None]],
+) -> None:
+    """Replace the day's rows of each landed entity, and remove those of entities that have vanished.
+
+    `vanished` are names with their tables, None for an entity that is not declared any more.
+    Readers see the day before or after, never between. Raises LoadFailed where counts do not reconcile.
+    """
+    with connection.transaction():
+        set_local(
+            connection,
+            {
+                "statement_timeout": "0",
+                "idle_in_transaction_session_timeout": "0",
+                "client_connection_check_interval": "1s",
+            },
+        )
+        wait_for_lock(connection, staging_key(pipeline, day), _STAGING_WAIT)
+        for entity, landing in landings:
+            _reconcile(connection, landing)
+            _replace(connection, pipeline, day, flow_run_id, entity, landing)
+        for name, table in vanished:
+            if table is not None:
+                connection.execute(f"delete from {table} where day = %s", (day,))
+            for bookkeeping in ("stg_rejects", "stg_loads"):
+                connection.execute(
+                    f"delete from {bookkeeping} where pipeline = %s and day = %s and entity = %s", (pipeline, day, name)
+                )
+
+
+def _reconcile(connection: Connection, landing: Landing) -> None:
+    """Count again what really lies in the landing tables: read = loaded + rejected, to the last record."""
+    told = tuple(part_counts(connection, landing.target))
+    row = connection.execute(
+        f"select (select count(*) from {landing.target.rows}), count(*) filter (where severity = 'reject'), "
+        f"count(*) filter (where severity = 'warning') from {landing.target.rejects}"
+    ).fetchone()
+    rows, rejects, warnings = row or (0, 0, 0)
+    expected = (
+        landing.parts, landing.files, landing.records_read, landing.rows_loaded, landing.rejects, landing.warnings,
+    )  # fmt: skip
+    if told != expected or (rows, rejects, warnings) != expected[3:] or rows + rejects != landing.records_read:
+        raise LoadFailed(
+            f"{landing.entity}: {landing.records_read:,} records were read, but {rows:,} rows, {rejects:,} rejects and "
+            f"{warnings:,} warnings have landed",
+            hint="Nothing was published; run the load again.",
+        )
+
+
+def _replace(
+    connection: Connection, pipeline: str, day: str, flow_run_id: str, entity: Entity, landing: Landing
+) -> None:
+    columns = ", ".join(("source_file", "position", *entity.columns))
+    connection.execute(f"delete from {entity.table} where day = %s", (day,))
+    connection.execute(
+        f"insert into {entity.table} (day, {columns}) select %s, {columns} from {landing.target.rows}", (day,)
+    )
+    of_entity = (pipeline, day, entity.name)
+    connection.execute("delete from stg_rejects where pipeline = %s and day = %s and entity = %s", of_entity)
+    rejects = ", ".join(REJECT_COLUMNS)
+    connection.execute(
+        f"insert into stg_rejects (pipeline, day, entity, {rejects}) "
+        f"select %s, %s, %s, {rejects} from {landing.target.rejects}",
+        of_entity,
+    )
+    connection.execute(
+        "insert into stg_loads as target (pipeline, day, entity, records_read, rows_loaded, rejects, warnings, files, "
+        "bytes, fingerprint, flow_run_id, seconds) "
+        "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, round(%s::numeric, 3)) "
+        "on conflict (pipeline, day, entity) do update set records_read = excluded.records_read, "
+        "rows_loaded = excluded.rows_loaded, rejects = excluded.rejects, warnings = excluded.warnings, "
+        "files = excluded.files, bytes = excluded.bytes, fingerprint = excluded.fingerprint, "
+        "flow_run_id = excluded.flow_run_id, loaded_at = excluded.loaded_at, seconds = excluded.seconds",
+        (
+            *of_entity,
+            landing.records_read, landing.rows_loaded, landing.rejects, landing.warnings, landing.files,
+            landing.bytes, landing.fingerprint, flow_run_id, landing.seconds,
+        ),
+    )  # fmt: skip
