@@ -131,7 +131,7 @@ analyze day_presence;
 -- The ids that the latest day's snapshot names, the current day included. An id is in at most
 -- one of the three: presence of other days is either known or unknown.
 create temporary table active_agents on commit drop as
-with context as (
+with context as materialized (
 
     select
         current_setting('app.day') as day,

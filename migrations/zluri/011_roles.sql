@@ -23,7 +23,7 @@ newest as (
         agent_type,
         created_at,
         updated_at,
-        day_order(current_setting('app.day')) as version_key
+        (select day_order(current_setting('app.day'))) as version_key
     from stg_roles
     where day = current_setting('app.day')
     order by

@@ -46,7 +46,7 @@ analyze dropped_pairs;
 
 -- Every pair that any day names, the current day's lists taken as they are now.
 create temporary table named_pairs on commit drop as
-with context as (
+with context as materialized (
 
     select
         current_setting('app.day') as day,

@@ -47,7 +47,7 @@ analyze newest_groups (group_id);
 
 -- All groups as they will be.
 create temporary table desired_groups on commit drop as
-with context as (select day_order(current_setting('app.day')) as day_key)
+with context as materialized (select day_order(current_setting('app.day')) as day_key)
 
 select
     newest.group_id,
@@ -88,7 +88,7 @@ analyze desired_groups (group_id, parent_group_id);
 -- All memberships as they will be. The latest list of a group is the day's, or else one step
 -- down an index, whatever the number of days.
 create temporary table desired_members on commit drop as
-with context as (select day_order(current_setting('app.day')) as day_key),
+with context as materialized (select day_order(current_setting('app.day')) as day_key),
 
 latest as (
 

@@ -30,7 +30,7 @@ newest as (
         spent_cleared,
         spent_pending,
         spent_total,
-        day_order(current_setting('app.day')) as version_key
+        (select day_order(current_setting('app.day'))) as version_key
     from stg_budgets
     where day = current_setting('app.day')
     order by

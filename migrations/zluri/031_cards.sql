@@ -33,7 +33,7 @@ newest as (
         current_spent,
         created_time,
         updated_time,
-        day_order(current_setting('app.day')) as version_key
+        (select day_order(current_setting('app.day'))) as version_key
     from stg_cards
     where day = current_setting('app.day')
     order by

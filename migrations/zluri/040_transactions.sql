@@ -5,191 +5,193 @@ begin;
 
 select require_loaded('transactions');
 
--- One record a transaction: the newest, then the last in file order. A table, because a count
--- of its rows is what keeps the plans below right on staging that was filled a moment ago.
-create temporary table newest_transactions on commit drop as
-select distinct on (transaction_id collate "C")
-    transaction_id,
-    transaction_uuid,
-    transaction_type,
-    occurred_time,
-    updated_time,
-    user_id,
-    user_uuid,
-    user_name,
-    merchant_name,
-    raw_merchant_name,
-    card_id,
-    card_uuid,
-    budget_id,
-    budget_uuid,
-    minor_units,
-    currency,
-    exponent,
-    payload_rate,
-    (occurred_time at time zone 'UTC')::date as utc_date
-from stg_transactions
-where day = current_setting('app.day')
-order by
-    transaction_id collate "C",
-    updated_time desc nulls last,
-    source_file desc,
-    position desc;
+-- The day was filled a moment ago: without a count of its rows the plans below are a guess.
+analyze stg_transactions (day);
 
-analyze newest_transactions (transaction_id, currency, utc_date);
-
-with context as (
-
-    select
-        current_setting('app.flow_run_id') as flow_run_id,
-        current_setting('app.day') as day,
-        day_order(current_setting('app.day')) as day_key,
-        now() as started_at
-
-),
-
--- Rates are looked up once a currency and date, not once a transaction.
-priced_dates as (
+-- Rates are looked up once a currency and date, not once a transaction: that of the nearest day
+-- that has both legs, the euro's own leg always being 1. The quotient is rounded by whole
+-- numbers, because `/` rounds once before round() does: with both legs positive,
+-- floor((2 a 10^10 + b) / 2 b) is a / b in units of the tenth decimal, half up.
+create temporary table ecb_rates on commit drop as
+with priced_dates as (
 
     select distinct
         currency,
-        utc_date
-    from newest_transactions
-    where currency <> 'USD'
+        (occurred_time at time zone 'UTC')::date as utc_date
+    from stg_transactions
+    where day = current_setting('app.day') and currency <> 'USD'
 
-),
+)
 
--- The nearest day that has both legs; the euro's own leg is always 1. The quotient is rounded
--- half up by whole numbers, because `/` rounds once before round() does: with both legs positive,
--- floor((2 a 10^10 + b) / 2 b) is a / b in units of the tenth decimal.
-ecb_rates as (
-
-    select
-        priced_dates.currency,
-        priced_dates.utc_date,
-        div(20000000000 * legs.usd_per_eur + legs.units_per_eur, 2 * legs.units_per_eur) * 0.0000000001
-            as exchange_rate
-    from priced_dates
-    cross join lateral (
-
-        select
-            usd.units_per_eur as usd_per_eur,
-            coalesce(own.units_per_eur, 1) as units_per_eur
-        from fx_rates as usd
-        left join fx_rates as own
-            on own.currency = priced_dates.currency and own.rate_date = usd.rate_date
-        where usd.currency = 'USD'
-            and usd.rate_date between priced_dates.utc_date - 7 and priced_dates.utc_date
-            and (own.currency is not null or priced_dates.currency = 'EUR')
-        order by usd.rate_date desc
-        limit 1
-
-    ) as legs
-
-),
-
-rated as (
+select
+    priced_dates.currency,
+    priced_dates.utc_date,
+    div(20000000000 * legs.usd_per_eur + legs.units_per_eur, 2 * legs.units_per_eur) * 0.0000000001
+        as exchange_rate
+from priced_dates
+cross join lateral (
 
     select
-        newest.*,
+        usd.units_per_eur as usd_per_eur,
+        coalesce(own.units_per_eur, 1) as units_per_eur
+    from fx_rates as usd
+    left join fx_rates as own
+        on own.currency = priced_dates.currency and own.rate_date = usd.rate_date
+    where usd.currency = 'USD'
+        and usd.rate_date between priced_dates.utc_date - 7 and priced_dates.utc_date
+        and (own.currency is not null or priced_dates.currency = 'EUR')
+    order by usd.rate_date desc
+    limit 1
+
+) as legs;
+
+create unique index on ecb_rates (currency, utc_date);
+
+analyze ecb_rates;
+
+-- Only what is new or differs goes on: an unchanged row is neither sorted nor locked.
+create temporary table changed_transactions on commit drop as
+with rated as (
+
+    select
+        staged.*,
+        -- In a subquery of its own, so that it is worked out once and not for each row.
+        (select day_order(current_setting('app.day'))) as version_key,
         -- 10 ^ -exponent and not a division, which would keep 16 digits of 18.
-        round(newest.minor_units * 10::numeric ^ -newest.exponent, newest.exponent) as original_amount,
+        round(staged.minor_units * 10::numeric ^ -staged.exponent, staged.exponent) as original_amount,
         case
-            when newest.currency = 'USD' then 1.0000000000
+            when staged.currency = 'USD' then 1.0000000000
             when ecb.exchange_rate is not null then ecb.exchange_rate
-            when newest.payload_rate > 0 then round(newest.payload_rate, 10)
+            when staged.payload_rate > 0 then round(staged.payload_rate, 10)
         end as exchange_rate,
         case
-            when newest.currency = 'USD' then 'USD'
+            when staged.currency = 'USD' then 'USD'
             when ecb.exchange_rate is not null then 'ECB'
-            when newest.payload_rate > 0 then 'PAYLOAD'
+            when staged.payload_rate > 0 then 'PAYLOAD'
             else 'MISSING'
         end as fx_source
-    from newest_transactions as newest
+    from stg_transactions as staged
     left join ecb_rates as ecb
-        on ecb.currency = newest.currency and ecb.utc_date = newest.utc_date
+        on ecb.currency = staged.currency
+        and ecb.utc_date = (staged.occurred_time at time zone 'UTC')::date
+    where staged.day = current_setting('app.day')
 
 ),
 
 priced as (
 
     select
-        rated.transaction_id,
-        rated.transaction_uuid,
-        rated.transaction_type,
-        rated.occurred_time,
-        rated.updated_time,
-        rated.user_id,
-        rated.user_uuid,
-        rated.user_name,
-        rated.merchant_name,
-        rated.raw_merchant_name,
-        rated.card_id,
-        rated.card_uuid,
-        rated.budget_id,
-        rated.budget_uuid,
-        rated.original_amount,
-        rated.currency as original_currency,
-        rated.exchange_rate,
-        round(rated.original_amount * rated.exchange_rate, 4) as amount_usd,
-        rated.fx_source,
-        context.day_key as version_key
+        transaction_id,
+        transaction_uuid,
+        transaction_type,
+        occurred_time,
+        updated_time,
+        user_id,
+        user_uuid,
+        user_name,
+        merchant_name,
+        raw_merchant_name,
+        card_id,
+        card_uuid,
+        budget_id,
+        budget_uuid,
+        original_amount,
+        currency as original_currency,
+        exchange_rate,
+        round(original_amount * exchange_rate, 4) as amount_usd,
+        fx_source,
+        version_key,
+        source_file,
+        position
     from rated
-    cross join context
+
+)
+
+select
+    priced.*,
+    current.transaction_id is not null
+        and current.updated_time is not distinct from priced.updated_time
+        and current.version_key = priced.version_key as is_correction
+from priced
+left join transactions as current on current.transaction_id = priced.transaction_id
+where current.transaction_id is null or (
+    (coalesce(priced.updated_time, '-infinity'), priced.version_key)
+        >= (coalesce(current.updated_time, '-infinity'), current.version_key)
+    and (
+        priced.transaction_uuid,
+        priced.transaction_type,
+        priced.occurred_time,
+        priced.updated_time,
+        priced.user_id,
+        priced.user_uuid,
+        priced.user_name,
+        priced.merchant_name,
+        priced.raw_merchant_name,
+        priced.card_id,
+        priced.card_uuid,
+        priced.budget_id,
+        priced.budget_uuid,
+        priced.original_amount,
+        priced.original_currency,
+        priced.exchange_rate,
+        priced.amount_usd,
+        priced.fx_source,
+        priced.version_key
+    ) is distinct from (
+        current.transaction_uuid,
+        current.transaction_type,
+        current.occurred_time,
+        current.updated_time,
+        current.user_id,
+        current.user_uuid,
+        current.user_name,
+        current.merchant_name,
+        current.raw_merchant_name,
+        current.card_id,
+        current.card_uuid,
+        current.budget_id,
+        current.budget_uuid,
+        current.original_amount,
+        current.original_currency,
+        current.exchange_rate,
+        current.amount_usd,
+        current.fx_source,
+        current.version_key
+    )
+);
+
+analyze changed_transactions (transaction_id);
+
+-- What differs from the stored row of the same day and time may do so because it is superseded
+-- by the very record that is stored, and that one was left out above.
+delete from changed_transactions as changed
+using stg_transactions as later
+where changed.is_correction
+    and later.day = current_setting('app.day')
+    and later.transaction_id = changed.transaction_id
+    and later.updated_time is not distinct from changed.updated_time
+    and (later.source_file, later.position) > (changed.source_file, changed.position);
+
+with context as (
+
+    select
+        current_setting('app.flow_run_id') as flow_run_id,
+        current_setting('app.day') as day,
+        now() as started_at
 
 ),
 
--- Only what is new or differs goes on: an unchanged row is not even locked.
-changed as (
+-- The day's other records of a transaction are superseded: the newest, then the last in file
+-- order is left. Sorted by key, the rows go into the index in its own order.
+newest as (
 
-    select priced.*
-    from priced
-    left join transactions as current on current.transaction_id = priced.transaction_id
-    where current.transaction_id is null or (
-        (coalesce(priced.updated_time, '-infinity'), priced.version_key)
-        >= (coalesce(current.updated_time, '-infinity'), current.version_key)
-        and (
-            priced.transaction_uuid,
-            priced.transaction_type,
-            priced.occurred_time,
-            priced.updated_time,
-            priced.user_id,
-            priced.user_uuid,
-            priced.user_name,
-            priced.merchant_name,
-            priced.raw_merchant_name,
-            priced.card_id,
-            priced.card_uuid,
-            priced.budget_id,
-            priced.budget_uuid,
-            priced.original_amount,
-            priced.original_currency,
-            priced.exchange_rate,
-            priced.amount_usd,
-            priced.fx_source,
-            priced.version_key
-        ) is distinct from (
-            current.transaction_uuid,
-            current.transaction_type,
-            current.occurred_time,
-            current.updated_time,
-            current.user_id,
-            current.user_uuid,
-            current.user_name,
-            current.merchant_name,
-            current.raw_merchant_name,
-            current.card_id,
-            current.card_uuid,
-            current.budget_id,
-            current.budget_uuid,
-            current.original_amount,
-            current.original_currency,
-            current.exchange_rate,
-            current.amount_usd,
-            current.fx_source,
-            current.version_key
-        )
-    )
+    select distinct on (transaction_id collate "C") *
+    from changed_transactions
+    order by
+        transaction_id collate "C",
+        updated_time desc nulls last,
+        source_file desc,
+        position desc
 
 ),
 
@@ -238,7 +240,7 @@ upserted as (
         amount_usd,
         fx_source,
         version_key
-    from changed
+    from newest
     on conflict (transaction_id) do update
     set
         transaction_uuid = excluded.transaction_uuid,
@@ -270,7 +272,8 @@ upserted as (
 seen as (
 
     select max(updated_time) as last_processed_time
-    from newest_transactions
+    from stg_transactions
+    where day = current_setting('app.day')
 
 ),
 
