@@ -11,7 +11,6 @@ there everything at once; an error, an interrupt or a kill on the way leaves not
 from __future__ import annotations
 
 import contextlib
-import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -45,7 +44,10 @@ __all__ = ["DayLoad", "EntityLoad", "EntityPlan", "Landing", "SourceFile", "load
 
 @dataclass(frozen=True)
 class EntityLoad:
-    """What became of an entity; the counts of an `unchanged` one are those of its earlier load."""
+    """What became of an entity; the counts of an `unchanged` one are those of its earlier load.
+
+    `seconds` are those of all workers together, so that entities that were read side by side compare.
+    """
 
     entity: str
     status: Literal["loaded", "unchanged", "absent"]
@@ -127,18 +129,16 @@ class DayLoad:
         for entity in entities:
             if entity not in plans:
                 raise UsageError(f"{self.day} has no files of {entity}", hint=f"There are {', '.join(plans)}.")
-        started = time.perf_counter()
         with self._translated():
             life = self._alive()
             targets = {entity: self._create(self._declared[entity]) for entity in entities}
             parts = self._parts([plans[entity] for entity in entities], targets)
             results = self._session.run(land_part, parts, self._ticker(life, plans, targets))
-        seconds = time.perf_counter() - started
         for result in results:
             if isinstance(result, Unreadable):
                 raise UnreadableFile(result.message, hint=result.hint)
         counted = [(part, result) for part, result in zip(parts, results, strict=True) if isinstance(result, Counts)]
-        return [_landing(plans[entity], targets[entity], counted, seconds) for entity in entities]
+        return [_landing(plans[entity], targets[entity], counted) for entity in entities]
 
     def publish(self, landings: Sequence[Landing], max_rejects: str | None = None) -> list[EntityLoad]:
         """Make the day what has landed, in one transaction; entities without files vanish from it.
@@ -315,7 +315,7 @@ def _check_mode(mode: str) -> Mode:
     return cast(Mode, mode)
 
 
-def _landing(plan: EntityPlan, target: Target, counted: Sequence[tuple[Part, Counts]], seconds: float) -> Landing:
+def _landing(plan: EntityPlan, target: Target, counted: Sequence[tuple[Part, Counts]]) -> Landing:
     counts = [count for part, count in counted if part.target == target]
     return Landing(
         entity=plan.entity,
@@ -328,5 +328,5 @@ def _landing(plan: EntityPlan, target: Target, counted: Sequence[tuple[Part, Cou
         files=len(plan.files),
         bytes=plan.bytes,
         fingerprint=plan.fingerprint or "",
-        seconds=seconds,
+        seconds=sum(count.seconds for count in counts),
     )

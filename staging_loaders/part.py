@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from runner.database import Connection, connect
@@ -34,12 +35,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Counts:
-    """What became of the records of a part."""
+    """What became of the records of a part, and how long that took."""
 
     records: int = 0
     rows: int = 0
     rejects: int = 0
     warnings: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ def _done(connection: Connection, part: Part) -> Counts | None:
 
 def _copy(connection: Connection, part: Part) -> Counts:
     entity = part.entity
+    started = time.perf_counter()
     convert = compile_entity(entity)
     rows = _Lines(connection, part.target.rows, ("source_file", "position", *entity.columns))
     odd = _Lines(connection, part.target.rejects, REJECT_COLUMNS)
@@ -110,7 +113,7 @@ def _copy(connection: Connection, part: Part) -> Counts:
         records += position
     rows.flush()
     odd.flush()
-    return Counts(records, rows.count, rejects, warnings)
+    return Counts(records, rows.count, rejects, warnings, time.perf_counter() - started)
 
 
 class _Lines:
