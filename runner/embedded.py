@@ -19,6 +19,8 @@ from runner.cluster import DATABASE, DEFAULT_VERSION, USER, Cluster
 from runner.errors import DatabaseUnavailable
 
 _LOG_LIMIT = 16 * 1024 * 1024
+# More than any system gives to a process.
+_NOBODY = 2**31 - 2
 _START_SECONDS = 120
 _STOP_SECONDS = 60
 
@@ -55,6 +57,7 @@ def ensure_running(home: Path, version: int = DEFAULT_VERSION, port: int | None 
         return _on_port(cluster, port).url
     from runner import cluster_setup
 
+    places.folder(version)
     cluster_setup.make_home(home)
     with _lock(home, version):
         cluster = places.remembered(home, version) or places.locate(home, version)
@@ -193,10 +196,7 @@ def _wait_for_start(cluster: Cluster) -> bool:
 def _start(cluster: Cluster) -> None:
     from runner import cluster_setup
 
-    if not _pid(cluster):
-        # Of a server that was killed, or of another one in a copied folder. PostgreSQL
-        # would refuse to start where a new process happens to have the old one's number.
-        (cluster.data / "postmaster.pid").unlink(missing_ok=True)
+    _disown(cluster)
     log_start = cluster.log.stat().st_size if cluster.log.exists() else 0
     options = ["start", "-w", "-s", "-t", str(_START_SECONDS)]
     program = cluster_setup.programs(cluster) / "pg_ctl"
@@ -217,6 +217,21 @@ def _start(cluster: Cluster) -> None:
         + "\n".join(said.strip().splitlines()[-8:]),
         hint=cluster_setup.advice(said),
     )
+
+
+def _disown(cluster: Cluster) -> None:
+    """Make lock files name nobody where they name a process that is not the server.
+
+    PostgreSQL refuses to start where a new process happens to have a killed server's number,
+    which is likely in containers. The files stay: in them it also finds the shared memory
+    that tells whether children of the killed server still write.
+    """
+    if _pid(cluster):
+        return
+    for path in (cluster.data / "postmaster.pid", cluster.socket.with_name(f"{cluster.socket.name}.lock")):
+        with contextlib.suppress(OSError):
+            _, _, rest = path.read_text(encoding="utf-8").partition("\n")
+            places.write_private(path, f"{_NOBODY}\n{rest}")
 
 
 def _complete(cluster: Cluster) -> None:

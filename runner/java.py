@@ -111,6 +111,8 @@ def _wrap(java: Java, cache: Path) -> Path:
     try:
         if not program.exists() or program.read_text(encoding="utf-8") != text:
             program.parent.mkdir(parents=True, exist_ok=True)
+            # With it, the wrapper itself can be found as a JAVA_HOME without starting it.
+            shutil.copyfile(java.home / "release", target / "release")
             write_private(program, text, mode=0o755)
     except OSError as error:
         raise ConfigError(
