@@ -107,6 +107,8 @@ def _wrap(java: Java, cache: Path) -> Path:
 
     target = cache / f"java-{blake2s(os.fsencode(java.home), digest_size=6).hexdigest()}"
     program = target / "bin" / "java"
+    if target.exists() and target.stat().st_uid not in (0, os.geteuid()) and os.geteuid() != 0:
+        raise ConfigError(f"{target} belongs to another user", hint="Set RUNNER_HOME to a folder of your own.")
     text = _WRAPPER.format(java=_quote(java.home / "bin" / "java"))
     try:
         if not program.exists() or program.read_text(encoding="utf-8") != text:

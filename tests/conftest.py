@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 from runner import config, embedded, project, schema
+from staging_loaders.session import Session
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -141,3 +142,10 @@ def connection(database: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
     """A connection in autocommit mode to the test's database."""
     with psycopg.connect(database, autocommit=True) as connection:
         yield connection
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    """One Spark session for all tests, started by the first that uses it."""
+    with Session("local[2]", cache=tmp_path_factory.mktemp("spark")) as session:
+        yield session
