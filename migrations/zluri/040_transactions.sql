@@ -8,46 +8,58 @@ select require_loaded('transactions');
 -- The day was filled a moment ago: without a count of its rows the plans below are a guess.
 analyze stg_transactions (day);
 
--- Rates are looked up once a currency and date, not once a transaction: that of the nearest day
--- that has both legs, the euro's own leg always being 1. The quotient is rounded by whole
--- numbers, because `/` rounds once before round() does: with both legs positive,
--- floor((2 a 10^10 + b) / 2 b) is a / b in units of the tenth decimal, half up.
-create temporary table ecb_rates on commit drop as
-with priced_dates as (
+-- What prices a transaction, once a currency, date and exponent, not once a transaction.
+-- The rate is that of the nearest day that has both legs, the euro's own leg always being 1. The
+-- quotient is rounded by whole numbers, because `/` rounds once before round() does: with both
+-- legs positive, floor((2 a 10^10 + b) / 2 b) is a / b in units of the tenth decimal, half up.
+create temporary table rates on commit drop as
+with priced as (
 
-    select distinct
+    select
         currency,
-        (occurred_time at time zone 'UTC')::date as utc_date
+        (occurred_time at time zone 'UTC')::date as utc_date,
+        exponent,
+        max(updated_time) as last_updated_time
     from stg_transactions
-    where day = current_setting('app.day') and currency <> 'USD'
+    where day = current_setting('app.day')
+    group by currency, utc_date, exponent
 
 )
 
 select
-    priced_dates.currency,
-    priced_dates.utc_date,
-    div(20000000000 * legs.usd_per_eur + legs.units_per_eur, 2 * legs.units_per_eur) * 0.0000000001
-        as exchange_rate
-from priced_dates
-cross join lateral (
+    priced.currency,
+    priced.utc_date,
+    priced.exponent,
+    priced.last_updated_time,
+    round(10::numeric ^ -priced.exponent, priced.exponent) as minor_unit,
+    case
+        when priced.currency = 'USD' then 1.0000000000
+        else div(20000000000 * legs.usd_per_eur + legs.units_per_eur, 2 * legs.units_per_eur) * 0.0000000001
+    end as exchange_rate,
+    case
+        when priced.currency = 'USD' then 'USD'
+        when legs.units_per_eur is not null then 'ECB'
+    end as fx_source
+from priced
+left join lateral (
 
     select
         usd.units_per_eur as usd_per_eur,
         coalesce(own.units_per_eur, 1) as units_per_eur
     from fx_rates as usd
     left join fx_rates as own
-        on own.currency = priced_dates.currency and own.rate_date = usd.rate_date
+        on own.currency = priced.currency and own.rate_date = usd.rate_date
     where usd.currency = 'USD'
-        and usd.rate_date between priced_dates.utc_date - 7 and priced_dates.utc_date
-        and (own.currency is not null or priced_dates.currency = 'EUR')
+        and usd.rate_date between priced.utc_date - 7 and priced.utc_date
+        and (own.currency is not null or priced.currency = 'EUR')
     order by usd.rate_date desc
     limit 1
 
-) as legs;
+) as legs on true;
 
-create unique index on ecb_rates (currency, utc_date);
+create unique index on rates (currency, utc_date, exponent);
 
-analyze ecb_rates;
+analyze rates;
 
 -- Only what is new or differs goes on: an unchanged row is neither sorted nor locked.
 create temporary table changed_transactions on commit drop as
@@ -57,23 +69,20 @@ with rated as (
         staged.*,
         -- In a subquery of its own, so that it is worked out once and not for each row.
         (select day_order(current_setting('app.day'))) as version_key,
-        -- 10 ^ -exponent and not a division, which would keep 16 digits of 18.
-        round(staged.minor_units * 10::numeric ^ -staged.exponent, staged.exponent) as original_amount,
-        case
-            when staged.currency = 'USD' then 1.0000000000
-            when ecb.exchange_rate is not null then ecb.exchange_rate
-            when staged.payload_rate > 0 then round(staged.payload_rate, 10)
-        end as exchange_rate,
-        case
-            when staged.currency = 'USD' then 'USD'
-            when ecb.exchange_rate is not null then 'ECB'
-            when staged.payload_rate > 0 then 'PAYLOAD'
-            else 'MISSING'
-        end as fx_source
+        staged.minor_units * rates.minor_unit as original_amount,
+        coalesce(
+            rates.exchange_rate,
+            case when staged.payload_rate > 0 then round(staged.payload_rate, 10) end
+        ) as exchange_rate,
+        coalesce(
+            rates.fx_source,
+            case when staged.payload_rate > 0 then 'PAYLOAD' else 'MISSING' end
+        ) as fx_source
     from stg_transactions as staged
-    left join ecb_rates as ecb
-        on ecb.currency = staged.currency
-        and ecb.utc_date = (staged.occurred_time at time zone 'UTC')::date
+    inner join rates
+        on rates.currency = staged.currency
+        and rates.utc_date = (staged.occurred_time at time zone 'UTC')::date
+        and rates.exponent = staged.exponent
     where staged.day = current_setting('app.day')
 
 ),
@@ -117,6 +126,7 @@ left join transactions as current on current.transaction_id = priced.transaction
 where current.transaction_id is null or (
     (coalesce(priced.updated_time, '-infinity'), priced.version_key)
         >= (coalesce(current.updated_time, '-infinity'), current.version_key)
+    -- amount_usd follows from two of these, and a check holds it to them.
     and (
         priced.transaction_uuid,
         priced.transaction_type,
@@ -134,7 +144,6 @@ where current.transaction_id is null or (
         priced.original_amount,
         priced.original_currency,
         priced.exchange_rate,
-        priced.amount_usd,
         priced.fx_source,
         priced.version_key
     ) is distinct from (
@@ -154,7 +163,6 @@ where current.transaction_id is null or (
         current.original_amount,
         current.original_currency,
         current.exchange_rate,
-        current.amount_usd,
         current.fx_source,
         current.version_key
     )
@@ -271,9 +279,8 @@ upserted as (
 -- The watermark only moves forward, and nothing reads it here: a late record is never dropped.
 seen as (
 
-    select max(updated_time) as last_processed_time
-    from stg_transactions
-    where day = current_setting('app.day')
+    select max(last_updated_time) as last_processed_time
+    from rates
 
 ),
 

@@ -38,11 +38,10 @@ create table transactions (
     fx_source text not null,
     version_key text collate "C" not null,
     constraint transactions_pkey primary key (transaction_id),
-    constraint currency_is_three_capitals check (original_currency ~ '^[A-Z]{3}$'),
+    constraint currency_is_three_capitals check (length(original_currency) = 3 and original_currency = upper(original_currency)),
     constraint fx_source_is_known check (fx_source in ('USD', 'ECB', 'PAYLOAD', 'MISSING')),
-    constraint missing_has_no_price check (
-        (fx_source = 'MISSING') = (exchange_rate is null) and (exchange_rate is null) = (amount_usd is null)
-    ),
+    constraint missing_has_no_rate check ((fx_source = 'MISSING') = (exchange_rate is null)),
+    constraint amount_is_priced check (amount_usd is not distinct from round(original_amount * exchange_rate, 4)),
     -- A rate above 0 may still round to 0 at its tenth decimal.
     constraint exchange_rate_is_not_negative check (exchange_rate >= 0),
     constraint dollars_are_priced_at_one check (fx_source <> 'USD' or exchange_rate = 1)
