@@ -98,12 +98,13 @@ class DayLoad:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # First the sign of life, whose transaction has looked at the tables and so holds locks on them.
+        self._stack.close()
         if self._life is not None:
             # What cannot be dropped now, the next load drops.
             with contextlib.suppress(Exception), self._connection() as connection:
                 connection.execute("set lock_timeout = '5s'")
                 landings_of.drop(connection, self._load)
-        self._stack.close()
 
     def plan(self) -> list[EntityPlan]:
         """Return what this load would do with each entity; asked again, the same.

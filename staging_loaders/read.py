@@ -6,8 +6,8 @@ and `.parquet`. JSON Lines, CSV and Parquet are read in a stream; a JSON page is
 
 from __future__ import annotations
 
+import contextlib
 import gzip
-import io
 import zlib
 from collections.abc import Iterator
 from functools import cache
@@ -19,6 +19,8 @@ from staging_loaders.values import Number, clean
 
 BOM = b"\xef\xbb\xbf"
 _BLANK = b" \t\r\n"
+_CHUNK = 1 << 16
+_GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 
 # A record and its own text; None where the text has to be made from the record (CSV, Parquet).
 Record = tuple[object, Any]
@@ -160,25 +162,28 @@ def _json_lines(path: str, lines: Iterator[tuple[int, bytes]]) -> Iterator[Recor
 
 
 def _read_whole(path: str, stream: IO[bytes]) -> bytes:
-    whole = bytearray()
     try:
-        while chunk := stream.read(io.DEFAULT_BUFFER_SIZE * 64):
-            whole += chunk
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        line, column = whole.count(b"\n") + 1, len(whole) - whole.rfind(b"\n")
-        raise unreadable(path, line, column, _gzip_words(error)) from error
-    return bytes(whole).removeprefix(BOM)
+        return stream.read().removeprefix(BOM)
+    except _GZIP_ERRORS as error:
+        raise _not_gzip(path, error) from error
 
 
 def _lines(path: str, stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     """Yield each line with its number; only a line feed ends one."""
-    number = 0
     try:
         for number, line in enumerate(stream, 1):
             yield number, line.removeprefix(BOM) if number == 1 else line
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise unreadable(path, number + 1, 1, _gzip_words(error)) from error
+    except _GZIP_ERRORS as error:
+        raise _not_gzip(path, error) from error
 
 
-def _gzip_words(error: BaseException) -> str:
-    return "the compressed file is truncated" if isinstance(error, EOFError) else f"not a gzip file: {error}"
+def _not_gzip(path: str, error: BaseException) -> UnreadableFile:
+    """Return the error for a compressed file, with the line and column up to which it can be unpacked."""
+    line, column = 1, 1
+    with contextlib.suppress(*_GZIP_ERRORS), gzip.open(path) as stream:
+        while chunk := stream.read1(_CHUNK):
+            line += chunk.count(b"\n")
+            last = chunk.rfind(b"\n")
+            column = column + len(chunk) if last < 0 else len(chunk) - last
+    truncated = isinstance(error, EOFError)
+    return unreadable(path, line, column, "the compressed file is truncated" if truncated else f"not gzip: {error}")
