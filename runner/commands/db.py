@@ -18,29 +18,32 @@ _ACTIONS = {
     "stop": "stop it; its data stays",
     "status": "show whether it runs, where, and how large it is",
     "url": "print the URL to connect to; no password is in it",
-    "psql": "open psql in the warehouse; options for psql follow after --",
+    "psql": "open psql in the warehouse, with the options of psql that follow",
     "reset": "stop it and remove its data for good",
 }
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Name the actions and options of `runner db`."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.description = f"{parser.description}\n\n" + "\n".join(f"  {k:<7} {v}" for k, v in _ACTIONS.items())
-    parser.add_argument("action", choices=list(_ACTIONS), metavar="|".join(_ACTIONS))
-    parser.add_argument("arguments", nargs="*", metavar="-- ARG", help="psql: what psql is given")
-    parser.add_argument(
-        "-c", "--command", action="append", default=[], metavar="SQL", help="psql: run this, then leave"
-    )
-    parser.add_argument("-f", "--file", action="append", default=[], metavar="FILE", help="psql: run this file")
-    parser.add_argument("--yes", action="store_true", help="reset: do not ask")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    """Name the actions of `runner db` and their options."""
+    parser.set_defaults(json=False, yes=False)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, text in _ACTIONS.items():
+        if name == "psql":
+            # Without a character that starts options, every word is psql's.
+            own = actions.add_parser(name, help=text, prefix_chars="\0", add_help=False)
+            own.add_argument("arguments", nargs="*")
+            continue
+        action = actions.add_parser(name, help=text, description=text, allow_abbrev=False)
+        # Before or after the action, as with every other command.
+        action.add_argument("--project", metavar="DIR", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        action.add_argument("--pipeline", metavar="P", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        action.add_argument("--json", action="store_true", help="print one JSON document")
+        if name == "reset":
+            action.add_argument("--yes", action="store_true", help="do not ask")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Do what `args.action` says."""
-    if args.action != "psql" and (args.arguments or args.command or args.file):
-        raise UsageError(f"runner db {args.action} takes no arguments", hint="See runner db --help.")
     action = {"start": _start, "stop": _stop, "status": _status, "url": _url, "psql": _psql, "reset": _reset}
     return action[args.action](args, settings)
 
@@ -119,11 +122,8 @@ def _psql(args: argparse.Namespace, settings: Settings) -> int:
         # Other users can read a command line, but not an environment.
         if password := _parts(settings).get("password"):
             environment["PGPASSWORD"] = str(password)
-    command = [program, *(("-d", server) if server else ())]
-    command += [word for text in args.command for word in ("-c", text)]
-    command += [word for path in args.file for word in ("-f", path)]
     sys.stdout.flush()
-    os.execve(program, [*command, *args.arguments], environment)
+    os.execve(program, [program, *(("-d", server) if server else ()), *args.arguments], environment)
 
 
 def _named(settings: Settings) -> str:

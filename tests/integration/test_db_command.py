@@ -1,0 +1,239 @@
+"""`runner db` and `runner doctor`, as a person calls them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from runner import cli, embedded
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture
+def home(reachable_folder: Path) -> Iterator[Path]:
+    """A home that commands of this test find in RUNNER_HOME."""
+    folder = Path(tempfile.mkdtemp(dir=reachable_folder))
+    folder.chmod(0o711)
+    home = folder / "home"
+    yield home
+    embedded.reset(home)
+
+
+@pytest.fixture
+def call(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run a command in a project of its own; return exit code, output and errors."""
+    steps = tmp_path / "migrations" / "shop"
+    steps.mkdir(parents=True)
+    (steps / "010_items.sql").write_text("select 1;\n")
+    (tmp_path / "data" / "sync-day1").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RUNNER_HOME", str(home))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = cli.main(arguments)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def _psql(home: Path, project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `runner db psql`, which replaces its process, in one of its own."""
+    environment = {**os.environ, "RUNNER_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "runner", "db", "psql", *arguments]
+    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_start_stop_reset(call: Callable[..., tuple[int, str, str]], home: Path) -> None:
+    """Each action says what it did, and doing it twice is no error."""
+    assert call("db", "start")[1].startswith("PostgreSQL 18: started (process ")
+    assert call("db", "start")[1].startswith("PostgreSQL 18: already runs (process ")
+    assert call("db", "stop") == (0, "PostgreSQL 18: stopped\n", "")
+    assert call("db", "stop") == (0, "PostgreSQL 18: did not run\n", "")
+    data = embedded.status(home).data_dir
+    assert call("db", "reset", "--yes") == (0, f"PostgreSQL 18: removed {data}\n", "")
+    assert call("db", "reset", "--yes") == (0, "PostgreSQL 18: had no data\n", "")
+
+
+def test_status_before_and_after(call: Callable[..., tuple[int, str, str]]) -> None:
+    """Status starts nothing; it shows where the server is and whether it runs."""
+    assert "does not run" in call("db", "status")[1]
+    before = json.loads(call("db", "status", "--json")[1])
+    assert (before["running"], before["pid"], before["size"], before["used"]) == (False, None, 0, True)
+    call("db", "start")
+    after = json.loads(call("db", "status", "--json")[1])
+    assert after["running"]
+    assert after["size"] > 1_000_000
+    assert f"runs (process {after['pid']})" in call("db", "status")[1]
+
+
+def test_reset_asks_first(call: Callable[..., tuple[int, str, str]], home: Path) -> None:
+    """Without --yes and without a terminal to ask on, nothing is removed."""
+    call("db", "start")
+    code, _, err = call("db", "reset")
+    assert code == 2
+    assert "runner db reset --yes" in err
+    assert embedded.status(home).running
+
+
+def test_url_connects(call: Callable[..., tuple[int, str, str]]) -> None:
+    """The URL is all a client needs."""
+    import psycopg
+
+    url = call("db", "url")[1].strip()
+    with psycopg.connect(url) as connection:
+        assert connection.execute("select current_database()").fetchone() == ("warehouse",)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "output"),
+    [
+        (("-At", "-c", "select 6 * 7"), "42\n"),
+        (("--", "-Atc", "select current_user"), "warehouse\n"),
+        (("--no-align", "--tuples-only", "--file=two.sql"), "2\n"),
+    ],
+    ids=["command", "after two dashes", "file"],
+)
+def test_psql(home: Path, tmp_path: Path, arguments: tuple[str, ...], output: str) -> None:
+    """psql comes with the server; what follows is its own."""
+    (tmp_path / "two.sql").write_text("select 2;\n")
+    done = _psql(home, tmp_path, *arguments)
+    assert (done.stdout, done.returncode) == (output, 0), done.stderr
+
+
+def test_psql_keeps_its_exit_code(home: Path, tmp_path: Path) -> None:
+    """A failed script fails the command, as psql itself would."""
+    done = _psql(home, tmp_path, "-c", "select 1 / 0", "-v", "ON_ERROR_STOP=1")
+    assert done.returncode == 1
+    assert "division by zero" in done.stderr
+
+
+def test_a_named_server_is_not_the_embedded_one(
+    call: Callable[..., tuple[int, str, str]], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With DATABASE_URL set, nothing embedded is started, and no password is shown."""
+    monkeypatch.setenv("DATABASE_URL", "postgresql://ada:hush-hush@127.0.0.1:1/shop")
+    code, out, err = call("db", "start")
+    assert (code, out) == (2, "")
+    assert "Unset DATABASE_URL" in err
+    url = call("db", "url")[1]
+    status = call("db", "status")[1]
+    assert "user=ada" in url
+    assert "the embedded one is not used" in status
+    assert "hush-hush" not in err + url + status
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(("stop", "now"), "now"), (("restart",), "restart"), ((), "ACTION"), (("stop", "--yes"), "--yes")],
+    ids=["stray word", "unknown action", "no action", "another action's option"],
+)
+def test_wrong_usage(call: Callable[..., tuple[int, str, str]], arguments: tuple[str, ...], words: str) -> None:
+    """What does not fit is an error, not silence."""
+    code, out, err = call("db", *arguments)
+    assert (code, out) == (2, "")
+    assert words in err
+
+
+def test_project_may_stand_before_or_after_the_action(
+    call: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    """`--project` means the same on either side."""
+    (tmp_path / "other" / "migrations" / "x").mkdir(parents=True)
+    options = ("--project", str(tmp_path / "other"), "status")
+    assert call("db", *options)[:2] == call("db", options[2], *options[:2])[:2]
+    assert call("db", "status", "--project", str(tmp_path / "gone"))[0] == 2
+
+
+def test_doctor_finds_a_healthy_machine(call: Callable[..., tuple[int, str, str]], home: Path) -> None:
+    """Every check passes with the server stopped, and nothing is started or made."""
+    code, out, err = call("doctor")
+    assert (code, err) == (0, "")
+    assert "fail" not in out
+    assert "does not run now" in out
+    assert not home.exists()
+
+
+def test_doctor_asks_a_running_server(call: Callable[..., tuple[int, str, str]]) -> None:
+    """A server that runs is connected to."""
+    call("db", "start")
+    document = json.loads(call("doctor", "--json")[1])
+    findings = {finding["check"]: finding for finding in document["findings"]}
+    assert document["healthy"]
+    assert findings["postgresql"]["level"] == "ok"
+    assert "warehouse@" in findings["postgresql"]["message"]
+
+
+def _break_home(home: Path, project: Path, patch: pytest.MonkeyPatch) -> None:
+    home.write_text("not a folder")
+    patch.setattr(embedded, "reset", lambda *_: None)
+
+
+def _break_data(home: Path, project: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("DATA_BASE_PATH", str(project / "nowhere"))
+
+
+def _break_server(home: Path, project: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("DATABASE_URL", "postgresql://ada:hush-hush@127.0.0.1:1/shop")
+
+
+def _break_url(home: Path, project: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("DATABASE_URL", "postgresql://ada:hush hush@[")
+
+
+def _break_java(home: Path, project: Path, patch: pytest.MonkeyPatch) -> None:
+    from runner import java
+
+    patch.setattr(java, "candidates", list)
+
+
+def _break_project(home: Path, project: Path, patch: pytest.MonkeyPatch) -> None:
+    (project / "migrations" / "shop" / "010_twice.sql").write_text("select 1;\n")
+
+
+def _break_disk(home: Path, project: Path, patch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    patch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 0))  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("check", "fault"),
+    [
+        ("home", _break_home),
+        ("data", _break_data),
+        ("postgresql", _break_server),
+        ("postgresql", _break_url),
+        ("java", _break_java),
+        ("project", _break_project),
+        ("disk", _break_disk),
+    ],
+    ids=["home", "data folder", "server down", "bad url", "no java", "two steps of one number", "disk full"],
+)
+def test_doctor_names_a_fault_and_how_to_mend_it(
+    call: Callable[..., tuple[int, str, str]],
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    check: str,
+    fault: Callable[[Path, Path, pytest.MonkeyPatch], None],
+) -> None:
+    """One fault fails the command and is the only failure; the line after it says what to do."""
+    fault(home, tmp_path, monkeypatch)
+    code, out, _ = call("doctor")
+    assert code == 1
+    assert "hush" not in out
+    failed = [line.split()[1] for line in out.splitlines() if line.startswith("fail")]
+    assert failed == [check]
+    assert "→" in out
