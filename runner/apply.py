@@ -107,7 +107,8 @@ class StepRunner:
         message = database.redact(message, self._run.dsn)
         self._record_failure(step, number, message)
         tries = f" after {attempt + 1} attempts" if attempt else ""
-        raise StepFailed(f"{self._run.day} {step.id} failed{tries}\n{message}", hint=hint, transient=transient) from cause
+        told = f"{self._run.day} {step.id} failed{tries}\n{message}"
+        raise StepFailed(told, hint=hint, transient=transient) from cause
 
     def _attempt(self, step: SqlFile, number: int, started: float) -> StepResult:
         import psycopg

@@ -56,7 +56,7 @@ def connect(dsn: str, name: str) -> psycopg.Connection[tuple[Any, ...]]:
                 client_encoding="utf8",
             )
         except psycopg.OperationalError as error:
-            if pause is None or "starting up" not in str(error) and "recovery" not in str(error):
+            if pause is None or ("starting up" not in str(error) and "recovery" not in str(error)):
                 raise DatabaseUnavailable(
                     f"cannot connect to {describe(dsn)}: {_reason(error, dsn)}",
                     hint="Check DATABASE_URL and that the server runs, or unset it to use the embedded PostgreSQL.",

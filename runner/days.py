@@ -15,7 +15,7 @@ def check(day: str) -> str:
     if not _NAME.fullmatch(day):
         raise UsageError(
             f"{day!r} is not a day name",
-            hint="A day is 1 to 64 letters, digits, '_', '.' or '-', starting with a letter or digit: day1, 2026-01-05.",
+            hint="A day is up to 64 letters, digits, '_', '.' or '-', the first a letter or digit: day1, 2026-01-05.",
         )
     return day
 

@@ -11,9 +11,11 @@ from runner.step import SqlFile
 if TYPE_CHECKING:
     import psycopg
 
+_DIVISION = "22012"
+
 # SQLSTATE, or its class, -> the next action.
 _HINTS = {
-    "22012": "Guard the divisor: … / nullif(divisor, 0).",
+    _DIVISION: "Guard the divisor: … / nullif(divisor, 0).",
     "22P02": "A text does not have the form of its type: look at the value named above.",
     "23502": "A row lacks a required value: filter it out, or give it one.",
     "23505": "Two rows have one key: reduce the source to one row a key, or use 'on conflict'.",
@@ -56,6 +58,10 @@ def place(file: SqlFile, statement: Statement | None, error: psycopg.Error) -> t
     start = statement.start if statement else 0
     position = error.diag.statement_position
     offset = start + int(position) - 1 if position else start
+    if statement and not position and error.sqlstate == _DIVISION:
+        # The server does not say where it divided; a single division can only be the one.
+        divisions = sqltext.find_operators(statement, ("/", "%"))
+        offset = divisions[0] if len(divisions) == 1 else offset
     context = error.diag.context
     return sqltext.locate(file.text, offset), context.splitlines()[0] if context else None
 

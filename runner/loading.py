@@ -12,7 +12,7 @@ from runner.errors import NotLoaded
 from runner.step import SqlFile
 
 if TYPE_CHECKING:
-    from staging_loaders.load import EntityLoad
+    from staging_loaders.load import EntityLoad, EntityPlan
 
 _STAGING = re.compile(r"\bstg_(?!loads\b|rejects\b)(\w+)")
 
@@ -47,12 +47,33 @@ def load(
             base=settings.data,
             declarations=settings.declarations,
             flow_run_id=flow_run_id,
-            mode=mode,
+            mode="always" if mode == "always" else "auto",
             session=session,
             max_rejects=max_rejects,
             rates=settings.rates,
             progress=progress,
         )
+
+
+def plan(settings: Settings, dsn: str | None, day: str, mode: str) -> list[EntityPlan]:
+    """Return what `load` would do; without a `dsn`, as if the database were new. Nothing is written."""
+    from staging_loaders.load import plan_day
+
+    return plan_day(
+        dsn=dsn,
+        pipeline=settings.pipeline,
+        day=day,
+        base=settings.data,
+        declarations=settings.declarations,
+        mode="always" if mode == "always" else "auto",
+    )
+
+
+def declared(settings: Settings) -> list[str]:
+    """Return the names of the entities that the pipeline declares."""
+    from staging_loaders.entity import load_declarations
+
+    return list(load_declarations(settings.declarations)) if has_loaders(settings) else []
 
 
 def require_loaded(connection: database.Connection, settings: Settings, day: str) -> None:
@@ -62,8 +83,8 @@ def require_loaded(connection: database.Connection, settings: Settings, day: str
     """
     from staging_loaders.entity import load_declarations
 
-    declared = load_declarations(settings.declarations)
-    required = {name for name, entity in declared.items() if entity.required}
+    entities = load_declarations(settings.declarations)
+    required = {name for name, entity in entities.items() if entity.required}
     missing = sorted(required - loaded(connection, settings.pipeline, day))
     if missing:
         raise NotLoaded(

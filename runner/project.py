@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ def discover(settings: Settings) -> Pipeline:
 def _files(folder: Path, root: Path, keys: tuple[str, ...]) -> tuple[SqlFile, ...]:
     paths = sorted(folder.glob("[!._]*.sql")) if folder.is_dir() else []
     files = sorted((step_module.read(path, root, keys) for path in paths), key=lambda f: (f.number, f.name))
-    for first, second in zip(files, files[1:], strict=False):
+    for first, second in itertools.pairwise(files):
         if first.number == second.number:
             raise ConfigError(
                 f"{first.shown} and {second.shown} have the same number", hint="Give one of them another number."

@@ -117,3 +117,12 @@ def split(text: str) -> list[Statement]:
 def normalise(text: str) -> str:
     """Return `text` with comments dropped and white space folded: what counts for a checksum."""
     return " ".join(text[start:stop] for kind, start, stop in _tokens(text) if kind not in _COMMENTS)
+
+
+def find_operators(statement: Statement, operators: tuple[str, ...]) -> list[int]:
+    """Return the offsets in the file of these one-character operators, outside strings and comments."""
+    return [
+        statement.start + begin
+        for kind, begin, end in _tokens(statement.text)
+        if kind == "other" and statement.text[begin:end] in operators
+    ]

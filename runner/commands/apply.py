@@ -6,11 +6,12 @@ import argparse
 import dataclasses
 import time
 import uuid
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from runner import console, database, days, loading, project, schema
 from runner.apply import Run, StepResult, StepRunner
-from runner.commands.load import add_load_options, describe_load
+from runner.commands.load import add_load_options, load_lines
 from runner.config import Settings
 from runner.lease import Lease
 from runner.step import SqlFile
@@ -48,20 +49,21 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     dsn = database.resolve(settings)
     with database.connect(dsn, "runner migrate") as connection:
         migrated = schema.migrate(connection, pipeline.name, pipeline.schema)
-    shown = _Shown(day, quiet=args.json, files=(*pipeline.schema, *steps))
+    shown = _Shown(day, args.json, (*pipeline.schema, *steps), loading.declared(settings))
     shown.migrated(migrated)
     loads: list[EntityLoad] = []
     results: list[StepResult] = []
     with Lease(dsn, pipeline.name, day, flow_run_id, args.wait):
         if args.load != "never" and loading.has_loaders(settings):
             progress = console.Progress()
+            started = time.perf_counter()
             try:
                 loads = loading.load(
                     settings, dsn, day, flow_run_id, mode=args.load, max_rejects=args.max_rejects, progress=progress
                 )
             finally:
                 progress.clear()
-            shown.loads(loads)
+            shown.loads(loads, time.perf_counter() - started)
         elif loading.has_loaders(settings):
             with database.connect(dsn, "runner load") as connection:
                 loading.require_loaded(connection, settings, day)
@@ -83,10 +85,10 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def describe_step(result: StepResult) -> str:
-    """Return what a step did, in words."""
+def describe_step(result: StepResult, reads: Sequence[str] = ()) -> str:
+    """Return what a step did, in words; `reads` are the entities it takes from staging."""
     if result.status == "skipped":
-        return "skipped: the day has none of what it reads"
+        return f"skipped: the day has no {' and no '.join(reads)}" if reads else "skipped"
     counts = (
         (result.rows_inserted, "inserted"),
         (result.rows_updated, "updated"),
@@ -99,23 +101,22 @@ def describe_step(result: StepResult) -> str:
 class _Shown:
     """Prints what happened, a line each, as it happens."""
 
-    def __init__(self, day: str, quiet: bool, files: tuple[SqlFile, ...]) -> None:
+    def __init__(self, day: str, quiet: bool, files: Sequence[SqlFile], entities: Sequence[str]) -> None:
         self._day = day
         self._quiet = quiet
+        self._entities = entities
         self._width = max([18, *(len(file.id) for file in files)])
-        self._started = time.perf_counter()
 
     def migrated(self, ids: list[str]) -> None:
         for name in ids:
             self._line("schema", name, "applied", None)
 
-    def loads(self, loads: list[EntityLoad]) -> None:
-        for load in loads:
-            if load.status != "absent":
-                self._line("load", load.entity, describe_load(load), load.seconds)
+    def loads(self, loads: list[EntityLoad], seconds: float) -> None:
+        for name, text in load_lines(loads):
+            self._line("load", name, text, seconds if name == "all" else None)
 
     def step(self, step: SqlFile, result: StepResult) -> None:
-        self._line("step", step.id, describe_step(result), result.seconds)
+        self._line("step", step.id, describe_step(result, loading.entities_read(step, self._entities)), result.seconds)
 
     def _line(self, kind: str, name: str, text: str, seconds: float | None) -> None:
         if self._quiet:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import time
 import uuid
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from runner import console, database, days, loading, project, schema
 from runner.config import Settings
@@ -56,6 +58,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     with database.connect(dsn, "runner migrate") as connection:
         schema.migrate(connection, pipeline.name, pipeline.schema)
     progress = console.Progress()
+    started = time.perf_counter()
     with Lease(dsn, pipeline.name, day, flow_run_id, args.wait):
         try:
             loads = loading.load(
@@ -63,21 +66,34 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             )
         finally:
             progress.clear()
+    seconds = time.perf_counter() - started
     if args.json:
         console.print_json(
             {"day": day, "flow_run_id": flow_run_id, "loads": [dataclasses.asdict(load) for load in loads]}
         )
         return 0
-    rows = [(load.entity, describe_load(load), f"{load.seconds:.2f} s") for load in loads]
-    console.say(console.table(rows, ("entity", "result", "time")))
+    for name, text in load_lines(loads):
+        console.say(f"{day}  {name:<18}  {text}  {seconds:.2f} s" if name == "all" else f"{day}  {name:<18}  {text}")
     return 0
 
 
-def describe_load(load: EntityLoad) -> str:
-    """Return what became of an entity's records: read = loaded + rejected."""
-    if load.status == "absent":
-        return "no files"
-    if load.status == "unchanged":
-        return "files unchanged"
+def load_lines(loads: Sequence[EntityLoad]) -> list[tuple[str, str]]:
+    """Return (entity, what became of it) for each entity that was read or is gone, and for all together."""
+    lines = [(load.entity, _counts(load)) for load in loads if load.status == "loaded"]
+    unchanged = [load.entity for load in loads if load.status == "unchanged"]
+    total = _Counts(*(sum(getattr(load, name) for load in loads) for name in _Counts._fields))
+    same = f"; files of {len(unchanged)} unchanged" if lines and unchanged else ""
+    return [*lines, ("all", _counts(total) + same if lines else f"files of {len(unchanged)} entities unchanged")]
+
+
+class _Counts(NamedTuple):
+    records_read: int
+    rows_loaded: int
+    rejects: int
+    warnings: int
+
+
+def _counts(load: EntityLoad | _Counts) -> str:
+    """Return what became of records: read = loaded + rejected."""
     text = f"{load.records_read:,} read = {load.rows_loaded:,} loaded + {load.rejects:,} rejected"
-    return f"{text}, {load.warnings:,} warnings" if load.warnings else text
+    return f"{text}, {load.warnings:,} warning{'s' * (load.warnings != 1)}" if load.warnings else text

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if not found:
         console.say("no rejects and no warnings")
         return 0
-    headers = ("day", "entity", "severity", "where", "field", "key", "value", "reason")
+    headers = ("day", "entity", "severity", "file:record", "field", "key", "value", "reason")
     rows = [
         (
             row["day"], row["entity"], row["severity"], f"{row['source_file']}:{row['position']}",

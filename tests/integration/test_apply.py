@@ -144,9 +144,7 @@ def test_own_success_is_found(
     assert things_and_metrics(things) == (1, ["success", "success"])
 
 
-def test_passing_faults_are_retried(
-    database: str, things: Connection, make_step: Callable[..., SqlFile]
-) -> None:
+def test_passing_faults_are_retried(database: str, things: Connection, make_step: Callable[..., SqlFile]) -> None:
     """A serialization failure is tried again, and the attempt that came through is in the metrics."""
     things.execute("create sequence tries")
     fault = "do $$ begin if nextval('tries') < 3 then raise 'not yet' using errcode = '40001'; end if; end $$"
@@ -158,9 +156,7 @@ def test_passing_faults_are_retried(
     assert things_and_metrics(things) == (1, ["success"])
 
 
-def test_other_errors_are_not_retried(
-    database: str, things: Connection, make_step: Callable[..., SqlFile]
-) -> None:
+def test_other_errors_are_not_retried(database: str, things: Connection, make_step: Callable[..., SqlFile]) -> None:
     """What cannot come right by itself fails at the first attempt."""
     log: list[str] = []
     with StepRunner(Run("zluri", "day1", "run-1", database), log.append) as runner, pytest.raises(StepFailed):
@@ -168,14 +164,10 @@ def test_other_errors_are_not_retried(
     assert log == []
 
 
-def test_lost_connection_is_retried(
-    database: str, things: Connection, make_step: Callable[..., SqlFile]
-) -> None:
+def test_lost_connection_is_retried(database: str, things: Connection, make_step: Callable[..., SqlFile]) -> None:
     """A step whose connection is cut starts over on a new one, and takes effect once."""
     things.execute("create table cut (done int)")
-    kill = (
-        "do $$ begin if nextval('cuts') = 1 then perform pg_terminate_backend(pg_backend_pid()); end if; end $$"
-    )
+    kill = "do $$ begin if nextval('cuts') = 1 then perform pg_terminate_backend(pg_backend_pid()); end if; end $$"
     things.execute("create sequence cuts")
     with StepRunner(Run("zluri", "day1", "run-1", database), lambda _: None) as runner:
         result = runner.run(make_step(INSERT, kill, METRICS))
@@ -183,9 +175,7 @@ def test_lost_connection_is_retried(
     assert things_and_metrics(things) == (1, ["success"])
 
 
-def test_settings_are_local_and_bound(
-    database: str, things: Connection, make_step: Callable[..., SqlFile]
-) -> None:
+def test_settings_are_local_and_bound(database: str, things: Connection, make_step: Callable[..., SqlFile]) -> None:
     """Run id and day reach the step as they are, quotes and all, and do not outlive the transaction."""
     things.execute("create table seen (run text, after text)")
     run_id = "a'b\\; drop table things; --"
@@ -208,9 +198,7 @@ def test_time_out(things: Connection, make_step: Callable[..., SqlFile], apply: 
     assert "-- timeout:" in str(caught.value.hint)
 
 
-def test_two_runs_of_one_step_take_turns(
-    database: str, things: Connection, make_step: Callable[..., SqlFile]
-) -> None:
+def test_two_runs_of_one_step_take_turns(database: str, things: Connection, make_step: Callable[..., SqlFile]) -> None:
     """Runs of different days that meet in a step do its work one after the other."""
     things.execute("create table turns (day text, at timestamptz default clock_timestamp())")
     enter = "insert into turns (day) values (current_setting('app.day'))"
@@ -235,9 +223,7 @@ def test_two_runs_of_one_step_take_turns(
     assert sorted(order[0::2]) == ["day0", "day1", "day2", "day3"]
 
 
-def test_passwords_are_not_recorded(
-    things: Connection, database: str, make_step: Callable[..., SqlFile]
-) -> None:
+def test_passwords_are_not_recorded(things: Connection, database: str, make_step: Callable[..., SqlFile]) -> None:
     """A password that a step quotes in its error reaches neither message nor metrics."""
     dsn = psycopg.conninfo.make_conninfo(database, password="hunter2secret")
     file = make_step("do $$ begin raise 'password is hunter2secret'; end $$")

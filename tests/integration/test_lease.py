@@ -20,7 +20,9 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 def test_second_is_told_who_holds(database: str) -> None:
     """Who comes second leaves with exit code 3 and the holder's run, host and start."""
     with Lease(database, "zluri", "day1", "first"):
-        with pytest.raises(DayHeld, match=rf"day1 is held by run first on {socket.gethostname()} \(pid {os.getpid()}\)"):
+        with pytest.raises(
+            DayHeld, match=rf"day1 is held by run first on {socket.gethostname()} \(pid {os.getpid()}\)"
+        ):
             Lease(database, "zluri", "day1", "second").__enter__()
         with Lease(database, "zluri", "day2", "second"), Lease(database, "other", "day1", "third"):
             pass

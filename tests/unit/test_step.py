@@ -20,7 +20,9 @@ def read(folder: Path, text: str, name: str = "010_things.sql", keys: tuple[str,
 
 def test_header(tmp_path: Path) -> None:
     """Header lines at the top set the time-outs, the table and the description."""
-    file = read(tmp_path, "-- 010_things: all of them\n-- timeout: 5min\n--lock_timeout: 250ms\n-- table: the_things\nselect 1")
+    file = read(
+        tmp_path, "-- 010_things: all of them\n-- timeout: 5min\n--lock_timeout: 250ms\n-- table: the_things\nselect 1"
+    )
     assert (file.timeout, file.lock_timeout, file.table) == (300_000, 250, "the_things")
     assert (file.id, file.name, file.number, file.task_name) == ("010_things", "things", 10, "things_task")
 

@@ -1,0 +1,292 @@
+"""The command line: what people and machines get to see, and with which exit code."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.e2e.conftest import ROOT, Outcome, environment, start
+
+Runner = Callable[..., Outcome]
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+METRICS = """
+insert into pipeline_metrics (flow_run_id, task_name, pipeline_name, table_name, day, status)
+select current_setting('app.flow_run_id'), '{name}_task', '{name}', '{name}', current_setting('app.day'), 'success';
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project of SQL alone, with one step that does nothing."""
+    add_step(tmp_path, "010_first", "select 1;")
+    return tmp_path
+
+
+def add_step(project: Path, name: str, sql: str) -> None:
+    """Write a step that ends with its metrics."""
+    folder = project / "migrations" / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.sql").write_text(f"begin;\n{sql}\n{METRICS.format(name=name[4:])}commit;\n")
+
+
+def test_a_day_from_files_to_tables(runner: Runner, connection: Connection) -> None:
+    """A day is loaded and applied, the counts reconcile, and a rerun changes nothing and starts no Spark."""
+    first = runner("apply", "--day", "day1", "--json")
+    assert (first.code, first.err) == (0, "")
+    document = json.loads(first.out)
+    loads = document["loads"]
+    assert len(loads) == 7
+    assert all(load["records_read"] == load["rows_loaded"] + load["rejects"] for load in loads)
+    assert [step["status"] for step in document["steps"]] == ["success"] * 7
+    run_ids = connection.execute("select distinct flow_run_id from pipeline_metrics").fetchall()
+    assert run_ids == [(document["flow_run_id"],)]
+    assert connection.execute("select tablename from pg_tables where schemaname = 'landing'").fetchall() == []
+
+    again = runner("apply", "--day", "day1", PATH="/nonexistent", JAVA_HOME="/nonexistent")
+    assert (again.code, again.err) == (0, "")
+    assert "files of 7 entities unchanged" in again.out
+    assert again.out.count("nothing to change") == 7
+
+    rejects = json.loads(runner("rejects", "--day", "day1", "--severity", "reject", "--limit", "0", "--json").out)
+    assert len(rejects) == sum(load["rejects"] for load in loads)
+    assert f"{len(rejects)} rejects" in runner("rejects").out
+
+    status = json.loads(runner("status", "--json").out)
+    assert [(day["day"], set(day["steps"].values())) for day in status] == [("day1", {"success"})]
+    rows = list(csv.DictReader(io.StringIO(runner("metrics", "--format", "csv").out)))
+    assert len(rows) == 14
+    assert {row["rows_affected"] for row in rows[7:]} == {"0"}
+    plan = json.loads(runner("plan", "--day", "day1", "--json").out)
+    assert {load["action"] for load in plan["loads"]} == {"keep"}
+    assert all("a rerun changes nothing" in step["reason"] for step in plan["steps"])
+
+
+def test_a_new_project_runs_as_it_is(runner: Runner, empty_database: str, tmp_path: Path) -> None:
+    """`runner init` makes a project whose day can be applied at once, from wherever it stands."""
+    assert runner("init", "new", cwd=tmp_path).code == 0
+    applied = runner("apply", "--day", "day1", cwd=tmp_path / "new", DATABASE_URL=empty_database)
+    assert (applied.code, applied.err) == (0, "")
+    assert "3 read = 2 loaded + 1 rejected" in applied.out
+    assert "2 inserted" in applied.out
+    again = runner("init", "new", cwd=tmp_path)
+    assert (again.code, again.out) == (2, "")
+    assert "exists already" in again.err
+
+
+def test_truncated_page_stops_the_day(runner: Runner, connection: Connection, tmp_path: Path) -> None:
+    """A page that breaks off is named with line and column, and nothing of the day is changed."""
+    shutil.copytree(ROOT / "tests" / "days" / "sync-day1", tmp_path / "sync-day1")
+    page = next(path for path in sorted((tmp_path / "sync-day1" / "admin_groups").glob("*.json")))
+    text = page.read_text(encoding="utf-8-sig")
+    page.write_text(text[: len(text) // 2], encoding="utf-8")
+    failed = runner("apply", "--day", "day1", "--data", str(tmp_path))
+    assert failed.code == 1
+    assert f"{page}:" in failed.err
+    assert "hint:" in failed.err
+    for table in ("stg_loads", "stg_rejects", "stg_agents", "agents", "pipeline_metrics"):
+        assert connection.execute(f"select count(*) from {table}").fetchone() == (0,)
+    assert connection.execute("select tablename from pg_tables where schemaname = 'landing'").fetchall() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(["aply"], "Did you mean 'runner apply'?", id="unknown command"),
+        pytest.param(["apply"], "--day", id="no day"),
+        pytest.param(["apply", "--day", "../etc"], "not a day name", id="path as day"),
+        pytest.param(["apply", "--day", "day"], "Did you mean day", id="wrong day"),
+        pytest.param(["apply", "--day", "day1", "--data", "/nonexistent"], "does not exist", id="no data folder"),
+        pytest.param(["apply", "--day", "day1", "--only", "021"], "Steps: 010_agents", id="unknown step"),
+        pytest.param(["apply", "--day", "day1", "--pipeline", "x"], "Known pipelines: zluri", id="unknown pipeline"),
+        pytest.param(["apply", "--day", "day1", "--bogus"], "--bogus", id="unknown flag"),
+        pytest.param(["apply", "--day", "day1", "--load", "never"], "runner load --day day1", id="not loaded"),
+        pytest.param(["apply", "--day", "day1", "--max-rejects", "many"], "many", id="wrong limit"),
+        pytest.param(["load", "--day", "day99"], "day1, day2, day3", id="load of a wrong day"),
+        pytest.param(["plan", "--day", "day99"], "day1, day2, day3", id="plan of a wrong day"),
+        pytest.param(["metrics", "--format", "xml"], "--format", id="wrong format"),
+    ],
+)
+def test_wrong_usage(runner: Runner, connection: Connection, arguments: list[str], message: str) -> None:
+    """Wrong usage ends with 2 and a hint, on standard error alone, and changes nothing."""
+    outcome = runner(*arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert message in outcome.err
+    assert "hint:" in outcome.err
+    assert connection.execute("select count(*) from pipeline_metrics").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        pytest.param("postgresql://me:s3cretword@127.0.0.1:1/db", "me@127.0.0.1:1/db", id="nobody listens"),
+        pytest.param("postgresql://me:s3cretword@127.0.0.1:port/db", "invalid integer value", id="wrong port"),
+        pytest.param("host=127.0.0.1 password=s3cretword what", "not a connection string", id="wrong conninfo"),
+    ],
+)
+def test_bad_server(runner: Runner, url: str, message: str) -> None:
+    """A server that cannot be reached ends with 2 and without the password."""
+    outcome = runner("apply", "--day", "day1", DATABASE_URL=url)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert message in outcome.err
+    assert "s3cretword" not in outcome.err
+
+
+def test_failing_step(runner: Runner, connection: Connection, project: Path) -> None:
+    """A failing step stops the run with 1, names its place to the column, and keeps the steps before it."""
+    lines = ["select"] + ["    1,"] * 37 + ["    7 / (select 0),", "    2;"]
+    add_step(project, "020_second", "\n".join(lines))
+    add_step(project, "030_third", "select 1;")
+    outcome = runner("apply", "--day", "day1", cwd=project)
+    assert outcome.code == 1
+    assert "010_first" in outcome.out
+    assert "030_third" not in outcome.out
+    assert "day1 020_second failed" in outcome.err
+    assert "migrations/demo/020_second.sql:40:7: division by zero (22012)" in outcome.err
+    assert "   40 |     7 / (select 0),\n      |       ^" in outcome.err
+    assert "hint: Guard the divisor" in outcome.err
+    rows = connection.execute("select step, status from pipeline_metrics order by id").fetchall()
+    assert rows == [("010_first", "success"), ("020_second", "failure")]
+    shown = runner("status", cwd=project).out
+    assert "FAILED" in shown
+
+
+def test_transaction_control_is_refused_before_anything_runs(
+    runner: Runner, connection: Connection, project: Path
+) -> None:
+    """A step that commits by itself stops the run before its first step."""
+    add_step(project, "020_second", "select 1;\ncommit;\nselect 2;")
+    outcome = runner("apply", "--day", "day1", cwd=project)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "migrations/demo/020_second.sql:3:1: transaction control: commit" in outcome.err
+    assert connection.execute("select count(*) from pipeline_metrics").fetchone() == (0,)
+
+
+def test_day_is_held(runner: Runner, connection: Connection, project: Path) -> None:
+    """A day that another run holds ends with 3 and the holder's name."""
+    connection.execute(
+        "insert into runner_leases (pipeline, day, flow_run_id, host, pid) values ('demo', 'day1', 'other', 'afar', 7)"
+    )
+    outcome = runner("apply", "--day", "day1", cwd=project)
+    assert (outcome.code, outcome.out) == (3, "")
+    assert "held by run other on afar (pid 7) since" in outcome.err
+    assert runner("apply", "--day", "day2", cwd=project).code == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [pytest.param(signal.SIGINT, 130, id="ctrl-c"), pytest.param(signal.SIGTERM, 143, id="terminated")],
+)
+def test_interrupted_step(
+    database: str, connection: Connection, project: Path, number: signal.Signals, code: int
+) -> None:
+    """An interrupt cancels the statement in the server, rolls back, says so, and gives the day back."""
+    add_step(project, "020_second", "create table half_done (id int);\nselect pg_sleep(300);")
+    process = start("apply", "--day", "day1", cwd=project, DATABASE_URL=database)
+    wait_for(connection, "select 1 from pg_stat_activity where query like 'select pg_sleep%' and state = 'active'")
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Traceback" not in err
+    assert "rolled back" in err
+    assert connection.execute("select to_regclass('half_done')").fetchone() == (None,)
+    rows = connection.execute("select step, status, error_message from pipeline_metrics order by id").fetchall()
+    assert rows == [("010_first", "success", None), ("020_second", "failure", "interrupted")]
+    assert connection.execute("select count(*) from runner_leases").fetchone() == (0,)
+    running = "select 1 from pg_stat_activity where query like 'select pg_sleep%' and state = 'active'"
+    assert connection.execute(running).fetchall() == []
+
+
+def wait_for(connection: Connection, query: str) -> None:
+    """Wait until a query has a row; the server does the waiting."""
+    for _ in range(600):
+        if connection.execute(query).fetchone():
+            return
+        connection.execute("select pg_sleep(0.05)")
+    raise AssertionError(f"never came true: {query}")
+
+
+def test_interrupted_load(database: str, connection: Connection, tmp_path: Path) -> None:
+    """Ctrl-C in the middle of a load ends with 130, and leaves no table, row or process behind."""
+    command = [
+        sys.executable,
+        "-m",
+        "tests.make_days",
+        "--out",
+        str(tmp_path),
+        "--days",
+        "1",
+        "--transactions",
+        "60000",
+    ]
+    subprocess.run(command, cwd=ROOT, env=environment(), check=True, capture_output=True)
+    process = start("load", "--day", "day1", "--data", str(tmp_path), cwd=ROOT, DATABASE_URL=database)
+    wait_for(connection, "select 1 from pg_stat_activity where query ilike 'copy%' and state = 'active'")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert connection.execute("select count(*) from stg_loads").fetchone() == (0,)
+    assert connection.execute("select tablename from pg_tables where schemaname = 'landing'").fetchall() == []
+    assert connection.execute("select count(*) from runner_leases").fetchone() == (0,)
+
+
+HEAVY = ("psycopg", "pyspark", "prefect", "sqlglot", "jinja2", "pyarrow", "msgspec")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "absent"),
+    [
+        pytest.param(["--help"], HEAVY, id="help"),
+        pytest.param(["apply", "--help"], HEAVY, id="help of a command"),
+        pytest.param(["apply", "--day", "day1"], HEAVY[1:], id="apply"),
+        pytest.param(["status"], HEAVY[1:], id="status"),
+        pytest.param(["plan", "--day", "day1"], HEAVY[1:], id="plan"),
+    ],
+)
+def test_nothing_heavy_is_imported(database: str, project: Path, arguments: list[str], absent: tuple[str, ...]) -> None:
+    """A command imports only what it needs: the command line starts at once."""
+    code = (
+        "import sys; from runner.cli import main; code = main(sys.argv[1:]);"
+        "print('\\n'.join(sys.modules), file=sys.stderr); sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=project,
+        env=environment(DATABASE_URL=database),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    modules = {name.partition(".")[0] for name in done.stderr.split()}
+    assert "runner" in modules, done.stderr
+    assert modules.isdisjoint(absent)
+
+
+def test_version_and_overview(runner: Runner) -> None:
+    """Without a command the runner says what it can do, and it knows its version."""
+    assert "apply" in runner().out
+    assert runner("--version").out.startswith("runner 0.")
+
+
+def test_reader_that_leaves(database: str, project: Path) -> None:
+    """A reader that has enough, such as head, is no error."""
+    with socket.socket():
+        process = start("--help", cwd=project, DATABASE_URL=database)
+        assert process.stdout
+        process.stdout.close()
+        assert process.stderr
+        assert process.stderr.read() == ""
+        assert process.wait(60) == 0
