@@ -102,7 +102,7 @@ def as_csv(entity: str, records: Iterable[Record], extra: tuple[str, ...] = ()) 
     writer.writerow(header)
     for record in records:
         writer.writerow([_cell(_leaf(record, path)) for path in header])
-    return text.getvalue().encode()
+    return text.getvalue().encode(errors="replace")  # a lone surrogate can only be escaped, in JSON
 
 
 def _parquet_type(path: str) -> Any:
