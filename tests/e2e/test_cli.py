@@ -7,7 +7,6 @@ import io
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -220,18 +219,8 @@ def wait_for(connection: Connection, query: str) -> None:
 
 def test_interrupted_load(database: str, connection: Connection, tmp_path: Path) -> None:
     """Ctrl-C in the middle of a load ends with 130, and leaves no table, row or process behind."""
-    command = [
-        sys.executable,
-        "-m",
-        "tests.make_days",
-        "--out",
-        str(tmp_path),
-        "--days",
-        "1",
-        "--transactions",
-        "60000",
-    ]
-    subprocess.run(command, cwd=ROOT, env=environment(), check=True, capture_output=True)
+    make = [sys.executable, "-m", "tests.make_days", "--out", str(tmp_path), "--days", "1", "--transactions", "60000"]
+    subprocess.run(make, cwd=ROOT, env=environment(), check=True, capture_output=True)
     process = start("load", "--day", "day1", "--data", str(tmp_path), cwd=ROOT, DATABASE_URL=database)
     wait_for(connection, "select 1 from pg_stat_activity where query ilike 'copy%' and state = 'active'")
     process.send_signal(signal.SIGINT)
@@ -258,9 +247,16 @@ HEAVY = ("psycopg", "pyspark", "prefect", "sqlglot", "jinja2", "pyarrow", "msgsp
 )
 def test_nothing_heavy_is_imported(database: str, project: Path, arguments: list[str], absent: tuple[str, ...]) -> None:
     """A command imports only what it needs: the command line starts at once."""
-    code = (
-        "import sys; from runner.cli import main; code = main(sys.argv[1:]);"
-        "print('\\n'.join(sys.modules), file=sys.stderr); sys.exit(code)"
+    code = "\n".join(
+        (
+            "import sys",
+            "from runner.cli import main",
+            "try:",
+            "    code = main(sys.argv[1:])",
+            "except SystemExit as exit:",
+            "    code = exit.code",
+            "print(*sys.modules, file=sys.stderr)",
+        )
     )
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments],
@@ -283,10 +279,9 @@ def test_version_and_overview(runner: Runner) -> None:
 
 def test_reader_that_leaves(database: str, project: Path) -> None:
     """A reader that has enough, such as head, is no error."""
-    with socket.socket():
-        process = start("--help", cwd=project, DATABASE_URL=database)
+    with start("--help", cwd=project, DATABASE_URL=database) as process:
         assert process.stdout
-        process.stdout.close()
         assert process.stderr
+        process.stdout.close()
         assert process.stderr.read() == ""
         assert process.wait(60) == 0
