@@ -43,7 +43,13 @@ def parser() -> argparse.ArgumentParser:
     add("--transactions", type=int, default=100, metavar="N", help="a day (100)")
     add("--late", type=float, default=0.05, metavar="SHARE", help="updates of earlier days among them (0.05)")
     add("--odd", type=float, default=0.01, metavar="SHARE", help="records that drift or are bad (0.01)")
-    add("--pad", type=int, default=0, metavar="BYTES", help="least size of a transaction, filled with an ignored field")
+    add(
+        "--pad",
+        type=int,
+        default=0,
+        metavar="BYTES",
+        help="least size of a transaction in JSON, filled with an ignored field",
+    )
     add("--lean", action="store_true", help="leave out the fields of transactions that nobody reads")
     add("--format", choices=("json", "jsonl", "gz", "csv", "parquet", "mixed"), default="json")
     add("--page-size", type=int, default=5_000, metavar="N", help="records a file (5000)")
@@ -72,7 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if entity == "agent_details" and world.details <= _MOST_FILES:
                 count = write_each(folder, records)
             else:
-                count = write_entity(folder, entity, records, given.format, given.page_size)
+                size = world.pad if entity == "transactions" else 0
+                count = write_entity(folder, entity, records, given.format, given.page_size, size)
             print(f"{world.name(day)}\t{entity}\t{count}")
 
 

@@ -54,15 +54,29 @@ def number(literal: str) -> str:
     return f"#number {literal}"
 
 
-def encode(record: Any) -> str:
-    """Return one line of JSON, readable: only lone surrogates are escaped."""
-    text = _NUMBER.sub(r"\1", json.dumps(record, ensure_ascii=False))
-    return _SURROGATE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+def encode(record: Any, size: int = 0) -> str:
+    """Return one line of JSON, readable: only lone surrogates are escaped.
+
+    An object that is shorter than `size` bytes is filled up to it with a field that is not read.
+    """
+    text = json.dumps(record, ensure_ascii=False)
+    if '"#number ' in text:
+        text = _NUMBER.sub(r"\1", text)
+    try:
+        length = len(text.encode())
+    except UnicodeEncodeError:
+        text = _SURROGATE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+        length = len(text.encode())
+    lacking = size - length - len(', "filler": ""')
+    if lacking > 0 and isinstance(record, dict) and record:
+        filler = ("lorem ipsum " * (lacking // 12 + 1))[:lacking]
+        return f'{text[:-1]}, "filler": "{filler}"}}'
+    return text
 
 
-def as_results(records: Iterable[Record]) -> bytes:
+def as_results(records: Iterable[Record], size: int = 0) -> bytes:
     """Return a page `{"results": [...]}` with a line a record."""
-    return ('{"results": [\n' + ",\n".join(map(encode, records)) + "\n]}\n").encode()
+    return ('{"results": [\n' + ",\n".join(encode(record, size) for record in records) + "\n]}\n").encode()
 
 
 def as_array(records: Iterable[Record]) -> bytes:
@@ -70,9 +84,9 @@ def as_array(records: Iterable[Record]) -> bytes:
     return ("[\n" + ",\n".join(map(encode, records)) + "\n]\n").encode()
 
 
-def as_lines(records: Iterable[Record]) -> bytes:
+def as_lines(records: Iterable[Record], size: int = 0) -> bytes:
     """Return JSON Lines."""
-    return "".join(encode(record) + "\n" for record in records).encode()
+    return "".join(encode(record, size) + "\n" for record in records).encode()
 
 
 def as_gzip(content: bytes) -> bytes:
@@ -183,28 +197,31 @@ def _pages(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
         yield page
 
 
-def _page(entity: str, page: list[Record], kind: str) -> bytes:
+def _page(entity: str, page: list[Record], kind: str, size: int) -> bytes:
     if kind == "csv":
         return as_csv(entity, page)
     if kind == "parquet":
         return as_parquet(entity, page)
     if kind == "json":
-        return as_results(page)
-    return as_lines(page) if kind == "jsonl" else as_gzip(as_lines(page))
+        return as_results(page, size)
+    return as_lines(page, size) if kind == "jsonl" else as_gzip(as_lines(page, size))
 
 
-def write_entity(folder: Path, entity: str, records: Iterable[Record], form: str, page_size: int) -> int:
-    """Write records in pages of `page_size`; hold one page at a time. Return how many records there were."""
+def write_entity(folder: Path, entity: str, records: Iterable[Record], form: str, page_size: int, size: int = 0) -> int:
+    """Write records in pages of `page_size`; hold one page at a time. Return how many records there were.
+
+    `size` is the least size of a record in bytes, in the forms that have room for what is not read: JSON.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     count = 0
     for index, page in enumerate(_pages(records, page_size)):
         count += len(page)
         kind = MIXED[index % len(MIXED)] if form == "mixed" else form
         try:
-            content = _page(entity, page, kind)
+            content = _page(entity, page, kind, size)
         except ValueError:  # a Parquet column of lists has no room for drift, JSON Lines have
             kind = "jsonl"
-            content = as_lines(page)
+            content = as_lines(page, size)
         (folder / f"page-{index + 1:05d}{ENDINGS[kind]}").write_bytes(content)
     if count == 0:
         (folder / "page-00001.json").write_bytes(as_results([]))

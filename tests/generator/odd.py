@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tests.generator.bits import Bits
-from tests.generator.files import encode
 from tests.generator.world import Record, World
 
 Change = Callable[[Record, Bits], None]
@@ -84,19 +83,11 @@ CHANGES: dict[str, tuple[Change, ...]] = {
 }
 
 
-def _pad(record: Record, size: int) -> Record:
-    """Return the record filled up to `size` bytes of JSON."""
-    lacking = size - len(encode(record).encode()) - len(', "filler": ""')
-    if lacking > 0:
-        record["filler"] = ("lorem ipsum " * (lacking // 12 + 1))[:lacking]
-    return record
-
-
 def sprinkle(world: World, entity: str, day: int, records: Iterator[Record]) -> Iterator[Record]:
-    """Yield the records, a share of `world.odd` of them changed; transactions padded to `world.pad` bytes."""
+    """Yield the records, a share of `world.odd` of them changed."""
     for number, record in enumerate(records):
         if world.odd > 0:
             bits = world.bits("odd", entity, day, number)
             if bits.chance(world.odd):
                 bits.pick(CHANGES[entity])(record, bits)
-        yield _pad(record, world.pad) if world.pad and entity == "transactions" else record
+        yield record

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from tests.generator.bits import Bits
@@ -121,6 +122,12 @@ def moment(day: date, second: int) -> str:
     return (datetime(day.year, day.month, day.day) + timedelta(seconds=second)).isoformat() + "Z"
 
 
+@lru_cache(maxsize=100_000)
+def _uuid(world: World, kind: str, number: int) -> str:
+    """Return the UUID of a user, card or budget, which many transactions name."""
+    return world.bits(kind, number).uuid()
+
+
 def agent(world: World, number: int, day: int, *, roles: bool = False) -> Record:
     """Return agent `number` as of `day`; with `roles`, in the form of `agent_details`."""
     bits = world.bits("agent", number)
@@ -226,7 +233,7 @@ def budgets(world: World, day: int) -> Iterator[Record]:
         limit, cleared, pending = 1_000 * (number % 7 + 1), bits.below(50_000) / 100, bits.below(9_000) / 100
         yield {
             "id": f"bdg_{number + 1:04d}",
-            "uuid": world.bits("budget uuid", number).uuid(),
+            "uuid": _uuid(world, "budget uuid", number),
             "name": f"{_LAST[number % len(_LAST)]} budget {number + 1}",
             "description": "Spent on what the name says",
             "retired": bits.chance(0.05),
@@ -249,12 +256,12 @@ def card(world: World, number: int, day: int) -> Record:
     changed = day if (number + day) % 4 == 0 else 0
     return {
         "id": f"crd_{number + 1:05d}",
-        "uuid": world.bits("card uuid", number).uuid(),
+        "uuid": _uuid(world, "card uuid", number),
         "name": f"{bits.pick(_MERCHANTS)} card",
         "userId": f"usr_{user + 1:05d}",
-        "userUuid": world.bits("user uuid", user).uuid(),
+        "userUuid": _uuid(world, "user uuid", user),
         "budgetId": f"bdg_{budget + 1:04d}",
-        "budgetUuid": world.bits("budget uuid", budget).uuid(),
+        "budgetUuid": _uuid(world, "budget uuid", budget),
         "lastFour": f"{bits.below(10_000):04d}",
         "validThru": f"{bits.between(1, 12):02d}/{bits.between(27, 31)}",
         "status": "FROZEN" if changed and bits.chance(0.3) else "ACTIVATED",
@@ -289,14 +296,14 @@ def transaction(world: World, day: int, number: int, *, seen_on: int) -> Record:
         "uuid": bits.uuid(),
         "transactionType": "CLEAR" if seen_on > day or bits.chance(0.6) else "AUTHORIZATION",
         "userId": f"usr_{user + 1:05d}",
-        "userUuid": world.bits("user uuid", user).uuid(),
+        "userUuid": _uuid(world, "user uuid", user),
         "userName": f"{_FIRST[user % len(_FIRST)]} {_LAST[user % len(_LAST)]}",
         "merchantName": merchant,
         "rawMerchantName": f"{merchant.upper()} *{number % 997:03d}",
         "cardId": f"crd_{owner + 1:05d}",
-        "cardUuid": world.bits("card uuid", owner).uuid(),
+        "cardUuid": _uuid(world, "card uuid", owner),
         "budgetId": f"bdg_{budget + 1:04d}",
-        "budgetUuid": world.bits("budget uuid", budget).uuid(),
+        "budgetUuid": _uuid(world, "budget uuid", budget),
         "occurredTime": moment(world.date(day), occurred),
         "updatedTime": moment(world.date(seen_on), min(occurred + 600, 86_399) if seen_on == day else occurred),
         "currencyData": {
