@@ -105,7 +105,8 @@ def compile_entity(entity: Entity) -> Converter:
             elif special:
                 broken = _broken_rule(field, converted)
                 if broken:
-                    faults.append(Problem(broken, field.name, raw_text(value)))
+                    shown = _shown(field, lookup, nodes)
+                    faults.append(Problem(f"{shown} is {broken}", shown, raw_text(value)))
         if faults:
             reason = "; ".join(fault.reason for fault in faults)
             key = row[key_index]
@@ -182,11 +183,16 @@ def _absent(field: Field, row: list[str | None], index: int, faults: list[Proble
         faults.append(Problem(f"{field.name} is missing", field.name))
 
 
+def _shown(field: Field, lookup: tuple[tuple[int, str], ...], nodes: list[Mapping[str, Any]]) -> str:
+    """Return the path that the field's value came from."""
+    used = next(i for i, (node, name) in enumerate(lookup) if nodes[node].get(name) is not None)
+    return ".".join(field.paths[used])
+
+
 def _malformed(
     field: Field, lookup: tuple[tuple[int, str], ...], nodes: list[Mapping[str, Any]], value: object
 ) -> Problem:
-    used = next(i for i, (node, name) in enumerate(lookup) if nodes[node].get(name) is not None)
-    shown = ".".join(field.paths[used])
+    shown = _shown(field, lookup, nodes)
     if type(value) is str and not value.strip():
         return Problem(f"{shown} is blank", shown, raw_text(value))
     noun = "an array" if field.is_array else _NOUNS[field.type]
@@ -199,18 +205,18 @@ def _blank(converted: str | None) -> bool:
 
 def _broken_rule(field: Field, converted: str) -> str | None:
     if field.required and not converted.strip():
-        return f"{field.name} is blank"
+        return "blank"
     if field.minimum is None and field.maximum is None and field.below is None:
         return None
     from decimal import Decimal
 
     value = Decimal(converted)  # compared, never computed with: exact at any size
     if field.minimum is not None and value < field.minimum:
-        return f"{field.name} is less than {field.minimum}"
+        return f"less than {field.minimum}"
     if field.maximum is not None and value > field.maximum:
-        return f"{field.name} is more than {field.maximum}"
+        return f"more than {field.maximum}"
     if field.below is not None and value.copy_abs() >= field.below:
-        return f"{field.name} is not below {field.below} in size"
+        return f"not below {field.below} in size"
     return None
 
 

@@ -222,5 +222,5 @@ def test_a_pipeline_needs_only_a_declaration(tmp_path: Path) -> None:
     )
     assert convert({"item": "a"}) == Loaded(["a", "{}", None, None, None], [])
     assert convert({"item": "a", "price": Number("10.01")}) == Rejected(
-        ("net.price is more than 10", "net.price", "10.01"), "a"
+        ("price is more than 10", "price", "10.01"), "a"
     )

@@ -1,0 +1,513 @@
+"""Loading a day: everything or nothing, exactly once, and read = loaded + rejected. Spark has its own tests."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from runner.errors import ConfigError, DayNotFound, LoadFailed, TooManyRejects, UnreadableFile, UsageError
+from staging_loaders import landing, publish
+from staging_loaders import part as parts
+from staging_loaders.entity import load_declarations
+from staging_loaders.files import find_files
+from staging_loaders.load import DayLoad, EntityLoad, load_day, plan_day
+from staging_loaders.session import Inline
+
+ROOT = Path(__file__).parents[2]
+DAYS = ROOT / "tests" / "days"
+ZLURI = ROOT / "staging_loaders" / "zluri"
+TABLES = {name: entity.table for name, entity in load_declarations(ZLURI).items()}
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+AGENT = {"id": 1, "email": "a@example.com", "name": "A"}
+ODD = {"id": 2, "email": "b@example.com", "name": ""}
+GROUP = {"id": 1, "name": "g"}
+TRANSACTION = {
+    "id": "t",
+    "uuid": "u",
+    "occurredTime": "2026-01-01T00:00:00Z",
+    "currencyData": {"originalCurrencyAmount": 1, "originalCurrencyCode": "USD"},
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_rates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exchange rates have tests of their own, and take their time the first time."""
+    monkeypatch.setattr("staging_loaders.load.refresh_rates", lambda *_: None)
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A folder with a small day1: an agent, an odd one, a group, a transaction, a role."""
+    day = tmp_path / "data" / "sync-day1"
+    for entity, records in {
+        "agents": [AGENT, ODD],
+        "admin_groups": [GROUP],
+        "transactions": [TRANSACTION],
+        "roles": [{"id": 5, "name": "r"}],
+    }.items():
+        (day / entity).mkdir(parents=True)
+        (day / entity / "a.json").write_text(json.dumps(records))
+    return tmp_path / "data"
+
+
+def load(database: str, base: Path, day: str = "day1", **options: Any) -> dict[str, EntityLoad]:
+    """Load a day without Spark; return what became of each entity, by name."""
+    loads = load_day(
+        dsn=database,
+        pipeline=options.pop("pipeline", "zluri"),
+        day=day,
+        base=str(base),
+        declarations=options.pop("declarations", ZLURI),
+        flow_run_id="run",
+        session=options.pop("session", Inline()),
+        **options,
+    )
+    return {each.entity: each for each in loads}
+
+
+def day_load(database: str, base: Path, **options: Any) -> DayLoad:
+    """Return the load of day1, not begun."""
+    return DayLoad(
+        dsn=database, pipeline="zluri", day="day1", base=str(base), declarations=ZLURI, flow_run_id="run",
+        session=Inline(), **options,
+    )  # fmt: skip
+
+
+def staging(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
+    """Return all that readers of staging can see, but for times."""
+    found = {
+        table: connection.execute(f"select * from {table} order by day, source_file, position").fetchall()
+        for table in TABLES.values()
+    }
+    found["rejects"] = connection.execute(
+        "select * from stg_rejects order by day, entity, source_file, position, reason, raw_value"
+    ).fetchall()
+    found["loads"] = connection.execute(
+        "select day, entity, records_read, rows_loaded, rejects, warnings, files, bytes, fingerprint "
+        "from stg_loads order by 1, 2"
+    ).fetchall()
+    return found
+
+
+def landed(connection: Connection) -> list[str]:
+    """Return the landing tables that exist."""
+    rows = connection.execute("select relname from pg_class where relnamespace = to_regnamespace('landing') order by 1")
+    return [name for (name,) in rows]
+
+
+@pytest.mark.parametrize("day", ["day1", "day2", "day3"])
+def test_every_record_is_a_row_or_a_reject(database: str, connection: Connection, day: str) -> None:
+    """The shipped days load; the counts told are those of the tables, and nothing is left behind."""
+    loads = load(database, DAYS, day)
+    for entity, each in loads.items():
+        assert each.records_read == each.rows_loaded + each.rejects
+        rows = connection.execute(f"select count(*) from {TABLES[entity]} where day = %s", (day,)).fetchone()
+        odd = connection.execute(
+            "select count(*) filter (where severity = 'reject'), count(*) filter (where severity = 'warning') "
+            "from stg_rejects where pipeline = 'zluri' and day = %s and entity = %s",
+            (day, entity),
+        ).fetchone()
+        assert (rows, odd) == ((each.rows_loaded,), (each.rejects, each.warnings))
+    assert {entity for entity, each in loads.items() if each.status == "loaded"} == {
+        entity for (entity,) in connection.execute("select entity from stg_loads where day = %s", (day,))
+    }
+    assert landed(connection) == []
+
+
+def test_a_row_knows_its_file_and_place(database: str, base: Path, connection: Connection) -> None:
+    """Rows and rejects carry the path below the entity's folder and the ordinal in the file."""
+    (base / "sync-day1" / "agents" / "sub").mkdir()
+    (base / "sync-day1" / "agents" / "sub" / "b.jsonl").write_text('\n[]\n{"id": 3, "email": "c", "name": "C"}\n')
+    load(database, base)
+    rows = connection.execute("select source_file, position, agent_id from stg_agents order by 1, 2").fetchall()
+    assert rows == [("a.json", 1, 1), ("sub/b.jsonl", 2, 3)]
+    rejects = connection.execute(
+        "select source_file, position, severity, reason, field, record_key, raw_value, raw_record from stg_rejects "
+        "where entity = 'agents' order by 1, 2"
+    ).fetchall()
+    assert rejects == [
+        ("a.json", 2, "reject", "name is blank", "name", "2", "", json.dumps(ODD)),
+        ("sub/b.jsonl", 1, "reject", "the record is not an object", None, None, None, "[]"),
+    ]
+
+
+def test_unchanged_files_are_not_read_again(database: str, base: Path, connection: Connection) -> None:
+    """`auto` reads only the entities whose files are new, and tells the earlier counts of the others."""
+    load(database, base)
+    (base / "sync-day1" / "roles" / "a.json").write_text('[{"id": 6, "name": "s"}]')
+    loads = load(database, base)
+    assert {entity: each.status for entity, each in loads.items() if each.status != "absent"} == {
+        "admin_groups": "unchanged", "agents": "unchanged", "roles": "loaded", "transactions": "unchanged",
+    }  # fmt: skip
+    assert (loads["agents"].records_read, loads["agents"].rejects) == (2, 1)
+    assert connection.execute("select role_id from stg_roles").fetchall() == [(6,)]
+
+
+def test_nothing_new_starts_no_engine(database: str, base: Path) -> None:
+    """A day that is loaded costs no Spark."""
+
+    class NoEngine(Inline):
+        def run(self, *_: object, **__: object) -> list[Any]:
+            raise AssertionError("not needed")
+
+    load(database, base)
+    assert {each.status for each in load(database, base, session=NoEngine()).values()} == {"unchanged", "absent"}
+
+
+def test_always_reads_everything(database: str, base: Path, connection: Connection) -> None:
+    """The result is the same."""
+    load(database, base)
+    before = staging(connection)
+    assert load(database, base, mode="always")["agents"].status == "loaded"
+    assert staging(connection) == before
+
+
+def test_an_entity_that_vanished_is_removed(database: str, base: Path, connection: Connection) -> None:
+    """Its rows, rejects and load of that day go; other days keep theirs."""
+    (base / "sync-day2").symlink_to(base / "sync-day1")
+    load(database, base)
+    load(database, base, "day2")
+    (base / "sync-day1" / "roles" / "a.json").rename(base / "sync-day1" / "roles" / "_a.json")
+    (base / "sync-day2").unlink()
+    assert load(database, base)["roles"].status == "absent"
+    assert connection.execute("select day from stg_roles").fetchall() == [("day2",)]
+    assert connection.execute("select day from stg_loads where entity = 'roles'").fetchall() == [("day2",)]
+
+
+def test_days_and_pipelines_do_not_touch_each_other(database: str, base: Path, connection: Connection) -> None:
+    """A load replaces the rows of its own day only."""
+    load(database, base)
+    before = staging(connection)
+    (base / "sync-day2").symlink_to(base / "sync-day1")
+    load(database, base, "day2")
+    after = {table: [row for row in rows if "day2" not in row] for table, rows in staging(connection).items()}
+    assert after == before
+
+
+@pytest.fixture
+def loaded(database: str, base: Path, connection: Connection) -> Iterator[dict[str, list[tuple[Any, ...]]]]:
+    """Staging after a good load of day1; afterwards it must be as it was, with nothing left in landing."""
+    load(database, base)
+    before = staging(connection)
+    (base / "sync-day1" / "agents" / "b.json").write_text('[{"id": 9, "email": "z", "name": "Z"}]')
+    yield before
+    assert staging(connection) == before
+    assert landed(connection) == []
+
+
+@pytest.mark.usefixtures("loaded")
+def test_an_unreadable_file_stops_the_day(database: str, base: Path) -> None:
+    """Half a snapshot would mark people inactive: nothing changes, and the error names the place."""
+    (base / "sync-day1" / "transactions" / "b.json").write_text('[{"id": "t"},\n {"id": ')
+    with pytest.raises(UnreadableFile, match=r"sync-day1/transactions/b\.json:2:9: the file ends"):
+        load(database, base)
+
+
+@pytest.mark.usefixtures("loaded")
+@pytest.mark.parametrize(("limit", "words"), [("0", "1 rejects in 6 records"), ("16.6%", "16.6% allows: agents 1")])
+def test_too_many_rejects_publish_nothing(database: str, base: Path, limit: str, words: str) -> None:
+    """The limit is the day's, a number or a share of the records read, and the error shows samples."""
+    with pytest.raises(TooManyRejects) as error:
+        load(database, base, max_rejects=limit)
+    assert words in str(error.value)
+    assert "agents/a.json:2  name is blank" in str(error.value)
+
+
+@pytest.mark.parametrize("limit", ["1", "16.7%", "100%"])
+def test_rejects_within_the_limit_succeed(database: str, base: Path, limit: str) -> None:
+    """One of six records is not more than one, nor than 16.7 %."""
+    (base / "sync-day1" / "agents" / "b.json").write_text('[{"id": 9, "email": "z", "name": "Z"}]')
+    assert load(database, base, max_rejects=limit)["agents"].rejects == 1
+
+
+def test_the_limit_counts_what_was_loaded_before(database: str, base: Path) -> None:
+    """A day with too many rejects does not pass because its files are unchanged."""
+    load(database, base)
+    with pytest.raises(TooManyRejects, match="entities loaded before 1"):
+        load(database, base, max_rejects="0")
+
+
+@pytest.mark.parametrize("limit", ["", "x", "-1", "101%", "1.5", "%", "1e3"])
+def test_what_is_no_limit(limit: str) -> None:
+    """A wrong --max-rejects is a wrong usage."""
+    with pytest.raises(UsageError, match="is not a limit of rejects"):
+        publish.parse_limit(limit)
+
+
+def test_a_failing_publish_changes_nothing(
+    database: str, base: Path, connection: Connection, loaded: dict[str, list[tuple[Any, ...]]]
+) -> None:
+    """Entities are published together: what the last one cannot, no one does."""
+    connection.execute(
+        "create function refuse() returns trigger language plpgsql as $$ begin raise 'no transactions today'; end $$; "
+        "create trigger refuse before insert on stg_transactions execute function refuse()"
+    )
+    with pytest.raises(LoadFailed, match="no transactions today"):
+        load(database, base, mode="always")
+    assert loaded["loads"]
+
+
+@pytest.mark.usefixtures("loaded")
+def test_an_interrupt_leaves_nothing(database: str, base: Path) -> None:
+    """Ctrl-C in the middle of a load."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load(database, base, progress=interrupt)
+
+
+@pytest.mark.usefixtures("loaded")
+def test_rows_that_got_lost_stop_the_day(database: str, base: Path, connection: Connection) -> None:
+    """What was read must be there, to the last record, before it is published."""
+    with day_load(database, base) as unlucky:
+        landing_of_agents = unlucky.land("agents")
+        connection.execute(f"delete from {landing_of_agents.target.rows} where position = 1")
+        with pytest.raises(LoadFailed, match="agents: 3 records were read, but 0 rows, 1 rejects and 0 warnings"):
+            unlucky.publish([landing_of_agents])
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_reader_of_several_statements_holds_publishing_up(
+    database: str, base: Path, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step that holds the day's lock shared sees one load only."""
+    monkeypatch.setattr(publish, "_STAGING_WAIT", 0.0)
+    with connection.transaction():
+        connection.execute(
+            "select pg_advisory_xact_lock_shared(hashtextextended(%s, 0))", (publish.staging_key("zluri", "day1"),)
+        )
+        with pytest.raises(LoadFailed, match=r"staging:zluri/day1 has been in use"):
+            load(database, base)
+
+
+def test_landing_again_replaces_the_earlier_attempt(database: str, base: Path, connection: Connection) -> None:
+    """A task that is retried publishes its own attempt, once."""
+    with day_load(database, base) as retried:
+        first = [retried.land(plan.entity) for plan in retried.plan() if plan.present]
+        second = [retried.land(plan.entity) for plan in retried.plan() if plan.present]
+        assert {each.target for each in first}.isdisjoint(each.target for each in second)
+        retried.publish(second)
+    assert connection.execute("select count(*) from stg_agents").fetchone() == (1,)
+    assert landed(connection) == []
+
+
+def test_a_day_is_published_whole(database: str, base: Path) -> None:
+    """What is new and was not landed cannot be left out."""
+    with day_load(database, base) as hasty:
+        agents = hasty.land("agents")
+        with pytest.raises(UsageError, match="without admin_groups, roles, transactions"):
+            hasty.publish([agents])
+
+
+@pytest.fixture
+def part(database: str, base: Path, connection: Connection) -> parts.Part:
+    """The agents of day1 as one part, its landing tables made."""
+    entity = load_declarations(ZLURI)["agents"]
+    target = landing.Target("l0123456789ab_1")
+    landing.create(connection, target, entity)
+    return parts.Part(database, "test", entity, target, 0, find_files(base / "sync-day1" / "agents"))
+
+
+def test_a_part_run_again_copies_nothing_twice(part: parts.Part, connection: Connection) -> None:
+    """Spark may run a part again after its commit; it tells the same counts."""
+    first, second = parts.land_part(part), parts.land_part(part)
+    assert isinstance(first, parts.Counts)
+    assert isinstance(second, parts.Counts)
+    assert (first.records, first.rows, first.rejects) == (second.records, second.rows, second.rejects) == (2, 1, 1)
+    assert connection.execute(f"select count(*) from {part.target.rows}").fetchone() == (1,)
+    assert connection.execute(f"select count(*) from {part.target.rejects}").fetchone() == (1,)
+
+
+def test_two_attempts_at_once_land_one(
+    part: parts.Part, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have copied when the first commits; the other's rows go."""
+    both = threading.Barrier(2)
+    copied = parts._copy
+
+    def copy_together(*arguments: Any) -> parts.Counts:
+        counts = copied(*arguments)
+        both.wait()
+        return counts
+
+    monkeypatch.setattr(parts, "_copy", copy_together)
+    outcomes: list[Any] = []
+    threads = [threading.Thread(target=lambda: outcomes.append(parts.land_part(part))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [(each.records, each.rows, each.rejects) for each in outcomes] == [(2, 1, 1)] * 2
+    assert connection.execute(f"select count(*) from {part.target.rows}").fetchone() == (1,)
+
+
+def test_a_straggler_of_a_dead_load_has_nowhere_to_write(part: parts.Part, connection: Connection) -> None:
+    """Its tables are gone, and it cannot make new ones."""
+    assert landing.drop_dead(connection) == 1
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        parts.land_part(part)
+
+
+def test_a_killed_load_leaves_nothing_for_long(database: str, base: Path, connection: Connection) -> None:
+    """While a load lives nobody touches its tables; once it is killed the next load drops them."""
+    script = (
+        "import sys; from tests.integration.test_load import *\n"
+        "load = day_load(sys.argv[1], Path(sys.argv[2])); load.__enter__(); load.land('agents')\n"
+        "print('landed', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", script, database, str(base)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"landed\n"
+        left = landed(connection)
+        load(database, base)
+        assert left == landed(connection) != []
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    load(database, base, mode="always")
+    assert landed(connection) == []
+
+
+@pytest.mark.parametrize(
+    ("prepare", "day", "words", "hint"),
+    [
+        (lambda base: None, "day11", "no files for day11", "Did you mean day1? There is day1."),
+        (lambda base: base.rename(base.parent / "gone"), "day1", "does not exist", "--data or DATA_BASE_PATH"),
+        (lambda base: (base / "sync-day1").rename(base / "day1"), "day1", "holds no sync-<day> folder", "--data"),
+        (lambda base: (base / "sync-day1/agents/a.json").unlink(), "day1", "day1 lacks agents", "Fetch the day again"),
+    ],
+    ids=["day", "base", "no days", "entity"],
+)
+def test_a_day_that_is_not_there(
+    database: str, base: Path, prepare: Callable[[Path], object], day: str, words: str, hint: str
+) -> None:
+    """The error says what is missing and what there is."""
+    prepare(base)
+    with pytest.raises(DayNotFound, match=words) as error:
+        load(database, base, day)
+    assert hint in (error.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("drop table stg_roles", "the table stg_roles does not exist"),
+        ("alter table stg_roles drop column name", "stg_roles has no column name"),
+        ("alter table stg_roles alter column role_id type text", "stg_roles.role_id is text, not bigint"),
+    ],
+    ids=["table", "column", "type"],
+)
+def test_a_table_that_does_not_fit(database: str, base: Path, connection: Connection, change: str, words: str) -> None:
+    """A declaration without its schema file is a matter of configuration."""
+    connection.execute(change.encode())
+    with pytest.raises(ConfigError, match=rf"roles\.toml does not fit the database: {words}"):
+        load(database, base)
+
+
+def test_the_plan_says_what_and_why(database: str, base: Path) -> None:
+    """With and without a database, and nothing is written."""
+    options: dict[str, Any] = {"pipeline": "zluri", "day": "day1", "base": str(base), "declarations": ZLURI}
+    new = {plan.entity: plan for plan in plan_day(dsn=None, **options)}
+    assert {plan.reason for plan in new.values() if plan.present} == {"new"}
+    assert (new["budgets"].present, new["budgets"].changed, new["budgets"].reason) == (False, False, "no files")
+    load(database, base)
+    (base / "sync-day1" / "roles" / "a.json").unlink()
+    (base / "sync-day1" / "agents" / "b.json").write_text("[]")
+    after = {plan.entity: (plan.changed, plan.reason) for plan in plan_day(dsn=database, **options)}
+    assert after["agents"] == (True, "files or declaration changed")
+    assert after["transactions"] == (False, "unchanged")
+    assert after["roles"] == (True, "its files are gone")
+    always = plan_day(dsn=database, mode="always", **options)
+    assert {plan.reason for plan in always if plan.present and plan.entity != "agents"} == {"asked for"}
+
+
+def test_a_second_pipeline_needs_no_python(database: str, connection: Connection, tmp_path: Path) -> None:
+    """A table and a declaration make a loader."""
+    connection.execute(
+        "create table stg_items (day text, source_file text, position bigint, item text, tags text[], price numeric)"
+    )
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "items.toml").write_text(
+        'table = "stg_items"\nrequired = true\nkey = "item"\n[fields]\n'
+        'item = { type = "text", required = true }\ntags = { type = "text[]" }\nprice = { type = "number", min = 0 }\n'
+    )
+    (tmp_path / "sync-day1" / "items").mkdir(parents=True)
+    (tmp_path / "sync-day1" / "items" / "a.csv").write_text(
+        'item,tags,price\na,"[""x, \\""y\\"""", ""\\\\""]",1.50\nb,,-1\n'
+    )
+    [found] = load(database, tmp_path, pipeline="shop", declarations=tmp_path / "shop").values()
+    assert (found.rows_loaded, found.rejects) == (1, 1)
+    rows = connection.execute("select day, item, tags, price::text from stg_items").fetchall()
+    assert rows == [("day1", "a", ['x, "y"', "\\"], "1.50")]
+    assert connection.execute("select pipeline, reason from stg_rejects").fetchall() == [
+        ("shop", "price is less than 0")
+    ]
+
+
+texts = st.one_of(
+    st.none(), st.sampled_from(["\\N", "\\", "\t", "\n", "\r", "\\.", "\\t", "", "NULL", "a\\Nb"]),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=8),
+)  # fmt: skip
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
+@given(st.lists(st.tuples(texts, texts, texts), max_size=5))
+def test_copied_text_comes_back(connection: Connection, rows: list[tuple[str | None, ...]]) -> None:
+    """Whatever a value holds, COPY brings it back unchanged, null and empty apart."""
+    connection.execute("create temporary table if not exists copied (n serial, a text, b text, c text)")
+    connection.execute("truncate copied")
+    lines = parts._Lines(connection, "copied", ("a", "b", "c"))
+    for row in rows:
+        lines.add(list(row))
+    lines.flush()
+    assert connection.execute("select a, b, c from copied order by n").fetchall() == rows
+
+
+def test_large_parts_are_copied_in_pieces(
+    part: parts.Part, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows and rejects take turns on one connection; memory stays flat."""
+    monkeypatch.setattr(parts, "_PIECE", 1)
+    many = "\n".join(json.dumps(record) for _ in range(50) for record in (AGENT, ODD))
+    (Path(part.files[0].path).parent / "b.jsonl").write_text(many)
+    again = parts.Part(part.dsn, part.name, part.entity, part.target, 1, find_files(Path(part.files[0].path).parent))
+    counts = parts.land_part(again)
+    assert isinstance(counts, parts.Counts)
+    assert (counts.records, counts.rows, counts.rejects) == (102, 51, 51)
+    assert connection.execute(f"select count(*) from {part.target.rows}").fetchone() == (51,)
+
+
+def test_exact_values_reach_the_table(database: str, base: Path, connection: Connection) -> None:
+    """Decimals, times and text arrive as they were written, to the last digit."""
+    card = (
+        '[{"id": 12.50, "status": true, "type": "a\\tb\\\\N\\u0000\\ud800",'
+        ' "createdTime": "2026-01-01 01:30:00.1234569+0230",'
+        ' "currentPeriod": {"limit": 0.10000000000000000000000000000001, "spent": "1e-20"}, "recurringLimit": 1e20}]'
+    )
+    (base / "sync-day1" / "cards").mkdir()
+    (base / "sync-day1" / "cards" / "a.json").write_text(card)
+    load(database, base)
+    connection.execute("set timezone = 'UTC'")
+    row = connection.execute(
+        "select card_id, status, type, created_time::text, current_limit::text, current_spent::text, "
+        "recurring_limit::text from stg_cards"
+    ).fetchone()
+    assert row == (
+        "12.50", "true", "a\tb\\N\ufffd\ufffd", "2025-12-31 23:00:00.123456+00",
+        "0.10000000000000000000000000000001", "0.00000000000000000001", "100000000000000000000",
+    )  # fmt: skip
