@@ -93,7 +93,7 @@ def read_rates(data: bytes, shown: str) -> Iterator[tuple[str, str, str]]:
                 yield date, code, rate
     except (ValueError, StopIteration, csv.Error, zipfile.BadZipFile) as error:
         raise LoadFailed(
-            f"{shown}: not the exchange rates expected: {error or 'no CSV file in it'}",
+            f"{shown}: not the exchange rates expected: {str(error) or 'no CSV file in it'}",
             hint="A CSV with the columns Date, USD, JPY … (units for one euro), or a zip of it, as the ECB publishes.",
         ) from error
 
@@ -106,14 +106,17 @@ def _known(connection: Connection, mark: str) -> bool:
 def _fetch(source: str | None) -> bytes:
     if source is None:
         return packaged().read_bytes()
+    from urllib.error import HTTPError
+    from urllib.request import urlopen
+
     try:
         if "://" in source:
-            from urllib.request import urlopen
-
             with urlopen(source, timeout=_DOWNLOAD_SECONDS) as response:
                 return bytes(response.read())
         return Path(source).read_bytes()
     except (OSError, ValueError) as error:  # URLError is an OSError
+        if isinstance(error, HTTPError):
+            error.close()  # it is the response, too
         raise LoadFailed(
             f"exchange rates cannot be read from {source}: {error}",
             hint="Mend [rates] source or FX_RATES_SOURCE, or unset it for the packaged ones.",
