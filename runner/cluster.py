@@ -103,7 +103,7 @@ def remembered(home: Path, version: int) -> Cluster | None:
     Raises:
         ConfigError: the home belongs to somebody else.
     """
-    home = home.absolute()
+    home = Path(os.path.abspath(home))
     try:
         text = (home / f"pg{version}.state").read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
@@ -111,7 +111,8 @@ def remembered(home: Path, version: int) -> Cluster | None:
     except PermissionError as error:
         raise not_ours(home) from error
     found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
-    if found.get("home") != str(home) or not {"base", "socket_dir", "port", "tcp"} <= found.keys():
+    complete = {"base", "socket_dir", "port", "tcp"} <= found.keys() and found["port"].isdigit()
+    if not complete or found.get("home") != str(home):
         return None
     base = Path(found["base"])
     return Cluster(
@@ -132,7 +133,7 @@ def locate(home: Path, version: int) -> Cluster:
         ConfigError: no such version, or root without an unprivileged account at hand.
     """
     folder(version)
-    home = home.absolute()
+    home = Path(os.path.abspath(home))
     if "\n" in str(home):
         raise ConfigError("the runner's home has a line break in its name", hint="Set RUNNER_HOME to another folder.")
     account = server_account(home)

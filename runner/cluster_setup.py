@@ -155,6 +155,7 @@ def advice(text: str) -> str:
         ("Address already in use", "Choose another embedded_port, or stop what uses this one."),
         ("shared memory segment", "Free some memory, or name a server in DATABASE_URL."),
         ("annot allocate memory", "Free some memory, or name a server in DATABASE_URL."),
+        ("ermission denied", "Let the account that runs the server pass; runner db status names account and folder."),
         ("user does not exist", "Run as a user that has an entry in /etc/passwd, or name a server in DATABASE_URL."),
     ):
         if words in text:

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 import runner
-from runner import cluster, embedded
+from runner import cluster, cluster_process, embedded
 from runner.errors import ConfigError, DatabaseUnavailable
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
@@ -278,6 +278,31 @@ def test_a_stale_pid_file_that_names_a_living_process_is_no_obstacle(home: Path)
             other.kill()
 
 
+def test_another_server_with_the_old_number_is_left_alone(homes: Callable[..., Path]) -> None:
+    """Where the pid file's number now belongs to another server, that one goes on undisturbed."""
+    first, second = homes("first"), homes("second")
+    embedded.ensure_running(first)
+    embedded.ensure_running(second)
+    _kill(first)
+    pid_file = embedded.status(first).data_dir / "postmaster.pid"
+    _, _, rest = pid_file.read_text().partition("\n")
+    pid_file.write_text(f"{_pid(second)}\n{rest}")
+    with psycopg.connect(embedded.status(second).url) as connection:
+        assert not embedded.stop(first)
+        assert _value(embedded.ensure_running(first), "select 1") == 1
+        assert connection.execute("select 2").fetchone() == (2,)
+
+
+def test_relative_homes_are_the_same_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However the folder is written, it is one server."""
+    url = embedded.ensure_running(home)
+    monkeypatch.chdir(home.parent)
+    assert embedded.ensure_running(Path("./x/../home")) == url
+    embedded.stop(home)
+    embedded.ensure_running(Path("home/../home"))
+    assert embedded.status(home).running
+
+
 def test_a_start_that_was_cut_short_is_finished(home: Path) -> None:
     """A server whose starter was killed before it could say so is used, not started twice."""
     url = embedded.ensure_running(home)
@@ -404,7 +429,7 @@ def test_a_port_in_use_is_named(home: Path) -> None:
 
 def test_the_log_is_bounded(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A log that grew large is moved aside by the next command, and goes on."""
-    monkeypatch.setattr(embedded, "_LOG_LIMIT", 100)
+    monkeypatch.setattr(cluster_process, "_LOG_LIMIT", 100)
     url = embedded.ensure_running(home)
     embedded.ensure_running(home)
     log = embedded.status(home).log
