@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from staging_loaders.session import Engine, Inline, Session
 from tests.model import chain, strategies
 from tests.model.compare import assert_holds, assert_same, read_counts, read_tables
 from tests.model.files import read_folder
@@ -102,3 +103,44 @@ def test_the_shipped_days_end_in_the_models_tables(database: str, order: str) ->
             chain.apply(connection, f"day{number}", files)
             assert read_counts(connection, f"day{number}") == application.counts()
         assert_holds(connection, model)
+
+
+def whole(dsn: str, engine: Engine, history: list[strategies.Application]) -> None:
+    """Apply days with the loader and the runner, then the last one again, and compare with the model throughout."""
+    model = Warehouse()
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        chain.empty(connection)
+        for day, files in history:
+            application = model.apply(day, files)
+            chain.apply_whole(dsn, day, files, engine)
+            assert read_counts(connection, day) == application.counts()
+            assert_holds(connection, model)
+        day, files = history[-1]
+        run, loads, steps = chain.apply_whole(dsn, day, files, engine)
+        assert {load.status for load in loads} <= {"unchanged", "absent"}
+        assert {step.status for step in steps} <= {"success", "skipped"}
+        assert chain.changes(connection, run) == []
+        assert_holds(connection, model)
+
+
+@pytest.fixture
+def priced_database(database: str) -> str:
+    """The URL of a migrated database with the rates that random days need; the loader brings the others."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        chain.fill_rates(connection)
+    return database
+
+
+@settings(shared_database, max_examples=10)
+@given(history=strategies.histories(most=3))
+def test_the_loader_and_the_runner_end_there_too(priced_database: str, history: list[strategies.Application]) -> None:
+    """Published staging, and steps in the runner's transactions."""
+    whole(priced_database, Inline(), history)
+
+
+@pytest.mark.slow
+@settings(shared_database, max_examples=3)
+@given(history=strategies.histories(most=3))
+def test_spark_ends_there_too(priced_database: str, spark: Session, history: list[strategies.Application]) -> None:
+    """The same through Spark's workers."""
+    whole(priced_database, spark, history)

@@ -1,4 +1,8 @@
-"""The real chain without Spark: files -> the loader's own reading and conversion -> staging -> the steps' own SQL."""
+"""The real chain, twice: quick, without Spark and the runner, and whole.
+
+Quick: files -> the loader's own reading and conversion -> staging -> the steps' own SQL.
+Whole: files -> the loader, on any engine -> the runner's transactions around the steps.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import psycopg
 from psycopg import sql
 
+from runner import config, project
+from runner.apply import Run, StepResult, StepRunner
 from staging_loaders import convert, entity, files, read
+from staging_loaders.load import EntityLoad, load_day
+from staging_loaders.session import Engine
 from tests.model import rates
 from tests.model.compare import Connection
 
@@ -106,6 +113,27 @@ def _judge(each: entity.Entity, file: str, position: int, record: Any, rows: lis
         problems.append(("reject", file, position, *outcome.problem, outcome.key))
 
 
+def apply_whole(
+    dsn: str, day: str, content: Mapping[str, bytes], engine: Engine
+) -> tuple[str, list[EntityLoad], list[StepResult]]:
+    """Load and apply a day as the runner does; return the run's id, what was loaded and how the steps ended."""
+    run = Run("zluri", day, str(uuid.uuid4()), dsn)
+    with tempfile.TemporaryDirectory() as base:
+        write_files(Path(base, f"sync-{day}"), content)
+        loads = load_day(
+            dsn=dsn,
+            pipeline=run.pipeline,
+            day=day,
+            base=base,
+            declarations=ROOT / "staging_loaders" / "zluri",
+            flow_run_id=run.flow_run_id,
+            session=engine,
+        )
+    steps = project.discover(config.load({"project": str(ROOT), "pipeline": "zluri"}, environ={})).steps
+    with StepRunner(run, log=lambda _: None) as runner:
+        return run.flow_run_id, loads, [runner.run(step) for step in steps]
+
+
 def changes(connection: Connection, run: str) -> list[tuple[Any, ...]]:
     """Return (task, inserted, updated, deleted) of the steps of a run that changed something."""
     return connection.execute(
@@ -113,6 +141,3 @@ def changes(connection: Connection, run: str) -> list[tuple[Any, ...]]:
         " where flow_run_id = %s and rows_affected > 0 order by id",
         (run,),
     ).fetchall()
-
-
-__all__ = ["STEPS", "apply", "changes", "empty", "fill_rates", "psycopg", "write_files"]
