@@ -1,0 +1,177 @@
+"""`python -m runner.flows --day D` runs a day as a Prefect flow, with no server to set up by hand.
+
+Where PREFECT_API_URL (or Prefect's own configuration) names a server, the run is reported there;
+else a private one runs along. Errors and exit codes are those of the command line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from runner import config, console, database, days, loading, project
+from runner.commands.load import add_load_options
+from runner.config import Settings
+from runner.errors import ConfigError, RunnerError, UsageError
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM outside the flow; inside it Prefect's own handler is in place."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports wrong usage the way every other error is reported."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint="See python -m runner.flows --help.")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the flow and return the exit code; every error ends in a message, never in a traceback."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return _run(argv)
+    except RunnerError as error:
+        return _fail(error)
+    except KeyboardInterrupt as error:
+        print("\ninterrupted: what was not committed is rolled back", file=sys.stderr)
+        # Prefect's signal is one of these too, see runner.flows.tasks.
+        terminated = isinstance(error, Terminated) or hasattr(error, "signal")
+        return 128 + (signal.SIGTERM if terminated else signal.SIGINT)
+    except Exception as error:
+        if os.environ.get("RUNNER_DEBUG"):
+            raise
+        return _fail(
+            RunnerError(
+                f"{type(error).__name__}: {error}",
+                hint="This is a fault of the runner's or of Prefect's. RUNNER_DEBUG=1 shows where it happened.",
+            )
+        )
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    args = _arguments(argv)
+    settings = config.load(vars(args))
+    _check(settings, args)
+    database.resolve(settings)
+    _prepare(settings)
+    try:
+        import prefect
+    except ImportError as error:
+        raise ConfigError(
+            f"flows need Prefect, which is not installed: {error}",
+            hint="Install it: pip install 'warehouse-runner[prefect]'",
+        ) from error
+    with _server(settings) as private:
+        from prefect.logging.configuration import setup_logging
+
+        from runner.flows.day import day_pipeline, tags
+
+        # Once set up, Prefect's loggers keep the handlers they are given.
+        setup_logging()
+        for name in ("prefect.flow_runs", "prefect.task_runs"):
+            logging.getLogger(name).addHandler(Terminal())
+        flow = day_pipeline(settings)
+        if private:
+            console.note(f"{flow.name}: on a private Prefect server; PREFECT_API_URL names another")
+        with prefect.tags(*tags(settings)):
+            flow(args.day, load=args.load, max_rejects=args.max_rejects, wait=args.wait)
+    return 0
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = Parser(prog="python -m runner.flows", description="Run a day as a Prefect flow.", allow_abbrev=False)
+    parser.add_argument("--project", metavar="DIR", help="the project's folder (default: found from here upwards)")
+    parser.add_argument("--pipeline", metavar="P", help="a folder under migrations/ (default: the only one)")
+    add_load_options(parser)
+    parser.add_argument(
+        "--load",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="load staging where the day's files are new (auto), in any case, or not at all",
+    )
+    parser.add_argument(
+        "--wait", type=float, default=0, metavar="SECONDS", help="wait for another run that holds the day (default: 0)"
+    )
+    return parser.parse_args(argv)
+
+
+def _check(settings: Settings, args: argparse.Namespace) -> None:
+    """Refuse at once what the flow would refuse after the server has started."""
+    days.check(args.day)
+    for step in project.discover(settings).steps:
+        step.statements  # noqa: B018 - refuses transaction control before anything is run
+    if args.load == "never" or not loading.has_loaders(settings):
+        return
+    from staging_loaders.load import parse_limit
+    from staging_loaders.plan import find_day
+
+    if args.max_rejects is not None:
+        parse_limit(args.max_rejects)
+    find_day(settings.data, args.day)
+
+
+def _prepare(settings: Settings) -> None:
+    """Make Prefect quiet, offline and at home under the runner's home; what the environment says stays."""
+    from runner.cluster_setup import make_home
+    from runner.flows.server import QUIET
+
+    if not os.environ.get("PREFECT_HOME"):
+        make_home(settings.home)
+        home = settings.home / "prefect"
+        home.mkdir(mode=0o700, exist_ok=True)
+        os.environ["PREFECT_HOME"] = str(home)
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    # The terminal shows the runner's lines; Prefect's own go to its server.
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+
+
+@contextmanager
+def _server(settings: Settings) -> Iterator[bool]:
+    """Have a Prefect server; tell whether it is a private one, which ends with the block."""
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, get_current_settings, temporary_settings
+
+    if get_current_settings().api.url:
+        yield False
+        return
+    from runner.flows.server import PrivateServer
+
+    with PrivateServer(Path(os.environ["PREFECT_HOME"])) as server:
+        server.wait()
+        with temporary_settings({PREFECT_API_URL: server.api_url, PREFECT_API_AUTH_STRING: server.password}):
+            try:
+                yield True
+            finally:
+                server.drain()
+
+
+class Terminal(logging.Handler):
+    """Shows on a terminal what the tasks did, and warnings; errors are explained at the end."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if getattr(record, "outcome", False):
+            console.say(console.printable(record.getMessage()))
+        elif record.levelno == logging.WARNING:
+            console.note(console.printable(record.getMessage()))
+
+
+def _fail(error: RunnerError) -> int:
+    print(console.explain(error), file=sys.stderr)
+    return error.exit_code
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise Terminated
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,214 @@
+"""A day as a flow: migrate, load each entity, publish, then each step, one task each.
+
+The command line's `apply` in Prefect's terms. The flow's own code decides the order and gates on
+what each task returned; the work is the loaders' and the step runner's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any, Literal
+from uuid import UUID
+
+import prefect
+from prefect.client.orchestration import get_client
+from prefect.flows import Flow
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from runner import config, console, database, days, loading, project, schema
+from runner.apply import Run, StepResult, StepRunner
+from runner.commands.apply import describe_step
+from runner.config import Settings
+from runner.errors import RunnerError
+from runner.flows import loads, report
+from runner.flows.tasks import TaskSettings, as_task, cancelling, logger, outcome
+from runner.lease import Lease
+from runner.project import Pipeline
+from runner.step import SqlFile
+
+Load = Literal["auto", "always", "never"]
+
+# An entity is spread over all of Spark's workers, so that side by side they would only share them.
+_LOADS_AT_ONCE = 1
+# Seconds a step may wait for another run that is in it, and for the work around its statements.
+_WAITING = 330.0
+
+
+def day_flow(pipeline: str) -> Callable[[Callable[..., list[StepResult]]], Flow[..., list[StepResult]]]:
+    """Decorate a function of the parameters of `apply_day` as the flow `<pipeline>_day_pipeline`."""
+    return prefect.flow(
+        name=f"{pipeline}_day_pipeline",
+        flow_run_name=f"{pipeline} {{day}}",
+        description=f"Load a day of {pipeline} and run its steps, each one transaction.",
+        validate_parameters=True,
+        persist_result=False,
+        task_runner=ThreadPoolTaskRunner[Any](max_workers=_LOADS_AT_ONCE),
+    )
+
+
+def day_pipeline(settings: Settings, tasks: TaskSettings | None = None) -> Flow[..., list[StepResult]]:
+    """Return the flow of the settings' pipeline. Its files are read when it runs, not here."""
+
+    def run(
+        day: str, load: Load = "auto", max_rejects: str | None = None, data: str | None = None, wait: float = 0
+    ) -> list[StepResult]:
+        given = replace(settings, data=data) if data else settings
+        return apply_day(given, day, load=load, max_rejects=max_rejects, wait=wait, tasks=tasks)
+
+    run.__name__ = run.__qualname__ = f"{settings.pipeline}_day_pipeline"
+    return day_flow(settings.pipeline)(run)
+
+
+def settings_of(pipeline: str, data: str | None) -> Settings:
+    """Return the settings as the environment and the project's runner.toml make them."""
+    return config.load({"pipeline": pipeline, "data": data})
+
+
+def apply_day(
+    settings: Settings,
+    day: str,
+    *,
+    load: Load = "auto",
+    max_rejects: str | None = None,
+    wait: float = 0,
+    tasks: TaskSettings | None = None,
+) -> list[StepResult]:
+    """Apply a day inside the flow run at hand, whose id every metrics row carries; return what each step did.
+
+    The parameters are those of `runner apply`. Raises RunnerError as the command line does.
+    """
+    days.check(day)
+    pipeline = project.discover(settings)
+    for step in pipeline.steps:
+        step.statements  # noqa: B018 - refuses transaction control before anything is run
+    flow_run_id = str(prefect.runtime.flow_run.id)
+    with prefect.tags(*tags(settings)), cancelling():
+        _tag_flow_run(flow_run_id, tags(settings))
+        try:
+            dsn = database.resolve(settings)
+            work = _Day(settings, pipeline, Run(pipeline.name, day, flow_run_id, dsn, attempts=1), tasks)
+            return work.run(load, max_rejects, wait)
+        except RunnerError as error:
+            logger().error(f"{error.message}\nhint: {error.hint}" if error.hint else error.message)
+            raise
+
+
+def tags(settings: Settings) -> tuple[str, ...]:
+    """Return the tags of a flow run and its task runs."""
+    return f"pipeline={settings.pipeline}", f"env={settings.env}"
+
+
+class _Day:
+    """The tasks of one flow run, and what they share."""
+
+    def __init__(self, settings: Settings, pipeline: Pipeline, run: Run, tasks: TaskSettings | None) -> None:
+        self._settings = settings
+        self._pipeline = pipeline
+        self._run = run
+        self._tasks = tasks or TaskSettings()
+        self._entities = loading.declared(settings)
+
+    def run(self, load: Load, max_rejects: str | None, wait: float) -> list[StepResult]:
+        run = self._run
+        last: Any = as_task("migrate", self._migrate, self._tasks)(return_state=True)
+        last.result()
+        with Lease(run.dsn, run.pipeline, run.day, run.flow_run_id, wait):
+            try:
+                if loading.has_loaders(self._settings):
+                    last = self._load(load, max_rejects, [last])
+                results: list[StepResult] = []
+                for step in self._pipeline.steps:
+                    last = as_task(step.task_name, self._step(step), self._tasks, timeout=_time_limit(step))(
+                        return_state=True, wait_for=[last]
+                    )
+                    results.append(last.result())
+            except Exception:
+                self._report()
+                raise
+            self._report()
+            return results
+
+    def _migrate(self, attempt: int) -> list[str]:
+        with database.connect(self._run.dsn, "runner migrate") as connection:
+            migrated = schema.migrate(connection, self._pipeline.name, self._pipeline.schema)
+        for name in migrated:
+            outcome(self._run.day, "schema", name, "applied")
+        return migrated
+
+    def _load(self, mode: Load, max_rejects: str | None, after: list[Any]) -> Any:
+        settings, run = self._settings, self._run
+        if mode == "never":
+            checked = as_task("check_staging", self._check_staging, self._tasks)(return_state=True, wait_for=after)
+            checked.result()
+            return checked
+        from staging_loaders.load import DayLoad, parse_limit
+        from staging_loaders.session import Session
+
+        if max_rejects is not None:
+            parse_limit(max_rejects)
+        stop = loads.Stop()
+        with ExitStack() as stack:
+            session = stack.enter_context(Session(master=settings.master, cache=settings.home))
+            load = stack.enter_context(
+                DayLoad(
+                    dsn=run.dsn,
+                    pipeline=run.pipeline,
+                    day=run.day,
+                    base=settings.data,
+                    declarations=settings.declarations,
+                    flow_run_id=run.flow_run_id,
+                    session=session,
+                    mode=mode,
+                    progress=stop,
+                )
+            )
+            return loads.run(
+                load,
+                stop,
+                rates=settings.rates,
+                max_rejects=max_rejects,
+                dsn=run.dsn,
+                settings=self._tasks,
+                after=after,
+            )
+
+    def _check_staging(self, attempt: int) -> None:
+        with database.connect(self._run.dsn, "runner load") as connection:
+            loading.require_loaded(connection, self._settings, self._run.day)
+
+    def _step(self, step: SqlFile) -> Callable[[int], StepResult]:
+        reads = loading.entities_read(step, self._entities)
+
+        def work(attempt: int) -> StepResult:
+            with StepRunner(replace(self._run, first_attempt=attempt), logger().warning) as runner:
+                result = runner.run(step)
+            outcome(self._run.day, "step", step.id, describe_step(result, reads), result.seconds)
+            return result
+
+        return work
+
+    def _report(self) -> None:
+        """Show the metrics on Prefect's page; a page that cannot be reached fails nothing."""
+        run = self._run
+        try:
+            report.publish(run.dsn, run.pipeline, run.day, run.flow_run_id)
+        except Exception as error:
+            logger().warning(f"the metrics could not be shown: {console.printable(str(error).splitlines()[0])}")
+
+
+def _time_limit(step: SqlFile) -> float:
+    """Return the seconds after which a step's task gives up.
+
+    The server stops each statement at the step's `timeout`; this is for what the server cannot see.
+    """
+    return len(step.statements) * step.timeout / 1000 + _WAITING
+
+
+def _tag_flow_run(flow_run_id: str, wanted: tuple[str, ...]) -> None:
+    """Tag the flow run, however it was started: a deployment's or a direct call's."""
+    known = list(prefect.runtime.flow_run.tags)
+    if missing := [tag for tag in wanted if tag not in known]:
+        with get_client(sync_client=True) as client:
+            client.update_flow_run(UUID(flow_run_id), tags=[*known, *missing])

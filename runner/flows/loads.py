@@ -1,0 +1,138 @@
+"""The loading tasks of a day: each lands one entity, all over one Spark session, then one publishes them."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from prefect.futures import PrefectFuture, as_completed, wait
+
+from runner import console
+from runner.commands.load import load_lines
+from runner.errors import LoadFailed
+from runner.flows.tasks import TaskSettings, Terminated, as_task, logger, outcome
+
+if TYPE_CHECKING:
+    from staging_loaders.load import DayLoad, EntityLoad, EntityPlan, Landing
+
+# Seconds for the loads to end after the flow was stopped; what is left then dies with the process.
+_STOP_SECONDS = 30
+
+
+class Stop:
+    """How the flow's own thread stops those in which Spark is at work: their next tick raises what was set.
+
+    Called with a load's progress, which it passes on to the terminal.
+    """
+
+    def __init__(self) -> None:
+        self._reason: BaseException | None = None
+        self._lock = threading.Lock()
+        self._progress = console.Progress()
+
+    def set(self, reason: BaseException) -> None:
+        """Stop the loads; the first reason stays."""
+        with self._lock:
+            self._reason = self._reason or reason
+
+    def check(self) -> None:
+        """Raise the reason, if the loads were stopped."""
+        if self._reason is not None:
+            raise self._reason
+
+    def clear(self) -> None:
+        """Remove the progress from the terminal."""
+        self._progress.clear()
+
+    def __call__(self, what: str, done: int, total: int, records: int) -> None:
+        self.check()
+        with self._lock:
+            self._progress(what, done, total, records)
+
+
+def run(
+    load: DayLoad,
+    stop: Stop,
+    *,
+    rates: str | None,
+    max_rejects: str | None,
+    dsn: str,
+    settings: TaskSettings,
+    after: list[Any],
+) -> Any:
+    """Run the tasks of a load and return the state of the last one, `publish_staging`.
+
+    Raises what the first failed task raised; nothing is published then.
+    """
+    from staging_loaders.load import refresh_rates
+
+    planned = as_task("plan_load", lambda _: load.plan(), settings)(return_state=True, wait_for=after)
+    plans: list[EntityPlan] = planned.result()
+    before: list[Any] = [planned]
+    if any(plan.present for plan in plans):
+        # Prices are of no day, and a source that cannot be read stops the load at once.
+        rated = as_task("refresh_rates", lambda _: refresh_rates(dsn, rates), settings)(
+            return_state=True, wait_for=[planned]
+        )
+        rated.result()
+        before.append(rated)
+    futures: list[PrefectFuture[Landing | None]] = []
+    with _joined(futures, stop):
+        for plan in plans:
+            task = as_task(f"load_{plan.entity}", _Landing(load, plan, stop), settings)
+            # Submitted: Spark must not run in the thread in which signals arrive.
+            futures.append(task.submit(return_state=False, wait_for=before))
+        for future in as_completed(futures):
+            try:
+                future.result()
+            except Exception:
+                stop.set(LoadFailed("stopped, because another entity could not be loaded"))
+                raise
+    landings = [landing for landing in (future.result() for future in futures) if landing is not None]
+
+    def publish(_: int) -> list[EntityLoad]:
+        loads = load.publish(landings, max_rejects)
+        for name, text in load_lines(loads):
+            outcome(load.day, "load", name, text)
+        return loads
+
+    published = as_task("publish_staging", publish, settings)(return_state=True, wait_for=futures)
+    published.result()
+    return published
+
+
+class _Landing:
+    """Lands one entity, where its files are new."""
+
+    def __init__(self, load: DayLoad, plan: EntityPlan, stop: Stop) -> None:
+        self._load = load
+        self._plan = plan
+        self._stop = stop
+
+    def __call__(self, attempt: int) -> Landing | None:
+        self._stop.check()
+        plan = self._plan
+        if not (plan.present and plan.changed):
+            logger().info(f"{self._load.day} {plan.entity}: {plan.reason}")
+            return None
+        landing = self._load.land(plan.entity)
+        logger().info(
+            f"{self._load.day} {plan.entity}: {landing.records_read:,} records read from {landing.files:,} files"
+        )
+        return landing
+
+
+@contextlib.contextmanager
+def _joined(futures: list[PrefectFuture[Any]], stop: Stop) -> Iterator[None]:
+    """Leave no load at work behind, however the block ends."""
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, Exception):
+            stop.set(Terminated(15))
+        wait(futures, timeout=_STOP_SECONDS)
+        raise
+    finally:
+        stop.clear()

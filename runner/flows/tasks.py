@@ -1,0 +1,135 @@
+"""What every task of a flow shares: who retries and when, no cache, nothing persisted."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, NoReturn, TypeVar
+
+import prefect
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.exceptions import TerminationSignal
+from prefect.tasks import Task, exponential_backoff
+
+from runner import database
+from runner.errors import DatabaseUnavailable, RunnerError, StepFailed
+
+T = TypeVar("T")
+
+OUTCOME = "outcome"
+"""The attribute that marks a log record as a line for the person who runs the flow."""
+
+
+@dataclass(frozen=True)
+class TaskSettings:
+    """How often a task is tried again, after how many seconds; each further pause is twice as long.
+
+    `jitter` spreads the pauses, so that those who failed together do not meet again.
+    """
+
+    retries: int = 2
+    backoff: float = 1.0
+    jitter: float = 0.5
+
+
+class Terminated(TerminationSignal, KeyboardInterrupt):
+    """SIGTERM, both as Prefect and as psycopg know it: psycopg cancels its statement on a KeyboardInterrupt only."""
+
+
+def as_task(
+    name: str, work: Callable[[int], T], settings: TaskSettings, *, timeout: float | None = None
+) -> Task[[], T]:
+    """Return a task called `name` that does `work`, which is given the number of the attempt, from 1.
+
+    Only passing faults are tried again. `timeout` is in seconds; never give one to a task in
+    which Spark runs. What `work` needs it carries itself: parameters would be shown by the server.
+    """
+
+    def run() -> T:
+        attempt = int(prefect.runtime.task_run.run_count or 1)
+        try:
+            return work(attempt)
+        except Exception as error:
+            if attempt <= settings.retries and is_passing(error):
+                reason = (str(error).splitlines() or [type(error).__name__])[-1]
+                logger().warning(f"{name}: attempt {attempt} of {settings.retries + 1} failed ({reason}); trying again")
+            raise
+
+    return Task(
+        fn=run,
+        name=name,
+        task_run_name=name,
+        retries=settings.retries,
+        retry_delay_seconds=exponential_backoff(settings.backoff) if settings.retries else None,
+        retry_jitter_factor=settings.jitter,
+        retry_condition_fn=_retry_if_passing,
+        timeout_seconds=timeout,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )
+
+
+def is_passing(error: BaseException) -> bool:
+    """Tell whether the same work may succeed when it is tried again: a fault of the network or the database.
+
+    A task's time limit is no such fault: what took too long once takes too long again.
+    """
+    import psycopg
+
+    if isinstance(error, StepFailed):
+        return error.transient  # it has looked at the cause already
+    if isinstance(error, DatabaseUnavailable) or (isinstance(error, RunnerError) and error.transient):
+        return True
+    if isinstance(error, psycopg.Error):
+        return database.is_transient(error)
+    if _is_network_fault(error):
+        return True
+    return error.__cause__ is not None and is_passing(error.__cause__)
+
+
+def logger() -> Any:
+    """Return the logger of the task run or flow run at hand; its lines go to Prefect."""
+    return prefect.get_run_logger()
+
+
+def outcome(day: str, kind: str, name: str, text: str, seconds: float | None = None) -> None:
+    """Log what a task did, as `runner apply` says it; a terminal shows these lines and no others."""
+    took = "" if seconds is None else f"{seconds:8.2f} s"
+    logger().info(f"{day}  {kind:<6}  {name:<18}  {text:<56}{took}".rstrip(), extra={OUTCOME: True})
+
+
+@contextmanager
+def cancelling() -> Iterator[None]:
+    """Let SIGTERM cancel the statement that runs in this thread, before Prefect ends the flow run."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # no signal arrives here
+        return
+
+    def terminate(number: int, frame: FrameType | None) -> NoReturn:
+        raise Terminated(signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _is_network_fault(error: BaseException) -> bool:
+    from urllib.error import HTTPError, URLError
+
+    if isinstance(error, HTTPError):
+        return error.code >= 500 or error.code in (408, 429)
+    if isinstance(error, URLError):
+        return not isinstance(error.reason, FileNotFoundError)
+    # TimeoutError itself, not its subclasses: Prefect's time limit is one.
+    return isinstance(error, ConnectionError) or type(error) is TimeoutError
+
+
+def _retry_if_passing(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
+    return isinstance(state.data, BaseException) and is_passing(state.data)

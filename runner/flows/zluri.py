@@ -1,0 +1,22 @@
+"""The Zluri day as a flow: `zluri_day_pipeline("day1")`, and the entry point of its deployments."""
+
+from __future__ import annotations
+
+from runner.apply import StepResult
+from runner.flows.day import Load, apply_day, day_flow, settings_of
+
+
+@day_flow("zluri")
+def zluri_day_pipeline(
+    day: str, load: Load = "auto", max_rejects: str | None = None, data: str | None = None, wait: float = 0
+) -> list[StepResult]:
+    """Load a day of Zluri where its files are new, then run each step in one transaction.
+
+    Args:
+        day: the day's name: day1, 2026-01-05
+        load: load where files are new (auto), in any case (always), or not at all (never)
+        max_rejects: fail before publishing when more records (N) or a larger share (P%) are rejected
+        data: the folder that holds sync-<day>/; the project's own where it is not given
+        wait: seconds to wait for another run that holds the day
+    """
+    return apply_day(settings_of("zluri", data), day, load=load, max_rejects=max_rejects, wait=wait)
