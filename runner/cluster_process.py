@@ -97,8 +97,10 @@ def start(cluster: Cluster) -> None:
     )
 
 
-def stop(cluster: Cluster) -> bool:
+def stop(cluster: Cluster, mode: str = "fast") -> bool:
     """Stop the server, ending all sessions; return whether it ran.
+
+    `mode` is pg_ctl's: `fast` writes everything down first, `immediate` leaves that to a recovery.
 
     Raises:
         DatabaseUnavailable: it does not stop.
@@ -107,7 +109,7 @@ def stop(cluster: Cluster) -> bool:
 
     if not pid(cluster):
         return False
-    options = ["stop", "-w", "-s", "-m", "fast", "-t", str(_STOP_SECONDS)]
+    options = ["stop", "-w", "-s", "-m", mode, "-t", str(_STOP_SECONDS)]
     command: list[str | Path] = [cluster_setup.programs(cluster) / "pg_ctl", *options, "-D", cluster.data]
     done = cluster_setup.run(cluster.account, command)
     if done.returncode and pid(cluster):

@@ -31,6 +31,13 @@ SETTINGS: Mapping[str, str] = {
     "log_line_prefix": "%m [%p] %a ",
     "lc_messages": "C",
 }
+INITDB = (
+    f"--username={places.USER}",
+    "--encoding=UTF8",
+    "--auth-local=peer",
+    "--auth-host=scram-sha-256",
+    "--no-instructions",
+)
 _INCLUDE = "include 'runner.conf'"
 _ROOM_FOR_PARALLEL_QUERIES = 1 << 30
 
@@ -168,8 +175,7 @@ def _initdb(cluster: Cluster) -> None:
     for left in cluster.base.glob("data.new-*"):
         shutil.rmtree(left, ignore_errors=True)
     new = cluster.base / f"data.new-{os.getpid()}"
-    command: list[str | Path] = [programs(cluster) / "initdb", "-D", new, "-U", places.USER, "--encoding=UTF8"]
-    command += ["--auth-local=peer", "--auth-host=scram-sha-256", "--no-instructions"]
+    command: list[str | Path] = [programs(cluster) / "initdb", "-D", new, *INITDB]
     # Code point order everywhere, so that a warehouse sorts alike on every machine.
     attempts = [["--locale=C.UTF-8"], ["--locale=C"]]
     if cluster.version >= 17:

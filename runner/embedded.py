@@ -110,7 +110,7 @@ def reset(home: Path, version: int = DEFAULT_VERSION) -> bool:
         return False
     with _lock(home, version):
         cluster = places.remembered(home, version) or places.locate(home, version)
-        process.stop(cluster)
+        process.stop(cluster, "immediate")
         existed = cluster.data.exists()
         for folder in (cluster.base, cluster.socket_dir):
             shutil.rmtree(folder, ignore_errors=True)

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 import runner
-from runner import cluster, cluster_process, embedded
+from runner import cluster, cluster_process, cluster_setup, embedded
 from runner.errors import ConfigError, DatabaseUnavailable
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
@@ -42,6 +42,14 @@ with psycopg.connect(url) as connection:
 status = embedded.status(home, version)
 print(json.dumps({"url": url, "pid": status.pid, "user": user, "data": str(status.data_dir)}))
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick_initdb() -> Iterator[None]:
+    """Forty clusters are made here, none of which has to survive a power cut."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster_setup, "INITDB", (*cluster_setup.INITDB, "--no-sync"))
+        yield
 
 
 @pytest.fixture
