@@ -15,7 +15,7 @@ import hypothesis
 import psycopg
 import pytest
 
-from runner import config, embedded, project, schema
+from runner import cluster, config, embedded, project, schema
 from staging_loaders.session import Session
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -79,6 +79,18 @@ def reachable_folder() -> Iterator[Path]:
     folder.chmod(0o711)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def home(reachable_folder: Path) -> Iterator[Path]:
+    """A runner's home for commands that start a server of their own, which is removed afterwards."""
+    folder = Path(tempfile.mkdtemp(dir=reachable_folder))
+    folder.chmod(0o711)
+    home = folder / "home"
+    yield home
+    if home.is_dir():
+        for version in cluster.VERSIONS:
+            embedded.reset(home, version)
 
 
 @pytest.fixture(scope="session")

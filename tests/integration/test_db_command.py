@@ -6,8 +6,7 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,16 +14,6 @@ import pytest
 from runner import cli, embedded
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-@pytest.fixture
-def home(reachable_folder: Path) -> Iterator[Path]:
-    """A home that commands of this test find in RUNNER_HOME."""
-    folder = Path(tempfile.mkdtemp(dir=reachable_folder))
-    folder.chmod(0o711)
-    home = folder / "home"
-    yield home
-    embedded.reset(home)
 
 
 @pytest.fixture
@@ -177,7 +166,6 @@ def test_doctor_asks_a_running_server(call: Callable[..., tuple[int, str, str]])
 
 def _break_home(home: Path, project: Path, patch: pytest.MonkeyPatch) -> None:
     home.write_text("not a folder")
-    patch.setattr(embedded, "reset", lambda *_: None)
 
 
 def _break_data(home: Path, project: Path, patch: pytest.MonkeyPatch) -> None:
