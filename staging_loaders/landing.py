@@ -19,9 +19,11 @@ from runner.errors import LoadFailed
 from staging_loaders.entity import TYPES, Entity
 
 SCHEMA = "landing"
+WORKER_NAME = "runner load "
 REJECT_COLUMNS = ("severity", "reason", "field", "source_file", "position", "record_key", "raw_value", "raw_record")
 _POLL_SECONDS = 0.05
 _CREATE_WAIT = 60.0
+_DROP_WAIT = "2s"
 
 
 @dataclass(frozen=True)
@@ -83,26 +85,31 @@ def create(connection: Connection, target: Target, entity: Entity) -> None:
         )
 
 
-def drop(connection: Connection, load: str, attempt: int | None = None) -> None:
-    """Drop the tables of one attempt, or of the whole load."""
-    pattern = prefix(load, attempt) if attempt is not None else f"l{load}"
+def drop(connection: Connection, load: str) -> None:
+    """Drop the tables of a load that has ended; what is held for longer than a moment is left to the next load."""
+    import psycopg
+
+    # Workers of a cancelled job go on for a while, with nothing to gain.
+    connection.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity "
+        "where usename = current_user and starts_with(application_name, %s) and pid in ("
+        "select locks.pid from pg_locks as locks inner join pg_class as tables on tables.oid = locks.relation "
+        "where tables.relnamespace = to_regnamespace(%s) and starts_with(tables.relname, %s))",
+        (WORKER_NAME, SCHEMA, f"l{load}_"),
+    )
     names = connection.execute(
         "select relname from pg_class where relnamespace = to_regnamespace(%s) and relkind = 'r' "
-        "and starts_with(relname, %s)",
-        (SCHEMA, pattern + "_"),
+        "and starts_with(relname, %s) order by relname",
+        (SCHEMA, f"l{load}_"),
     ).fetchall()
-    if names:
-        connection.execute(f"drop table if exists {', '.join(f'{SCHEMA}.{name}' for (name,) in names)}")
+    for (name,) in names:  # each by itself: two at a time could deadlock with a worker
+        with contextlib.suppress(psycopg.errors.LockNotAvailable), connection.transaction():
+            connection.execute(f"set local lock_timeout = '{_DROP_WAIT}'")
+            connection.execute(f"drop table if exists {SCHEMA}.{name}")
 
 
 def drop_dead(connection: Connection) -> int:
-    """Drop the tables of loads that are no more; return how many loads that were.
-
-    Each in a transaction of its own. One whose last statement the server has not given up yet
-    is left to the next load.
-    """
-    import psycopg
-
+    """Drop the tables of loads that are no more; return how many loads that were."""
     found = connection.execute(
         "select distinct substr(relname, 2, 12) from pg_class where relnamespace = to_regnamespace(%s) "
         "and relkind = 'r' and relname ~ '^l[0-9a-f]{12}_'",
@@ -110,14 +117,11 @@ def drop_dead(connection: Connection) -> int:
     ).fetchall()
     dropped = 0
     for (load,) in found:
-        try:
-            with connection.transaction():
-                if try_lock(connection, exclusive=_life(load)):
-                    connection.execute("set local lock_timeout = '1s'")
-                    drop(connection, load)
-                    dropped += 1
-        except psycopg.errors.LockNotAvailable:
-            continue
+        with connection.transaction():
+            dead = try_lock(connection, exclusive=_life(load))
+        if dead:  # for good, since no other load takes its name
+            drop(connection, load)
+            dropped += 1
     return dropped
 
 

@@ -103,7 +103,6 @@ class DayLoad:
         if self._life is not None:
             # What cannot be dropped now, the next load drops.
             with contextlib.suppress(Exception), self._connection() as connection:
-                connection.execute("set lock_timeout = '5s'")
                 landings_of.drop(connection, self._load)
 
     def plan(self) -> list[EntityPlan]:
@@ -206,7 +205,7 @@ class DayLoad:
     def _parts(self, plans: Sequence[EntityPlan], targets: dict[str, Target]) -> list[Part]:
         parts = []
         for plan, number, files in split.split(plans, self._session.parallelism):
-            name = f"runner load {self._pipeline}/{plan.entity} {self.day}"
+            name = f"{landings_of.WORKER_NAME}{self._pipeline}/{plan.entity} {self.day}"
             parts.append(Part(self._dsn, name, self._declared[plan.entity], targets[plan.entity], number, files))
         return parts
 

@@ -214,6 +214,8 @@ class Session:
             "spark.master": self.master,
             "spark.app.name": self.name,
             "spark.executorEnv.PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])),
+            # A cancelled task has nothing to finish: the whole day is given up.
+            "spark.python.task.killTimeout": "100ms",
             "spark.ui.enabled": "false",
             "spark.ui.showConsoleProgress": "false",
             "spark.sql.session.timeZone": "UTC",

@@ -363,6 +363,16 @@ def test_a_straggler_of_a_dead_load_has_nowhere_to_write(part: parts.Part, conne
         parts.land_part(part)
 
 
+def test_a_worker_that_still_copies_is_stopped(part: parts.Part, connection: Connection) -> None:
+    """A cancelled job's workers do not keep the tables of a load that has ended."""
+    with psycopg.connect(part.dsn, application_name="runner load zluri/agents day1") as worker:
+        worker.execute(f"insert into {part.target.rows} (source_file) values ('a')")
+        assert landing.drop_dead(connection) == 1
+        assert landed(connection) == []
+        with pytest.raises(psycopg.OperationalError):
+            worker.execute("select 1")
+
+
 def test_a_killed_load_leaves_nothing_for_long(database: str, base: Path, connection: Connection) -> None:
     """While a load lives nobody touches its tables; once it is killed the next load drops them."""
     script = (
