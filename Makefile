@@ -41,9 +41,9 @@ $(READY): pyproject.toml requirements.lock
 
 run: setup  ## Run the shipped days end to end, then show the metrics
 	@for day in $(DAYS); do \
-	    echo "\$$ runner apply --day $$day"; $(BIN)/runner apply --day $$day || exit; echo; \
+	    echo "+ runner apply --day $$day"; $(BIN)/runner apply --day $$day || exit; echo; \
 	done
-	@echo '$$ runner metrics'
+	@echo '+ runner metrics'
 	@$(BIN)/runner metrics
 
 test: setup lint  ## Check style and types, then run all tests

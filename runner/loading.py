@@ -14,7 +14,8 @@ from runner.step import SqlFile
 if TYPE_CHECKING:
     from staging_loaders.load import EntityLoad, EntityPlan
 
-_STAGING = re.compile(r"\bstg_(?!loads\b|rejects\b)(\w+)")
+# How a step names what it reads: by staging table, or by asking whether the day has it at all.
+_STAGING = re.compile(r"\bstg_(?!loads\b|rejects\b)(\w+)|\b(?:is|require)_loaded\(\s*'(\w+)'")
 
 
 def has_loaders(settings: Settings) -> bool:
@@ -99,6 +100,6 @@ def loaded(connection: database.Connection, pipeline: str, day: str) -> set[str]
 
 
 def entities_read(step: SqlFile, known: Sequence[str]) -> list[str]:
-    """Return which of the `known` entities the step reads, by the names of its `stg_` tables."""
-    tables = {match[1] for statement in step.statements for match in _STAGING.finditer(statement.text)}
-    return [entity for entity in known if entity in tables]
+    """Return which of the `known` entities the step reads: those of its `stg_` tables and of its `is_loaded('…')`."""
+    named = {match[1] or match[2] for statement in step.statements for match in _STAGING.finditer(statement.text)}
+    return [entity for entity in known if entity in named]

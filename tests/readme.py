@@ -92,8 +92,7 @@ def run(wanted: list[Command], folder: Path) -> list[tuple[int, list[str]]]:
 def masked(lines: list[str] | tuple[str, ...]) -> list[str]:
     """Return lines without what differs from run to run: numbers, ids, paths, widths of columns."""
     text = "\n".join(lines)
-    for path in (str(ROOT), tempfile.gettempdir()):
-        text = re.sub(re.escape(path) + r"[^\s,;:)]*", "PATH", text)
+    text = re.sub(r"(?:~|\.\.)?/[^\s,;:)]+", "PATH", text)
     text = re.sub(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{8}\b", "ID", text)
     text = re.sub(r"\d[\d,.]*", "N", text)
     return [re.sub(r"[\s-]+", " ", line).strip() for line in text.splitlines()]
@@ -107,14 +106,19 @@ def agrees(shown: tuple[str, ...], lines: list[str]) -> bool:
     return re.fullmatch(pattern, "".join(f"{line}\n" for line in masked(lines))) is not None
 
 
-def rewrite(markdown: str, outcomes: list[tuple[int, list[str]]]) -> str:
-    """Return the README with the output of each command that shows one, cut in the middle where it is long."""
+def rewrite(markdown: str, outcomes: list[tuple[int, list[str]]], folder: Path) -> str:
+    """Return the README with the new output of each command that shows one, cut in the middle where it is long.
+
+    A command shows its output where something stands below it already, if only `…`.
+    """
     rest = iter(outcomes)
 
     def block(match: re.Match[str]) -> str:
         text = []
         for command in commands(match.group()):
             _, lines = next(rest)
+            lines = [line.replace(str(folder), "~").replace(str(ROOT), "~/warehouse-runner") for line in lines]
+            lines = [line.removesuffix(" ") for line in lines] if command.shown else []
             if len(lines) > _LONGEST:
                 lines = [*lines[: _LONGEST - 6], "…", *lines[-5:]]
             text += [f"$ {command.text}", *lines]
@@ -126,8 +130,9 @@ def rewrite(markdown: str, outcomes: list[tuple[int, list[str]]]) -> str:
 if __name__ == "__main__":
     before = README.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as temporary:
-        results = run(commands(before), Path(temporary))
+        folder = Path(temporary)
+        results = run(commands(before), folder)
     for command, (code, _) in zip(commands(before), results, strict=True):
         if code:
             sys.exit(f"{command.text} ended with {code}")
-    README.write_text(rewrite(before, results), encoding="utf-8")
+    README.write_text(rewrite(before, results, folder), encoding="utf-8")
