@@ -42,6 +42,7 @@ KEYS = {
     "agent_role_history": ("agent_id", "day"),
     "groups": ("group_id",),
     "group_membership": ("group_id", "agent_id"),
+    "group_member_unknown": ("group_id", "agent_id"),
     "group_member_history": ("group_id", "day"),
     "budgets": ("budget_id",),
     "cards": ("card_id",),

@@ -30,21 +30,41 @@ where newest.role_ids is not null;
 
 analyze day_role_lists;
 
--- Pairs that this day named when it was applied before, and does not name any more.
-create temporary table dropped_pairs on commit drop as
+-- What this day's lists become: an empty side is a list that is new or gone.
+create temporary table history_changes on commit drop as
 select
-    stored.agent_id,
-    named.role_id
-from agent_role_history as stored
-left join day_role_lists as today on today.agent_id = stored.agent_id
-cross join lateral unnest(stored.role_ids) as named(role_id)
-where stored.day = current_setting('app.day')
-    and (today.agent_id is null or named.role_id <> all (today.role_ids))
+    coalesce(stored.agent_id, today.agent_id) as agent_id,
+    today.role_ids,
+    stored.role_ids as former_role_ids
+from day_role_lists as today
+full join (
+
+    select agent_id, role_ids
+    from agent_role_history
+    where day = current_setting('app.day')
+
+) as stored on stored.agent_id = today.agent_id
+where today.role_ids is distinct from stored.role_ids
     and (is_loaded('agent_details') or is_loaded('roles'));
 
-analyze dropped_pairs;
+analyze history_changes (agent_id);
 
--- Every pair that any day names, the current day's lists taken as they are now.
+-- The roles of an agent can only change with its lists, or when one becomes known.
+create temporary table touched_agents on commit drop as
+select agent_id
+from history_changes
+
+union
+
+select unknown.agent_id
+from agent_role_unknown as unknown
+inner join agents on agents.agent_id = unknown.agent_id
+inner join roles on roles.role_id = unknown.role_id
+where is_loaded('agent_details') or is_loaded('roles');
+
+analyze touched_agents;
+
+-- Every pair that any day names of these agents, the current day's lists taken as they are now.
 create temporary table named_pairs on commit drop as
 with context as materialized (
 
@@ -54,44 +74,48 @@ with context as materialized (
 
 ),
 
--- The limit makes a look-up of each pair in its agent's own days out of it: dropped pairs are
--- few, and the history of all days is long.
+-- Pairs that this day named when it was applied before, and no day names any more. They are
+-- few, and the history is long: the limit makes a look-up of each in its agent's own days.
 lost as (
 
     select
-        dropped_pairs.agent_id,
-        dropped_pairs.role_id
-    from dropped_pairs
+        changes.agent_id,
+        former.role_id
+    from history_changes as changes
     cross join context
+    cross join lateral unnest(changes.former_role_ids) as former(role_id)
     left join lateral (
 
         select true as is_named
         from agent_role_history as history
-        where history.agent_id = dropped_pairs.agent_id
+        where history.agent_id = changes.agent_id
             and history.day_key <> context.day_key
-            and dropped_pairs.role_id = any (history.role_ids)
+            and former.role_id = any (history.role_ids)
         limit 1
 
     ) as other_day on true
     where other_day.is_named is null
+        and (changes.role_ids is null or former.role_id <> all (changes.role_ids))
 
 ),
 
 pairs as (
 
-    select agent_id, role_id
-    from agent_role_mapping
+    select mapping.agent_id, mapping.role_id
+    from agent_role_mapping as mapping
+    inner join touched_agents as touched on touched.agent_id = mapping.agent_id
 
     union
 
-    select agent_id, role_id
-    from agent_role_unknown
+    select unknown.agent_id, unknown.role_id
+    from agent_role_unknown as unknown
+    inner join touched_agents as touched on touched.agent_id = unknown.agent_id
 
     union
 
-    select today.agent_id, named.role_id
-    from day_role_lists as today
-    cross join lateral unnest(today.role_ids) as named(role_id)
+    select changes.agent_id, named.role_id
+    from history_changes as changes
+    cross join lateral unnest(changes.role_ids) as named(role_id)
 
     except
 
@@ -100,26 +124,27 @@ pairs as (
 
 ),
 
--- The latest list of each agent, one step down the index whatever the number of days.
+-- The latest list of each agent: the day's, or else one step down an index, whatever the
+-- number of days.
 latest as (
 
     select
-        agents.agent_id,
+        touched.agent_id,
         case
             when today.agent_id is not null and coalesce(stored.day_key < context.day_key, true)
                 then today.role_ids
             else stored.role_ids
         end as role_ids
-    from agents
+    from touched_agents as touched
     cross join context
-    left join day_role_lists as today on today.agent_id = agents.agent_id
+    left join day_role_lists as today on today.agent_id = touched.agent_id
     left join lateral (
 
         select
             history.day_key,
             history.role_ids
         from agent_role_history as history
-        where history.agent_id = agents.agent_id
+        where history.agent_id = touched.agent_id
             and history.day_key <> context.day_key
         order by history.day_key desc
         limit 1
@@ -131,12 +156,12 @@ latest as (
 select
     pairs.agent_id,
     pairs.role_id,
-    latest.agent_id is not null and roles.role_id is not null as is_known,
+    agents.agent_id is not null and roles.role_id is not null as is_known,
     case when pairs.role_id = any (latest.role_ids) then 'assigned' else 'removed' end as status
 from pairs
-left join latest on latest.agent_id = pairs.agent_id
-left join roles on roles.role_id = pairs.role_id
-where is_loaded('agent_details') or is_loaded('roles');
+inner join latest on latest.agent_id = pairs.agent_id
+left join agents on agents.agent_id = pairs.agent_id
+left join roles on roles.role_id = pairs.role_id;
 
 analyze named_pairs;
 
@@ -159,7 +184,13 @@ mapping_changes as (
         coalesce(stored.role_id, named.role_id) as role_id,
         named.status
     from (select agent_id, role_id, status from named_pairs where is_known) as named
-    full join agent_role_mapping as stored
+    full join (
+
+        select mapping.agent_id, mapping.role_id, mapping.status
+        from agent_role_mapping as mapping
+        inner join touched_agents as touched on touched.agent_id = mapping.agent_id
+
+    ) as stored
         on stored.agent_id = named.agent_id and stored.role_id = named.role_id
     where named.status is distinct from stored.status
 
@@ -170,8 +201,7 @@ mapping_upserted as (
     insert into agent_role_mapping as target (agent_id, role_id, status)
     select mapping_changes.agent_id, mapping_changes.role_id, mapping_changes.status
     from mapping_changes
-    cross join context
-    where mapping_changes.status is not null and context.is_loaded
+    where mapping_changes.status is not null
     on conflict (agent_id, role_id) do update
     set status = excluded.status
     where target.status <> excluded.status
@@ -183,11 +213,9 @@ mapping_deleted as (
 
     delete from agent_role_mapping as target
     using mapping_changes
-    cross join context
     where target.agent_id = mapping_changes.agent_id
         and target.role_id = mapping_changes.role_id
         and mapping_changes.status is null
-        and context.is_loaded
     returning target.agent_id
 
 ),
@@ -199,7 +227,13 @@ unknown_changes as (
         coalesce(stored.role_id, named.role_id) as role_id,
         named.agent_id is null as is_gone
     from (select agent_id, role_id from named_pairs where not is_known) as named
-    full join agent_role_unknown as stored
+    full join (
+
+        select unknown.agent_id, unknown.role_id
+        from agent_role_unknown as unknown
+        inner join touched_agents as touched on touched.agent_id = unknown.agent_id
+
+    ) as stored
         on stored.agent_id = named.agent_id and stored.role_id = named.role_id
     where named.agent_id is null or stored.agent_id is null
 
@@ -210,8 +244,7 @@ unknown_inserted as (
     insert into agent_role_unknown (agent_id, role_id)
     select unknown_changes.agent_id, unknown_changes.role_id
     from unknown_changes
-    cross join context
-    where not unknown_changes.is_gone and context.is_loaded
+    where not unknown_changes.is_gone
     returning agent_id
 
 ),
@@ -220,29 +253,10 @@ unknown_deleted as (
 
     delete from agent_role_unknown as target
     using unknown_changes
-    cross join context
     where target.agent_id = unknown_changes.agent_id
         and target.role_id = unknown_changes.role_id
         and unknown_changes.is_gone
-        and context.is_loaded
     returning target.agent_id
-
-),
-
-history_changes as (
-
-    select
-        coalesce(stored.agent_id, today.agent_id) as agent_id,
-        today.role_ids
-    from day_role_lists as today
-    full join (
-
-        select agent_id, role_ids
-        from agent_role_history
-        where day = current_setting('app.day')
-
-    ) as stored on stored.agent_id = today.agent_id
-    where today.role_ids is distinct from stored.role_ids
 
 ),
 
@@ -252,7 +266,7 @@ history_upserted as (
     select history_changes.agent_id, context.day, context.day_key, history_changes.role_ids
     from history_changes
     cross join context
-    where history_changes.role_ids is not null and context.is_loaded
+    where history_changes.role_ids is not null
     on conflict (day, agent_id) do update
     set role_ids = excluded.role_ids
     where target.role_ids <> excluded.role_ids
@@ -268,7 +282,6 @@ history_deleted as (
     where target.day = context.day
         and target.agent_id = history_changes.agent_id
         and history_changes.role_ids is null
-        and context.is_loaded
     returning target.agent_id
 
 ),

@@ -85,30 +85,60 @@ create unique index on desired_groups (group_id);
 
 analyze desired_groups (group_id, parent_group_id);
 
--- All memberships as they will be. The latest list of a group is the day's, or else one step
--- down an index, whatever the number of days.
+-- What this day's lists become: an empty side is a list that is new or gone.
+create temporary table history_changes on commit drop as
+select
+    coalesce(stored.group_id, today.group_id) as group_id,
+    today.agent_ids
+from (select group_id, agent_ids from newest_groups where agent_ids is not null) as today
+full join (
+
+    select group_id, agent_ids
+    from group_member_history
+    where day = current_setting('app.day')
+
+) as stored on stored.group_id = today.group_id
+where today.agent_ids is distinct from stored.agent_ids;
+
+analyze history_changes (group_id);
+
+-- The members of a group can only change with its lists, or when an agent becomes known.
+create temporary table touched_groups on commit drop as
+select group_id
+from history_changes
+
+union
+
+select unknown.group_id
+from group_member_unknown as unknown
+inner join agents on agents.agent_id = unknown.agent_id;
+
+analyze touched_groups;
+
+-- The members of these groups as they will be, unknown ones too. The latest list of a group is
+-- the day's, or else one step down an index, whatever the number of days.
 create temporary table desired_members on commit drop as
 with context as materialized (select day_order(current_setting('app.day')) as day_key),
 
 latest as (
 
     select
-        desired.group_id,
+        touched.group_id,
         case
             when today.agent_ids is not null and coalesce(stored.day_key < context.day_key, true)
                 then today.agent_ids
             else stored.agent_ids
         end as agent_ids
-    from desired_groups as desired
+    from touched_groups as touched
     cross join context
-    left join newest_groups as today on today.group_id = desired.group_id
+    left join newest_groups as today on today.group_id = touched.group_id
     left join lateral (
 
         select
             history.day_key,
             history.agent_ids
         from group_member_history as history
-        where history.group_id = desired.group_id
+        where history.group_id = touched.group_id
             and history.day_key <> context.day_key
         order by history.day_key desc
         limit 1
@@ -119,11 +149,12 @@ latest as (
 
 select
     latest.group_id,
-    agents.agent_id,
-    agents.status = 'active' as is_active
+    listed.agent_id,
+    agents.agent_id is not null as is_known,
+    coalesce(agents.status = 'active', false) as is_active
 from latest
 cross join lateral unnest(latest.agent_ids) as listed(agent_id)
-inner join agents on agents.agent_id = listed.agent_id;
+left join agents on agents.agent_id = listed.agent_id;
 
 analyze desired_members;
 
@@ -142,9 +173,21 @@ with recursive context as (
 -- a chain of 10,000 would then cost 10,000 times as much.
 alive as (
 
-    select group_id
-    from desired_members
-    where is_active
+    (
+
+        select group_id
+        from desired_members
+        where is_active
+
+        union all
+
+        select membership.group_id
+        from group_membership as membership
+        inner join agents on agents.agent_id = membership.agent_id
+        left join touched_groups as touched on touched.group_id = membership.group_id
+        where agents.status = 'active' and touched.group_id is null
+
+    )
 
     union
 
@@ -236,9 +279,14 @@ member_changes as (
         coalesce(stored.group_id, desired.group_id) as group_id,
         coalesce(stored.agent_id, desired.agent_id) as agent_id,
         desired.group_id is null as is_gone
-    from desired_members as desired
-    full join group_membership as stored
-        on stored.group_id = desired.group_id and stored.agent_id = desired.agent_id
+    from (select group_id, agent_id from desired_members where is_known) as desired
+    full join (
+
+        select membership.group_id, membership.agent_id
+        from group_membership as membership
+        inner join touched_groups as touched on touched.group_id = membership.group_id
+
+    ) as stored on stored.group_id = desired.group_id and stored.agent_id = desired.agent_id
     where desired.group_id is null or stored.group_id is null
 
 ),
@@ -264,20 +312,42 @@ members_deleted as (
 
 ),
 
-history_changes as (
+unknown_changes as (
 
     select
-        coalesce(stored.group_id, today.group_id) as group_id,
-        today.agent_ids
-    from (select group_id, agent_ids from newest_groups where agent_ids is not null) as today
+        coalesce(stored.group_id, desired.group_id) as group_id,
+        coalesce(stored.agent_id, desired.agent_id) as agent_id,
+        desired.group_id is null as is_gone
+    from (select group_id, agent_id from desired_members where not is_known) as desired
     full join (
 
-        select group_id, agent_ids
-        from group_member_history
-        where day = current_setting('app.day')
+        select unknown.group_id, unknown.agent_id
+        from group_member_unknown as unknown
+        inner join touched_groups as touched on touched.group_id = unknown.group_id
 
-    ) as stored on stored.group_id = today.group_id
-    where today.agent_ids is distinct from stored.agent_ids
+    ) as stored on stored.group_id = desired.group_id and stored.agent_id = desired.agent_id
+    where desired.group_id is null or stored.group_id is null
+
+),
+
+unknown_inserted as (
+
+    insert into group_member_unknown (group_id, agent_id)
+    select group_id, agent_id
+    from unknown_changes
+    where not is_gone
+    returning group_id
+
+),
+
+unknown_deleted as (
+
+    delete from group_member_unknown as target
+    using unknown_changes
+    where target.group_id = unknown_changes.group_id
+        and target.agent_id = unknown_changes.agent_id
+        and unknown_changes.is_gone
+    returning target.group_id
 
 ),
 
@@ -324,6 +394,16 @@ written as (
 
     select 0, 0, count(*)
     from members_deleted
+
+    union all
+
+    select count(*), 0, 0
+    from unknown_inserted
+
+    union all
+
+    select 0, 0, count(*)
+    from unknown_deleted
 
     union all
 

@@ -23,6 +23,15 @@ create table group_membership (
 
 );
 
+-- Pairs that a group's latest list names and whose agent is not known yet.
+create table group_member_unknown (
+
+    group_id bigint not null,
+    agent_id bigint not null,
+    constraint group_member_unknown_pkey primary key (group_id, agent_id)
+
+);
+
 -- The well-formed member lists of each day, sorted and without repetitions, with members that
 -- are not known yet; an empty list says "none", a malformed one is not here and says nothing.
 create table group_member_history (
