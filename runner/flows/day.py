@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from uuid import UUID
 
 import prefect
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
 from prefect.flows import Flow
+from prefect.states import Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from runner import config, console, database, days, loading, project, schema
@@ -29,6 +31,8 @@ from runner.project import Pipeline
 from runner.step import SqlFile
 
 Load = Literal["auto", "always", "never"]
+Outcome = list[StepResult] | State[Any]
+"""What a flow's function returns: the results of its steps, or the state in which it failed."""
 
 # An entity is spread over all of Spark's workers, so that side by side they would only share them.
 _LOADS_AT_ONCE = 1
@@ -36,7 +40,7 @@ _LOADS_AT_ONCE = 1
 _WAITING = 330.0
 
 
-def day_flow(pipeline: str) -> Callable[[Callable[..., list[StepResult]]], Flow[..., list[StepResult]]]:
+def day_flow(pipeline: str) -> Callable[[Callable[..., Outcome]], Flow[..., Outcome]]:
     """Decorate a function of the parameters of `apply_day` as the flow `<pipeline>_day_pipeline`."""
     return prefect.flow(
         name=f"{pipeline}_day_pipeline",
@@ -44,16 +48,16 @@ def day_flow(pipeline: str) -> Callable[[Callable[..., list[StepResult]]], Flow[
         description=f"Load a day of {pipeline} and run its steps, each one transaction.",
         validate_parameters=True,
         persist_result=False,
-        task_runner=ThreadPoolTaskRunner[Any](max_workers=_LOADS_AT_ONCE),
+        task_runner=cast(Any, ThreadPoolTaskRunner(max_workers=_LOADS_AT_ONCE)),
     )
 
 
-def day_pipeline(settings: Settings, tasks: TaskSettings | None = None) -> Flow[..., list[StepResult]]:
+def day_pipeline(settings: Settings, tasks: TaskSettings | None = None) -> Flow[..., Outcome]:
     """Return the flow of the settings' pipeline. Its files are read when it runs, not here."""
 
     def run(
         day: str, load: Load = "auto", max_rejects: str | None = None, data: str | None = None, wait: float = 0
-    ) -> list[StepResult]:
+    ) -> Outcome:
         given = replace(settings, data=data) if data else settings
         return apply_day(given, day, load=load, max_rejects=max_rejects, wait=wait, tasks=tasks)
 
@@ -74,10 +78,11 @@ def apply_day(
     max_rejects: str | None = None,
     wait: float = 0,
     tasks: TaskSettings | None = None,
-) -> list[StepResult]:
+) -> Outcome:
     """Apply a day inside the flow run at hand, whose id every metrics row carries; return what each step did.
 
-    The parameters are those of `runner apply`. Raises RunnerError as the command line does.
+    The parameters are those of `runner apply`. A RunnerError becomes the failed state that is
+    returned; whoever calls the flow has it raised.
     """
     days.check(day)
     pipeline = project.discover(settings)
@@ -92,7 +97,8 @@ def apply_day(
             return work.run(load, max_rejects, wait)
         except RunnerError as error:
             logger().error(f"{error.message}\nhint: {error.hint}" if error.hint else error.message)
-            raise
+            # Returned, not raised: Prefect would log a traceback, and keep the error in a file.
+            return Failed(message=error.message, data=error)
 
 
 def tags(settings: Settings) -> tuple[str, ...]:

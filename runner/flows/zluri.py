@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from runner.apply import StepResult
-from runner.flows.day import Load, apply_day, day_flow, settings_of
+from runner.flows.day import Load, Outcome, apply_day, day_flow, settings_of
 
 
 @day_flow("zluri")
 def zluri_day_pipeline(
     day: str, load: Load = "auto", max_rejects: str | None = None, data: str | None = None, wait: float = 0
-) -> list[StepResult]:
+) -> Outcome:
     """Load a day of Zluri where its files are new, then run each step in one transaction.
 
     Args:

@@ -1,0 +1,455 @@
+"""The day as a Prefect flow: what is run and recorded, who retries, how it ends."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import os
+import select
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+
+import psycopg
+import pytest
+
+from runner import config
+from runner.apply import StepResult, StepRunner
+from runner.errors import DatabaseUnavailable, DayHeld, LoadFailed, NotLoaded, StepFailed
+from runner.lease import Lease
+from runner.step import SqlFile
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# What Prefect and its dependencies say of one another.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:prefect.*"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:pydantic.*"),
+]
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+STEP = """
+create table if not exists {name} (attempt text);
+{extra}
+insert into {name} values (current_setting('app.attempt'));
+insert into pipeline_metrics (
+    flow_run_id, task_name, pipeline_name, table_name, day, rows_inserted, rows_affected, status
+)
+select
+    current_setting('app.flow_run_id'), '{name}_task', '{name}', '{name}', current_setting('app.day'), 1, 1, 'success';
+"""
+PASSING = """
+do $$ begin
+    if current_setting('app.attempt') < '{until}' then
+        raise exception 'could not serialize' using errcode = '40001';
+    end if;
+end $$;
+"""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A Prefect server, as a process finds it, and the folder of its database."""
+
+    environment: dict[str, str]
+    home: Path
+
+
+@pytest.fixture(scope="module")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all these tests: it takes long to start."""
+    from runner.flows.server import QUIET, PrivateServer
+
+    home = tmp_path_factory.mktemp("prefect")
+    with pytest.MonkeyPatch.context() as patch, PrivateServer(home) as server:
+        for name, value in {**QUIET, "PREFECT_HOME": str(home)}.items():
+            patch.setenv(name, value)
+        from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+
+        server.wait()
+        given = {PREFECT_API_URL: server.api_url, PREFECT_API_AUTH_STRING: server.password}
+        with temporary_settings(given):
+            yield Server({setting.name: value for setting, value in given.items()}, home)
+            server.drain()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Callable[..., Path]:
+    """Make a project of one pipeline, `demo`, with a step for each name: its extra SQL."""
+
+    def make(**steps: str) -> Path:
+        folder = tmp_path / "migrations" / "demo"
+        folder.mkdir(parents=True)
+        for number, (name, extra) in enumerate(steps.items(), 1):
+            (folder / f"{number:02}0_{name}.sql").write_text(STEP.format(name=name, extra=extra), "utf-8")
+        return tmp_path
+
+    return make
+
+
+@pytest.fixture
+def flow(prefect_server: Server, database: str) -> Callable[..., Ended]:
+    """Run the flow of a project on the test's database, and return how it ended."""
+    from runner.flows.day import day_pipeline
+    from runner.flows.tasks import TaskSettings
+
+    def run(project: Path, day: str = "day1", **parameters: Any) -> Ended:
+        settings = config.load({"project": str(project)}, environ={"DATABASE_URL": database, "RUNNER_ENV": "test"})
+        state = day_pipeline(settings, TaskSettings(backoff=0.01))(day, return_state=True, **parameters)
+        return Ended(state)
+
+    return run
+
+
+class Ended:
+    """A flow run, as the server knows it."""
+
+    def __init__(self, state: Any) -> None:
+        from prefect.client.orchestration import get_client
+
+        self.state = state
+        self.id = str(state.state_details.flow_run_id)
+        with get_client(sync_client=True) as client:
+            self.run = client.read_flow_run(state.state_details.flow_run_id)
+
+    @property
+    def error(self) -> BaseException:
+        error = self.state.result(raise_on_failure=False)
+        assert isinstance(error, BaseException), self.state
+        return error
+
+    @property
+    def steps(self) -> list[StepResult]:
+        result: list[StepResult] = self.state.result()
+        return result
+
+    def artifacts(self) -> list[Any]:
+        from prefect.client.orchestration import get_client
+        from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+
+        with get_client(sync_client=True) as client:
+            mine = ArtifactFilterFlowRunId(any_=[self.state.state_details.flow_run_id])
+            return list(client.read_artifacts(artifact_filter=ArtifactFilter(flow_run_id=mine)))
+
+
+def metrics_rows(connection: Connection, flow_run_id: str) -> list[tuple[Any, ...]]:
+    """Return step, attempt and status of the rows that a run wrote."""
+    return connection.execute(
+        "select task_name, attempt, status from pipeline_metrics where flow_run_id = %s order by id", (flow_run_id,)
+    ).fetchall()
+
+
+def test_a_day(flow: Callable[..., Ended], project: Callable[..., Path], connection: Connection) -> None:
+    """Each step is a task that ran in order; the run's id is in every metrics row, its table on Prefect's page."""
+    ended = flow(project(first="", second=""))
+    assert [step.step for step in ended.steps] == ["010_first", "020_second"]
+    assert metrics_rows(connection, ended.id) == [("first_task", 1, "success"), ("second_task", 1, "success")]
+    assert ended.run.name == "demo day1"
+    assert set(ended.run.tags) == {"pipeline=demo", "env=test"}
+    (artifact,) = ended.artifacts()
+    assert (artifact.key, artifact.type) == ("demo-metrics-day1", "table")
+    assert '"step": "second"' in artifact.data
+    assert connection.execute("select count(*) from runner_leases").fetchone() == (0,)
+
+
+def test_a_failing_step(flow: Callable[..., Ended], project: Callable[..., Path], connection: Connection) -> None:
+    """A step that fails is not tried again, fails the flow with its message, and keeps later steps from running."""
+    ended = flow(project(first="", second="select 1/0;", third=""))
+    assert ended.state.is_failed()
+    assert (ended.run.state_type.value, ended.run.state.message) == ("FAILED", str(ended.error))
+    assert isinstance(ended.error, StepFailed)
+    assert "020_second.sql:3:9: division by zero" in str(ended.error)
+    assert metrics_rows(connection, ended.id) == [("first_task", 1, "success"), ("second_task", 1, "failure")]
+    assert connection.execute("select to_regclass('second'), to_regclass('third')").fetchone() == (None, None)
+    assert [artifact.key for artifact in ended.artifacts()] == ["demo-metrics-day1"]
+
+
+def test_a_passing_fault(flow: Callable[..., Ended], project: Callable[..., Path], connection: Connection) -> None:
+    """Prefect tries a step again after a passing fault; each attempt has its metrics row and its number."""
+    ended = flow(project(first=PASSING.format(until=3)))
+    assert [step.attempt for step in ended.steps] == [3]
+    expected = [("first_task", 1, "failure"), ("first_task", 2, "failure"), ("first_task", 3, "success")]
+    assert metrics_rows(connection, ended.id) == expected
+    assert connection.execute("select attempt from first").fetchall() == [("3",)]
+
+
+def test_a_fault_that_does_not_pass(
+    flow: Callable[..., Ended], project: Callable[..., Path], connection: Connection
+) -> None:
+    """After the last attempt the flow fails with the fault's message."""
+    ended = flow(project(first=PASSING.format(until=9)))
+    assert isinstance(ended.error, StepFailed)
+    assert "could not serialize" in str(ended.error)
+    assert [row[1:] for row in metrics_rows(connection, ended.id)] == [(n, "failure") for n in (1, 2, 3)]
+
+
+def test_rerun_after_a_commit(
+    flow: Callable[..., Ended],
+    project: Callable[..., Path],
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A task that is lost after its step's commit finds the success when it is run again, and changes nothing."""
+    run = StepRunner.run
+    lost = [ConnectionResetError("the network is gone")]
+
+    def run_and_lose(self: StepRunner, step: SqlFile) -> StepResult:
+        result = run(self, step)
+        if lost:
+            raise lost.pop()
+        return result
+
+    monkeypatch.setattr(StepRunner, "run", run_and_lose)
+    ended = flow(project(first=""))
+    assert [(step.already_done, step.attempt) for step in ended.steps] == [(True, 1)]
+    assert metrics_rows(connection, ended.id) == [("first_task", 1, "success")]
+    assert connection.execute("select count(*) from first").fetchone() == (1,)
+
+
+def test_a_held_day(flow: Callable[..., Ended], project: Callable[..., Path], database: str) -> None:
+    """A day that another run holds fails the flow before any step, naming the holder."""
+    with Lease(database, "demo", "day1", "another-run"):
+        ended = flow(project(first=""))
+    assert isinstance(ended.error, DayHeld)
+    assert "another-run" in str(ended.error)
+
+
+def test_steps_of_an_unloaded_day(flow: Callable[..., Ended], connection: Connection) -> None:
+    """Without loading, a day whose staging is missing is refused: it would look like an empty one."""
+    ended = flow(ROOT, load="never")
+    assert isinstance(ended.error, NotLoaded)
+    assert connection.execute("select count(*) from pipeline_metrics").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    ("error", "passing"),
+    [
+        pytest.param(StepFailed("x", transient=True), True, id="step that says so"),
+        pytest.param(StepFailed("x"), False, id="step"),
+        pytest.param(DatabaseUnavailable("x"), True, id="no server"),
+        pytest.param(psycopg.errors.DeadlockDetected(), True, id="deadlock"),
+        pytest.param(psycopg.OperationalError("lost"), True, id="lost connection"),
+        pytest.param(psycopg.errors.UniqueViolation(), False, id="constraint"),
+        pytest.param(ConnectionResetError(), True, id="reset"),
+        pytest.param(TimeoutError(), True, id="time-out"),
+        pytest.param(URLError(OSError("unreachable")), True, id="unreachable"),
+        pytest.param(HTTPError("http://x", 503, "", {}, None), True, id="http 503"),  # type: ignore[arg-type]
+        pytest.param(HTTPError("http://x", 404, "", {}, None), False, id="http 404"),  # type: ignore[arg-type]
+        pytest.param(LoadFailed("x"), False, id="load"),
+        pytest.param(FileNotFoundError(), False, id="no file"),
+        pytest.param(ValueError(), False, id="fault of ours"),
+    ],
+)
+def test_what_passes(error: Exception, passing: bool) -> None:
+    """Faults of the network and the database pass, directly or as a cause; nothing else does."""
+    from runner.flows.tasks import is_passing
+
+    assert is_passing(error) is passing
+    caused = LoadFailed("the load failed")
+    caused.__cause__ = error
+    assert is_passing(caused) is passing
+
+
+def test_time_limit_does_not_pass() -> None:
+    """A task that took too long is not tried again."""
+    from prefect.task_engine import TaskRunTimeoutError
+
+    from runner.flows.tasks import is_passing
+
+    assert not is_passing(TaskRunTimeoutError("x"))
+
+
+def start(arguments: list[str], **given: str) -> subprocess.Popen[str]:
+    """Start `python -m runner.flows` in the repository."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "PG"))}
+    return subprocess.Popen(
+        [sys.executable, "-m", "runner.flows", *arguments],
+        cwd=ROOT,
+        env={**kept, **given},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+def test_zluri_as_a_process(prefect_server: Server, database: str, connection: Connection) -> None:
+    """`python -m runner.flows` loads a day with Spark, a task an entity, and runs all steps, on the server named."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+    process = start(["--day", "day1"], DATABASE_URL=database, **prefect_server.environment)
+    out, err = process.communicate(timeout=300)
+    assert (process.returncode, err) == (0, "")
+    assert "day1  load    all " in out
+    assert "day1  step    040_transactions " in out
+    rows = connection.execute("select distinct flow_run_id from pipeline_metrics").fetchall()
+    loads = connection.execute("select distinct flow_run_id from stg_loads").fetchall()
+    assert len(rows) == 1
+    assert loads == rows
+    with get_client(sync_client=True) as client:
+        run = client.read_flow_run(rows[0][0])
+        tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id])))
+    assert run.name == "zluri day1"
+    assert set(run.tags) == {"pipeline=zluri", "env=dev"}
+    entities = ("admin_groups", "agent_details", "agents", "budgets", "cards", "roles", "transactions")
+    steps = ("agents", "roles", "agent_roles", "groups", "budgets", "cards", "transactions")
+    assert {task.name for task in tasks} == {
+        "migrate", "plan_load", "refresh_rates", "publish_staging",
+        *(f"load_{entity}" for entity in entities), *(f"{step}_task" for step in steps),
+    }  # fmt: skip
+    assert {task.state_type.value for task in tasks if task.state_type} == {"COMPLETED"}
+    again = start(["--day", "day1"], DATABASE_URL=database, **prefect_server.environment)
+    out, err = again.communicate(timeout=300)
+    assert (again.returncode, err) == (0, "")
+    assert "files of 7 entities unchanged" in out
+    assert out.count("nothing to change") == len(steps)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(["--day", "day9"], "no files for day9", id="no such day"),
+        pytest.param(["--day", "../x"], "is not a day name", id="no day name"),
+        pytest.param(["--day", "day1", "--pipeline", "x"], "there is no pipeline 'x'", id="no such pipeline"),
+        pytest.param(["--day", "day1", "--max-rejects", "many"], "many", id="no limit"),
+        pytest.param([], "--day", id="no day"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], message: str) -> None:
+    """What cannot be run is refused at once, before a server is started: exit code 2, a message, a hint."""
+    process = start(arguments, DATABASE_URL="postgresql://nobody@127.0.0.1:1/x")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (2, "")
+    assert message in err
+    assert "hint: " in err
+    assert "Traceback" not in err
+
+
+def test_without_prefect(database: str, tmp_path: Path) -> None:
+    """Where Prefect is not installed, the error says how to install it."""
+    code = "import sys; sys.modules['prefect'] = None; from runner.flows.__main__ import main; sys.exit(main())"
+    outcome = subprocess.run(
+        [sys.executable, "-c", code, "--day", "day1"],
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": database, "RUNNER_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert outcome.returncode == 2
+    assert "pip install 'warehouse-runner[prefect]'" in outcome.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        pytest.param(signal.SIGTERM, 143, id="terminated"),
+        pytest.param(signal.SIGINT, 130, id="ctrl-c"),
+        pytest.param(signal.SIGKILL, -9, id="killed"),
+    ],
+)
+def test_interrupted(
+    prefect_server: Server,
+    project: Callable[..., Path],
+    database: str,
+    connection: Connection,
+    tmp_path: Path,
+    number: signal.Signals,
+    code: int,
+) -> None:
+    """However a run is stopped in the middle of a step, its statement and its private server stop too."""
+    home = tmp_path / "home" / "prefect"
+    home.mkdir(parents=True)
+    copy_database(prefect_server.home, home)
+    folder = project(first="", second="select pg_sleep(300);")
+    process = start(["--day", "day1", "--project", str(folder)], DATABASE_URL=database, RUNNER_HOME=str(home.parent))
+    asleep = "select 1 from pg_stat_activity where query like 'select pg_sleep(300)%' and state = 'active'"
+    wait_for(connection, f"select where exists ({asleep})")
+    with contextlib.ExitStack() as stack:
+        children = [stack.enter_context(Child(pid)) for pid in children_of(process.pid)]
+        assert children
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == code, err
+        assert "Traceback" not in err
+        for child in children:
+            child.wait(30)
+    wait_for(connection, f"select where not exists ({asleep})")
+    assert connection.execute("select to_regclass('second')").fetchone() == (None,)
+    rows = connection.execute("select step, status, error_message from pipeline_metrics order by id").fetchall()
+    interrupted = [] if number == signal.SIGKILL else [("020_second", "failure", "interrupted")]
+    assert rows == [("010_first", "success", None), *interrupted]
+
+
+class Child:
+    """A process that may end at any time; its number stays its own until the block ends."""
+
+    def __init__(self, pid: int) -> None:
+        self._file = os.pidfd_open(pid)
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._file)
+
+    def wait(self, seconds: float) -> None:
+        ended, _, _ = select.select([self._file], [], [], seconds)
+        assert ended, "a process was left behind"
+
+
+def children_of(parent: int) -> list[int]:
+    """Return the processes that `parent` has started."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    pairs = (line.split() for line in listed.splitlines())
+    return [int(pid) for pid, of in pairs if int(of) == parent]
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy the database of a Prefect server that runs, so that the next one need not migrate its own."""
+    with (
+        contextlib.closing(sqlite3.connect(source / "prefect.db")) as from_,
+        contextlib.closing(sqlite3.connect(target / "prefect.db")) as to,
+    ):
+        from_.backup(to)
+
+
+def wait_for(connection: Connection, query: str) -> None:
+    """Wait until a query has a row; the server does the waiting."""
+    for _ in range(1200):
+        if connection.execute(query.encode()).fetchall():
+            return
+        connection.execute("select pg_sleep(0.05)")
+    raise AssertionError(f"never came true: {query}")
+
+
+def test_only_the_flows_import_prefect() -> None:
+    """No module outside runner/flows names Prefect in an import, not even in one inside a function."""
+    guilty = []
+    for path in [*(ROOT / "runner").rglob("*.py"), *(ROOT / "staging_loaders").rglob("*.py")]:
+        if path.is_relative_to(ROOT / "runner" / "flows"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            guilty += [f"{path}: {name}" for name in names if name.split(".")[0] == "prefect"]
+    assert guilty == []
+
+
+def test_the_command_line_imports_no_prefect() -> None:
+    """Importing the command line, every command and the loaders imports no Prefect."""
+    code = (
+        "import importlib, sys; from runner.cli import COMMANDS; import staging_loaders.load\n"
+        "for name in COMMANDS: importlib.import_module(f'runner.commands.{name}')\n"
+        "assert 'prefect' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
