@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -140,7 +141,8 @@ def _server(settings: Settings) -> Iterator[bool]:
     """Have a Prefect server; tell whether it is a private one, which ends with the block."""
     from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, get_current_settings, temporary_settings
 
-    if get_current_settings().api.url:
+    if url := get_current_settings().api.url:
+        _reach(url)
         yield False
         return
     from runner.flows.server import PrivateServer
@@ -152,6 +154,18 @@ def _server(settings: Settings) -> Iterator[bool]:
                 yield True
             finally:
                 server.drain()
+
+
+def _reach(url: str) -> None:
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        fault = client.api_healthcheck()
+    if fault is not None:
+        raise ConfigError(
+            f"Prefect's server does not answer at {re.sub('//[^/@]*@', '//', url)}: {fault}",
+            hint="Check PREFECT_API_URL, or unset it: a private server then runs along.",
+        )
 
 
 class Terminal(logging.Handler):

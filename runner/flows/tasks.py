@@ -56,8 +56,9 @@ def as_task(
             return work(attempt)
         except Exception as error:
             if attempt <= settings.retries and is_passing(error):
-                reason = (str(error).splitlines() or [type(error).__name__])[-1]
-                logger().warning(f"{name}: attempt {attempt} of {settings.retries + 1} failed ({reason}); trying again")
+                logger().warning(
+                    f"{name}: attempt {attempt} of {settings.retries + 1} failed ({_reason(error)}); trying again"
+                )
             raise
 
     return Task(
@@ -118,6 +119,12 @@ def cancelling() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _reason(error: Exception) -> str:
+    """Return the line of the message that says why; a step's first line only says which step."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[1] if isinstance(error, StepFailed) and len(lines) > 1 else lines[0]
 
 
 def _is_network_fault(error: BaseException) -> bool:
