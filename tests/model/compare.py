@@ -1,13 +1,21 @@
-"""The tables of a database against the model's, and what differs, for a person to read."""
+"""The tables of a database against the model's, and what differs, for a person to read.
+
+`python -m tests.model.compare --url "$(runner db url)" day1 day2 day3` compares a database in which
+these days were applied, in this order; each day's files are below `--data` (tests/days).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from tests.model.files import read_folder
 from tests.model.records import Row
 from tests.model.warehouse import TABLES, Count, Tables, Warehouse
 
@@ -80,3 +88,25 @@ def assert_holds(connection: Connection, warehouse: Warehouse) -> None:
     """Fail unless the database holds what the model says: all final tables and the watermark."""
     assert_same(warehouse.tables(), read_tables(connection))
     assert read_watermark(connection) == warehouse.watermark()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print what differs; return 1 if anything does."""
+    parser = argparse.ArgumentParser(prog="python -m tests.model.compare", description=__doc__)
+    parser.add_argument("--url", required=True, help="the database")
+    parser.add_argument("--data", type=Path, default=Path("tests/days"), help="the folder of the sync-<day> folders")
+    parser.add_argument("day", nargs="+", help="in the order in which they were applied")
+    given = parser.parse_args(arguments)
+    model = Warehouse()
+    for day in given.day:
+        model.apply(day, read_folder(given.data / f"sync-{day}"))
+    with psycopg.connect(given.url, autocommit=True) as connection:
+        expected, actual = model.tables(), read_tables(connection)
+    lines = differences(expected, actual)
+    rows = ", ".join(f"{name} {len(content)}" for name, content in expected.items())
+    print("\n".join(lines) if lines else f"the same: {rows}")
+    return 1 if lines else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -31,7 +31,8 @@ def half_away(value: Fraction, decimals: int) -> Decimal:
     """Return `value` rounded, a half away from zero."""
     scaled = abs(value) * 10**decimals
     units = int(scaled + Fraction(1, 2))
-    return Decimal(-units if value < 0 else units).scaleb(-decimals)
+    # Built from its digits: arithmetic would round to the context's 28.
+    return Decimal((int(value < 0 and units > 0), tuple(map(int, str(units))), -decimals))
 
 
 def price(currency: str, occurred: datetime, payload: Decimal | None) -> tuple[Decimal | None, str]:

@@ -24,6 +24,7 @@ times = st.sampled_from(
         "2026-03-06 12:00",
         "2026-03-06T12:00:00.0000005Z",
         "2026-03-07T23:30:00-01:00",
+        "0001-01-01T00:00:00Z",
         None,
         ABSENT,
         "soon",
@@ -140,6 +141,8 @@ transactions = records(
                 "2022-03-08T23:59:59.999999Z",
                 "2022-03-08T23:59:59-01:00",
                 "1998-12-31T12:00:00Z",
+                "0001-01-01T00:00:00Z",
+                "9999-12-31T23:59:59Z",
             ]
         )
     ),
@@ -154,7 +157,9 @@ transactions = records(
             st.sampled_from(["usd", "BGN", "", None, 840]),
         ),
         exponent=mostly(st.sampled_from([ABSENT, None, 0, 2, "3", 9]), st.sampled_from([10, -1, "two", 1.5, [], "10"])),
-        exchangeRate=mostly(st.sampled_from([ABSENT, 0, -1, 1.5, "0.00000000005", number("2.5e-3")])),
+        exchangeRate=mostly(
+            st.sampled_from([ABSENT, 0, -1, 1.5, "0.00000000005", "0.00000000004", number("2.5e-3"), number("1e25")])
+        ),
     ),
 )
 
