@@ -11,6 +11,8 @@ there everything at once; an error, an interrupt or a kill on the way leaves not
 from __future__ import annotations
 
 import contextlib
+import itertools
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -86,7 +88,8 @@ class DayLoad:
         self._mode = _check_mode(mode)
         self._progress = progress
         self._load = uuid.uuid4().hex[:12]
-        self._attempts = 0
+        self._attempts = itertools.count(1)
+        self._beginning = threading.Lock()
         self._stack = contextlib.ExitStack()
         self._life: Connection | None = None
         self._plans: list[EntityPlan] | None = None
@@ -164,9 +167,31 @@ class DayLoad:
                 publishing.check_limit(connection, self.day, limit, landings, totals)
             if landings or vanished:
                 chosen = [(self._declared[landing.entity], landing) for landing in landings]
-                publishing.publish(connection, self._pipeline, self.day, self._flow_run_id, chosen, vanished)
-                self._tidy(connection, landings)
+                self._publish(connection, chosen, vanished)
         return [self._outcome(plan, by_entity.get(plan.entity)) for plan in plans]
+
+    def _publish(
+        self,
+        connection: Connection,
+        chosen: Sequence[tuple[Entity, Landing]],
+        vanished: Sequence[tuple[str, str | None]],
+    ) -> None:
+        import psycopg
+
+        committing: list[str] = []
+        try:
+            publishing.publish(
+                connection, self._pipeline, self.day, self._flow_run_id, chosen, vanished, committing.append
+            )
+        except psycopg.OperationalError:
+            # Lost at the very end: only the server knows whether the day was published.
+            if not committing or not connection.closed:
+                raise
+            with self._connection() as another:
+                if not publishing.was_committed(another, committing[0]):
+                    raise
+            return
+        self._tidy(connection, chosen)
 
     def _outcome(self, plan: EntityPlan, landing: Landing | None) -> EntityLoad:
         if landing is not None:
@@ -183,15 +208,15 @@ class DayLoad:
         )  # fmt: skip
 
     def _alive(self) -> Connection:
-        if self._life is None:
-            with self._connection() as connection:
-                landings_of.drop_dead(connection)
-            self._life = self._stack.enter_context(landings_of.alive(self._dsn, self._load))
-        return self._life
+        with self._beginning:
+            if self._life is None:
+                with self._connection() as connection:
+                    landings_of.drop_dead(connection)
+                self._life = self._stack.enter_context(landings_of.alive(self._dsn, self._load))
+            return self._life
 
     def _create(self, entity: Entity) -> Target:
-        self._attempts += 1
-        target = Target(landings_of.prefix(self._load, self._attempts))
+        target = Target(landings_of.prefix(self._load, next(self._attempts)))
         with self._connection() as connection:
             problem = landings_of.check_table(connection, entity)
             if problem:
@@ -223,12 +248,12 @@ class DayLoad:
 
         return tick
 
-    def _tidy(self, connection: Connection, landings: Sequence[Landing]) -> None:
+    def _tidy(self, connection: Connection, chosen: Sequence[tuple[Entity, Landing]]) -> None:
         """Gather statistics for what is large now; the steps that follow are planned by them."""
-        for landing in landings:
+        for entity, landing in chosen:
             if landing.rows_loaded >= _ANALYZE_ROWS:
                 with contextlib.suppress(Exception):  # the data is published, come what may
-                    connection.execute(f"analyze {self._declared[landing.entity].table}")
+                    connection.execute(f"analyze {entity.table}")
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[Connection]:

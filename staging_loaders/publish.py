@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -13,6 +14,8 @@ from staging_loaders.entity import Entity
 from staging_loaders.landing import REJECT_COLUMNS, Target, part_counts, wait_for_lock
 
 _STAGING_WAIT = 600.0
+_SETTLE_WAIT = 30.0
+_POLL_SECONDS = 0.1
 _SAMPLES = 5
 _LIMIT = re.compile(r"([0-9]{1,18})|([0-9]{1,3}(?:\.[0-9]{1,9})?)%", re.ASCII)
 
@@ -108,10 +111,12 @@ def publish(
     flow_run_id: str,
     landings: Sequence[tuple[Entity, Landing]],
     vanished: Sequence[tuple[str, str | None]],
+    committing: Callable[[str], None],
 ) -> None:
     """Replace the day's rows of each landed entity, and remove those of entities that have vanished.
 
     `vanished` are names with their tables, None for an entity that is not declared any more.
+    `committing` is called with the transaction's id when only the commit is left to do.
     Readers see the day before or after, never between. Raises LoadFailed where counts do not reconcile.
     """
     with connection.transaction():
@@ -134,6 +139,26 @@ def publish(
                 connection.execute(
                     f"delete from {bookkeeping} where pipeline = %s and day = %s and entity = %s", (pipeline, day, name)
                 )
+        row = connection.execute("select pg_current_xact_id()::text").fetchone()
+        committing(str(row[0]))
+
+
+def was_committed(connection: Connection, transaction: str) -> bool:
+    """Tell how a transaction ended whose connection was lost at its commit.
+
+    The server may take a moment to notice. Raises LoadFailed where it does not say.
+    """
+    until = time.monotonic() + _SETTLE_WAIT
+    while time.monotonic() < until:
+        row = connection.execute("select pg_xact_status(%s::text::xid8)", (transaction,)).fetchone()
+        if row[0] != "in progress":
+            return bool(row[0] == "committed")
+        time.sleep(_POLL_SECONDS)
+    raise LoadFailed(
+        f"the connection was lost during the commit of transaction {transaction}, "
+        "and the server does not say how it ended",
+        hint="Run the load again: what was published is not read twice.",
+    )
 
 
 def _reconcile(connection: Connection, landing: Landing) -> None:

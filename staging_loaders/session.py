@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -150,7 +151,8 @@ class Session:
                 if tick:
                     tick()
         except BaseException:
-            context.cancelJobsWithTag(tag)
+            with suppress(Exception):  # what interrupted us counts, not whether Spark is still there
+                context.cancelJobsWithTag(tag)
             thread.join(_STOP_SECONDS)
             raise
         if failure:
@@ -159,8 +161,6 @@ class Session:
 
     def stop(self) -> None:
         """Stop Spark and its JVM, if they run."""
-        from contextlib import suppress
-
         with self._starting:
             if self._context is not None:
                 with suppress(Exception):  # a JVM that died already cannot be asked to stop
@@ -265,8 +265,6 @@ def _last_words(log: Path) -> str | None:
 
 def _end_jvm(gateway: Any) -> None:
     """End the JVM of `gateway`, and let pyspark forget it, so that a later session starts its own."""
-    from contextlib import suppress
-
     from pyspark import SparkContext
 
     with suppress(Exception):

@@ -17,12 +17,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner.errors import ConfigError, DayNotFound, LoadFailed, TooManyRejects, UnreadableFile, UsageError
-from staging_loaders import landing, publish
+from staging_loaders import landing, publish, values
 from staging_loaders import part as parts
 from staging_loaders.entity import load_declarations
 from staging_loaders.files import find_files
 from staging_loaders.load import DayLoad, EntityLoad, load_day, plan_day
 from staging_loaders.session import Inline
+from staging_loaders.values import Number
 
 ROOT = Path(__file__).parents[2]
 DAYS = ROOT / "tests" / "days"
@@ -446,6 +447,35 @@ def test_the_plan_says_what_and_why(database: str, base: Path) -> None:
     assert {plan.reason for plan in always if plan.present and plan.entity != "agents"} == {"asked for"}
 
 
+@pytest.mark.parametrize("committed", [True, False], ids=["committed", "rolled back"])
+def test_a_connection_lost_at_the_commit(
+    database: str, base: Path, connection: Connection, monkeypatch: pytest.MonkeyPatch, committed: bool
+) -> None:
+    """The server is asked how it ended, and its answer is what the load tells."""
+    really = publish.publish
+
+    def lose(connection: Connection, *arguments: Any) -> None:
+        *others, committing = arguments
+
+        def before_the_commit(transaction: str) -> None:
+            committing(transaction)
+            if not committed:
+                connection.close()
+                raise psycopg.OperationalError("the server closed the connection")
+
+        really(connection, *others, before_the_commit)
+        connection.close()
+        raise psycopg.OperationalError("the server closed the connection")
+
+    monkeypatch.setattr(publish, "publish", lose)
+    if committed:
+        assert load(database, base)["agents"].status == "loaded"
+    else:
+        with pytest.raises(LoadFailed, match="the server closed the connection"):
+            load(database, base)
+    assert connection.execute("select count(*) from stg_agents").fetchone() == (1 if committed else 0,)
+
+
 def test_a_second_pipeline_needs_no_python(database: str, connection: Connection, tmp_path: Path) -> None:
     """A table and a declaration make a loader."""
     connection.execute(
@@ -500,6 +530,40 @@ def test_large_parts_are_copied_in_pieces(
     assert isinstance(counts, parts.Counts)
     assert (counts.records, counts.rows, counts.rejects) == (102, 51, 51)
     assert connection.execute(f"select count(*) from {part.target.rows}").fetchone() == (51,)
+
+
+@pytest.mark.parametrize(
+    ("convert", "kind", "value"),
+    [
+        (values.number, "numeric", Number("1e131071")),
+        (values.number, "numeric", Number("-9.99e131071")),
+        (values.number, "numeric", Number("1e-16383")),
+        (values.number, "numeric", Number("1." + "3" * 16383)),
+        (values.number, "numeric", Number("7" * 131072)),
+        (values.number, "numeric", Number("7" * 131072 + "." + "3" * 16383)),
+        (values.number, "numeric", " +00" + "0" * 200_000 + "1.5E+00000000000000000001 "),
+        (values.number, "numeric", Number("0e-999999999999")),
+        (values.number, "numeric", Number("-0.0")),
+        (values.integer, "bigint", -(2**63)),
+        (values.integer, "bigint", "+" + "0" * 5000 + "9223372036854775807"),
+        (values.moment, "timestamptz", "0000-12-31T23:59:59.9999999-23:59"),
+        (values.moment, "timestamptz", "0001-01-01T00:00"),
+        (values.moment, "timestamptz", "9999-12-31T23:59:59.9999999Z"),
+        (values.moment, "timestamptz", "9999-12-31 23:59:59.999999"),
+        (values.moment, "timestamptz", "2026-01-01T00:00:00+2359"),
+        (values.day, "date", "0001-01-01"),
+        (values.day, "date", "9999-12-31"),
+    ],
+    ids=lambda value: repr(value)[:24] if isinstance(value, str | int) else "",
+)
+def test_the_server_takes_what_the_loader_lets_through(
+    connection: Connection, convert: Callable[[object], str | None], kind: str, value: object
+) -> None:
+    """The limits of the rules lie within those of the types: no value that passed fails a load."""
+    text = convert(value)
+    assert text is not None
+    row = connection.execute(f"select %s::text::{kind} is not null", (text,)).fetchone()
+    assert row == (True,)
 
 
 def test_exact_values_reach_the_table(database: str, base: Path, connection: Connection) -> None:
