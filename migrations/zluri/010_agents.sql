@@ -311,6 +311,8 @@ upserted as (
         version_source
     from changes
     where is_newer
+    -- In the order of its index: rows in the order of a hash would land all over it.
+    order by agent_id
     on conflict (agent_id) do update
     set
         email = excluded.email,
@@ -379,6 +381,7 @@ history_upserted as (
     from history_changes
     cross join context
     where not history_changes.is_gone
+    order by history_changes.agent_id
     on conflict (day, agent_id) do update
     set is_active = excluded.is_active
     where target.is_active <> excluded.is_active

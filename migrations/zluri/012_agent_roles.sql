@@ -202,6 +202,8 @@ mapping_upserted as (
     select mapping_changes.agent_id, mapping_changes.role_id, mapping_changes.status
     from mapping_changes
     where mapping_changes.status is not null
+    -- In the order of its index: rows in the order of a hash would land all over it.
+    order by mapping_changes.agent_id, mapping_changes.role_id
     on conflict (agent_id, role_id) do update
     set status = excluded.status
     where target.status <> excluded.status
@@ -267,6 +269,7 @@ history_upserted as (
     from history_changes
     cross join context
     where history_changes.role_ids is not null
+    order by history_changes.agent_id
     on conflict (day, agent_id) do update
     set role_ids = excluded.role_ids
     where target.role_ids <> excluded.role_ids

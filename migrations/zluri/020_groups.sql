@@ -158,6 +158,30 @@ left join agents on agents.agent_id = listed.agent_id;
 
 analyze desired_members;
 
+-- Groups with an active member of their own.
+create temporary table occupied_groups on commit drop as
+with stored as (
+
+    select distinct membership.group_id
+    from group_membership as membership
+    inner join agents on agents.agent_id = membership.agent_id
+    where agents.status = 'active'
+
+)
+
+select stored.group_id
+from stored
+left join touched_groups as touched on touched.group_id = stored.group_id
+where touched.group_id is null
+
+union
+
+select group_id
+from desired_members
+where is_active;
+
+analyze occupied_groups;
+
 with recursive context as (
 
     select
@@ -168,26 +192,13 @@ with recursive context as (
 
 ),
 
--- Upward from the groups with an active member. `union` visits each group once, so cycles end.
+-- Upward from the occupied groups. `union` visits each group once, so cycles end.
 -- The limit makes an index look-up of each step, where a join might read all groups a level:
 -- a chain of 10,000 would then cost 10,000 times as much.
 alive as (
 
-    (
-
-        select group_id
-        from desired_members
-        where is_active
-
-        union all
-
-        select membership.group_id
-        from group_membership as membership
-        inner join agents on agents.agent_id = membership.agent_id
-        left join touched_groups as touched on touched.group_id = membership.group_id
-        where agents.status = 'active' and touched.group_id is null
-
-    )
+    select group_id
+    from occupied_groups
 
     union
 
@@ -258,6 +269,7 @@ upserted as (
         inactive,
         version_key
     from changes
+    order by group_id
     on conflict (group_id) do update
     set
         name = excluded.name,
@@ -297,6 +309,8 @@ members_inserted as (
     select group_id, agent_id
     from member_changes
     where not is_gone
+    -- In the order of its index: rows in the order of a hash would land all over it.
+    order by group_id, agent_id
     returning group_id
 
 ),
@@ -358,6 +372,7 @@ history_upserted as (
     from history_changes
     cross join context
     where history_changes.agent_ids is not null
+    order by history_changes.group_id
     on conflict (day, group_id) do update
     set agent_ids = excluded.agent_ids
     where target.agent_ids <> excluded.agent_ids

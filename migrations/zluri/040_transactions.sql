@@ -70,13 +70,14 @@ with rated as (
         -- In a subquery of its own, so that it is worked out once and not for each row.
         (select day_order(current_setting('app.day'))) as version_key,
         staged.minor_units * rates.minor_unit as original_amount,
+        -- A rate so large that the product would not fit numeric is no rate: it must not stop the day.
         coalesce(
             rates.exchange_rate,
-            case when staged.payload_rate > 0 then round(staged.payload_rate, 10) end
+            case when staged.payload_rate > 0 and staged.payload_rate < 1e131000 then round(staged.payload_rate, 10) end
         ) as exchange_rate,
         coalesce(
             rates.fx_source,
-            case when staged.payload_rate > 0 then 'PAYLOAD' else 'MISSING' end
+            case when staged.payload_rate > 0 and staged.payload_rate < 1e131000 then 'PAYLOAD' else 'MISSING' end
         ) as fx_source
     from stg_transactions as staged
     inner join rates
