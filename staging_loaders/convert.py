@@ -61,6 +61,9 @@ _NOUNS = {
 }
 _EMPTY: Mapping[str, Any] = {}
 
+# What an index of PostgreSQL can hold is a third of a page, 2,704 bytes; a longer key would stop its step.
+_LONGEST_KEY = 2_048
+
 
 def compile_entity(entity: Entity) -> Converter:
     """Return the function that converts a record of `entity`."""
@@ -107,6 +110,11 @@ def compile_entity(entity: Entity) -> Converter:
                 if broken:
                     shown = _shown(field, lookup, nodes)
                     faults.append(Problem(f"{shown} is {broken}", shown, raw_text(value)))
+        key = row[key_index]
+        if key is not None and len(key) > _LONGEST_KEY // 4 and len(key.encode()) > _LONGEST_KEY:
+            shown = entity.fields[key_index].name
+            faults.append(Problem(f"{shown} is longer than {_LONGEST_KEY} bytes", shown, key))
+            row[key_index] = None
         if faults:
             reason = "; ".join(fault.reason for fault in faults)
             key = row[key_index]

@@ -105,7 +105,7 @@ class _Shown:
         self._day = day
         self._quiet = quiet
         self._entities = entities
-        self._width = max([18, *(len(file.id) for file in files)])
+        self._width = max([22, *(len(file.id) for file in files)])
 
     def migrated(self, ids: list[str]) -> None:
         for name in ids:

@@ -224,3 +224,14 @@ def test_a_pipeline_needs_only_a_declaration(tmp_path: Path) -> None:
     assert convert({"item": "a", "price": Number("10.01")}) == Rejected(
         ("price is more than 10", "price", "10.01"), "a"
     )
+
+
+@pytest.mark.parametrize(
+    ("length", "kept"), [pytest.param(2048, True, id="fits"), pytest.param(2049, False, id="too long for an index")]
+)
+def test_a_key_must_fit_an_index(length: int, kept: bool) -> None:
+    """A text key that PostgreSQL could not index is rejected, and so does not stop the day's step."""
+    outcome = CONVERT["transactions"]({**TRANSACTION, "id": "x" * length})
+    assert isinstance(outcome, Loaded) is kept
+    if isinstance(outcome, Rejected):
+        assert (outcome.problem.reason, outcome.key) == ("id is longer than 2048 bytes", None)
