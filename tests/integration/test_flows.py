@@ -348,7 +348,20 @@ def test_without_prefect(database: str, tmp_path: Path) -> None:
     assert "pip install 'warehouse-runner[prefect]'" in outcome.stderr
 
 
+def test_unreachable_server(database: str, tmp_path: Path) -> None:
+    """A Prefect server that does not answer is named, without its password, and what to do: exit code 2."""
+    named = {"PREFECT_API_URL": "http://somebody:secret@127.0.0.1:9/api", "PREFECT_HOME": str(tmp_path)}
+    process = start(["--day", "day1"], DATABASE_URL=database, **named)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (2, "")
+    assert "error: Prefect's server does not answer at http://127.0.0.1:9/api: " in err
+    assert "hint: Check PREFECT_API_URL" in err
+    assert "secret" not in err
+    assert "Traceback" not in err
+
+
 @pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="processes are watched by Linux's pidfd")
 @pytest.mark.parametrize(
     ("number", "code"),
     [
@@ -388,6 +401,30 @@ def test_interrupted(
     rows = connection.execute("select step, status, error_message from pipeline_metrics order by id").fetchall()
     interrupted = [] if number == signal.SIGKILL else [("020_second", "failure", "interrupted")]
     assert rows == [("010_first", "success", None), *interrupted]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="processes are watched by Linux's pidfd")
+def test_interrupted_load(prefect_server: Server, database: str, connection: Connection, tmp_path: Path) -> None:
+    """SIGTERM in the middle of a load stops Spark, and leaves no table, row or process behind."""
+    make = ["-m", "tests.make_days", "--out", str(tmp_path), "--days", "1", "--transactions", "100000"]
+    subprocess.run([sys.executable, *make], cwd=ROOT, check=True, capture_output=True)
+    arguments = ["--day", "day1", "--data", str(tmp_path)]
+    process = start(arguments, DATABASE_URL=database, **prefect_server.environment)
+    wait_for(connection, "select from pg_stat_activity where query ilike 'copy landing.%' and state = 'active'")
+    with contextlib.ExitStack() as stack:
+        children = [stack.enter_context(Child(pid)) for pid in children_of(process.pid)]
+        assert children
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 143, err
+        assert "Traceback" not in err
+        for child in children:
+            child.wait(30)
+    wait_for(connection, "select where not exists (select from pg_stat_activity where query ilike 'copy landing.%')")
+    assert connection.execute("select count(*) from stg_loads").fetchone() == (0,)
+    assert connection.execute("select tablename from pg_tables where schemaname = 'landing'").fetchall() == []
+    assert connection.execute("select count(*) from runner_leases").fetchone() == (0,)
 
 
 class Child:
