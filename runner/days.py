@@ -23,7 +23,7 @@ def check(day: str) -> str:
 def order(day: str) -> tuple[str, str]:
     """Return a sort key: digit runs compare as numbers (`day2` < `day10`), ties by text.
 
-    The first part is what the SQL function `day_order` returns: each run of digits is
-    padded to 64, the longest a day name can hold, so that plain string order is natural order.
+    Each run of digits is padded to 64, the longest a day name can hold, so that plain string
+    order is natural order.
     """
     return _DIGITS.sub(lambda run: run.group().zfill(64), day), day
