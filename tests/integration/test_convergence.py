@@ -52,6 +52,16 @@ def test_the_tables_are_the_models(
 
 
 @shared_database
+@given(history=strategies.histories(most=7, narrow=True))
+def test_days_applied_again_with_other_files_leave_nothing_behind(
+    warehouse_database: psycopg.Connection[Any], history: list[strategies.Application]
+) -> None:
+    """Two days, two agents, two groups, two roles, again and again: every state meets every other."""
+    model = applied(warehouse_database, history)
+    assert_holds(warehouse_database, model)
+
+
+@shared_database
 @given(orders=strategies.reorderings())
 def test_order_and_repetition_do_not_matter(
     warehouse_database: psycopg.Connection[Any],

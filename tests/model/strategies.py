@@ -172,6 +172,20 @@ _LISTS: dict[str, SearchStrategy[list[Any]]] = {
     "cards": st.lists(cards, max_size=3),
     "transactions": st.lists(transactions, max_size=5),
 }
+# A world so narrow that days applied again meet the same few records in every state.
+_two = st.integers(1, 2)
+_narrow_agent = {**_AGENT, "id": _two, "updated_at": st.just("2026-03-05T12:00:00Z")}
+_NARROW: dict[str, SearchStrategy[list[Any]]] = {
+    "agents": st.lists(records(**_narrow_agent), max_size=2),
+    "agent_details": st.lists(records(**{**_narrow_agent, "role_ids": arrays(2)}), max_size=2),
+    "admin_groups": st.lists(
+        records(id=_two, name=_required, parent_group_id=st.one_of(st.none(), _two), agent_ids=arrays(2)), max_size=3
+    ),
+    "roles": st.lists(records(id=_two, name=_required), max_size=2),
+    "budgets": st.just([]),
+    "cards": st.just([]),
+    "transactions": st.lists(transactions, max_size=1),
+}
 _OPTIONAL = ("agent_details", "roles", "budgets", "cards")
 # In this order as plain strings: page-10 before page-2.
 _NAMES = ("page-10", "page-2", "x/page-1")
@@ -192,14 +206,22 @@ def write(entity: str, name: str, form: str, content: list[Any]) -> Files:
     return {f"{entity}/{name}.ndjson": as_lines(content)}
 
 
+def _twin(record: dict[str, Any], word: Any) -> dict[str, Any]:
+    """Return another record of the same key and time, for the end of the last file."""
+    return {**record, **{name: word for name in ("name", "merchantName", "lastFour") if name in record}}
+
+
 @st.composite
-def days(draw: st.DrawFn) -> Files:
+def days(draw: st.DrawFn, narrow: bool = False) -> Files:
     """Draw the files of one day."""
     files: Files = {}
-    for entity, contents in _LISTS.items():
+    for entity, contents in (_NARROW if narrow else _LISTS).items():
         if entity in _OPTIONAL and draw(st.integers(1, 8)) == 8:
             continue
         content = draw(contents)
+        first = content[0] if content else None
+        if isinstance(first, dict) and draw(st.booleans()):
+            content = [*content, _twin(first, draw(_words))]
         cut = draw(st.integers(0, len(content)))
         parts = [part for part in (content[:cut], content[cut:]) if part] or [[]]
         for name, part in zip(_NAMES, parts, strict=False):
@@ -213,16 +235,16 @@ NAMES = ("day1", "day2", "day10", "day02")
 
 
 @st.composite
-def histories(draw: st.DrawFn, most: int = 5) -> list[Application]:
+def histories(draw: st.DrawFn, most: int = 5, narrow: bool = False) -> list[Application]:
     """Draw applications of days in any order, some repeated, some again with other files."""
-    names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=most))
+    names = draw(st.lists(st.sampled_from(NAMES[1:3] if narrow else NAMES), min_size=1, max_size=most))
     result: list[Application] = []
     for name in names:
         earlier = [files for day, files in result if day == name]
         if earlier and draw(st.booleans()):
             result.append((name, draw(st.sampled_from(earlier))))
         else:
-            result.append((name, draw(days())))
+            result.append((name, draw(days(narrow))))
     return result
 
 
