@@ -35,7 +35,7 @@ class Terminated(KeyboardInterrupt):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; every error ends in a message, never in a traceback."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    signal.signal(signal.SIGTERM, _terminate)
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         return _dispatch(arguments)
     except RunnerError as error:
@@ -57,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 hint="This is a fault of the runner's. RUNNER_DEBUG=1 shows where it happened.",
             )
         )
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _dispatch(arguments: list[str]) -> int:

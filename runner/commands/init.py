@@ -6,7 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
-from runner import console, templates
+from runner import console, scaffold
 from runner.config import Settings
 from runner.errors import ConfigError, UsageError
 
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     targets = {root / path.format(name=args.name): template for path, template in _FILES.items()}
     if taken := [str(path) for path in targets if path.exists() or path.is_symlink()]:
         raise UsageError(f"{taken[0]} exists already", hint="Choose an empty folder; nothing was written.")
-    texts = {path: templates.render(template, name=args.name) for path, template in targets.items()}
+    texts = {path: scaffold.render(template, name=args.name) for path, template in targets.items()}
     written: list[Path] = []
     try:
         for path, text in texts.items():
