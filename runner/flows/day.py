@@ -34,8 +34,8 @@ Load = Literal["auto", "always", "never"]
 Outcome = list[StepResult] | State[Any]
 """What a flow's function returns: the results of its steps, or the state in which it failed."""
 
-# An entity is spread over all of Spark's workers, so that side by side they would only share them.
-_LOADS_AT_ONCE = 1
+# How many entities are landed side by side; what they share is Spark's workers.
+_LOADS_AT_ONCE = 8
 # Seconds a step may wait for another run that is in it, and for the work around its statements.
 _WAITING = 330.0
 
