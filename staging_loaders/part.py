@@ -11,7 +11,8 @@ from staging_loaders.convert import Rejected, compile_entity
 from staging_loaders.entity import Entity
 from staging_loaders.files import SourceFile
 from staging_loaders.landing import REJECT_COLUMNS, Target
-from staging_loaders.read import read_records, record_text
+from staging_loaders.read import read_records
+from staging_loaders.record import record_text
 
 # Rows and rejects are sent in pieces of about this many characters: memory stays flat, and
 # two COPYs can take turns on one connection.

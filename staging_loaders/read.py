@@ -15,15 +15,13 @@ from typing import IO, Any
 
 from runner.errors import UnreadableFile
 from staging_loaders import slow_json
-from staging_loaders.values import Number, clean
+from staging_loaders.record import Record, decode_utf8, unreadable
+from staging_loaders.values import Number
 
 BOM = b"\xef\xbb\xbf"
 _BLANK = b" \t\r\n"
 _CHUNK = 1 << 16
 _GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
-
-# A record and its own text; None where the text has to be made from the record (CSV, Parquet).
-Record = tuple[object, Any]
 
 ENDINGS = (".json", ".jsonl", ".ndjson", ".csv", ".json.gz", ".jsonl.gz", ".ndjson.gz", ".csv.gz", ".parquet")
 
@@ -59,34 +57,6 @@ def read_records(path: str, arrays: frozenset[tuple[str, ...]] = frozenset()) ->
                 yield from _json_lines(path, _lines(path, stream))
     except OSError as error:
         raise UnreadableFile(f"{path}: {error.strerror or error}", hint="Is it still there, and readable?") from error
-
-
-def unreadable(path: str, line: int, column: int, problem: str) -> UnreadableFile:
-    """Return the error for a file that is not what its ending says."""
-    return UnreadableFile(
-        f"{path}:{line}:{column}: {problem}", hint="Fetch the file again or mend it; nothing was changed."
-    )
-
-
-def record_text(record: object, raw: Any) -> str:
-    """Return a record's own text, storable by PostgreSQL."""
-    if raw is None:
-        from staging_loaders.convert import json_text
-
-        return json_text(record)
-    return clean(raw if isinstance(raw, str) else bytes(raw).decode("utf-8"))
-
-
-def decode_utf8(path: str, data: bytes, line: int = 1) -> str:
-    """Return `data`, which starts at `line`, as text; UnreadableFile where it is not UTF-8."""
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        before = data[: error.start]
-        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8")) + 1
-        raise unreadable(
-            path, line + before.count(b"\n"), column, f"not UTF-8 (byte {data[error.start]:#04x})"
-        ) from None
 
 
 @cache

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from staging_loaders import slow_json
-from staging_loaders.read import Record, decode_utf8, unreadable
+from staging_loaders.record import Record, decode_utf8, unreadable
 from staging_loaders.values import Unfit
 
 # The library's limit of 128 kB a cell is about memory; a cell is not larger than its file.

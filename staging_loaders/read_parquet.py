@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from runner.errors import UnreadableFile
-from staging_loaders.read import Record
+from staging_loaders.record import Record
 from staging_loaders.values import Number
 
 _BATCH = 2000

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from runner.errors import ConfigError, UnreadableFile
 from staging_loaders import slow_json
 from staging_loaders.files import find_files, fingerprint, local_base
-from staging_loaders.read import read_records, record_text
+from staging_loaders.read import read_records
+from staging_loaders.record import record_text
 from staging_loaders.values import Number, Unfit
 from tests.unit.test_entity_convert import ENTITIES
 
