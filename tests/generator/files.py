@@ -110,12 +110,13 @@ def _cell(value: Any) -> str:
 
 def as_csv(entity: str, records: Iterable[Record], extra: tuple[str, ...] = ()) -> bytes:
     """Return CSV with dotted names; `extra` columns come last."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     header = (*FIELDS[entity], *extra)
-    writer.writerow(header)
-    for record in records:
-        writer.writerow([_cell(_leaf(record, path)) for path in header])
+    rows = [[_cell(_leaf(record, path)) for path in header] for record in records]
+    # The writer quotes what holds its own line end, not a carriage return alone.
+    returns = any("\r" in cell for row in rows for cell in row)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL)
+    writer.writerows([header, *rows])
     return text.getvalue().encode(errors="replace")  # a lone surrogate can only be escaped, in JSON
 
 
