@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from runner import database
+from runner import console, database
 from runner.config import Settings
-from runner.errors import NotLoaded
+from runner.errors import LoadFailed, NotLoaded
 from runner.step import SqlFile
 
 if TYPE_CHECKING:
@@ -35,25 +36,34 @@ def load(
 ) -> list[EntityLoad]:
     """Load the reference data and the staging of `day`, each where its source is new (or `mode` is `always`).
 
-    Raises DayNotFound, LoadFailed and their kin; then nothing was changed.
+    A load is tried again after a passing fault: nothing was published then. Raises
+    DayNotFound, LoadFailed and their kin, and nothing was changed.
     """
     from staging_loaders.load import load_day
     from staging_loaders.session import Session
 
     with Session(master=settings.master, cache=settings.home) as session:
-        return load_day(
-            dsn=dsn,
-            pipeline=settings.pipeline,
-            day=day,
-            base=settings.data,
-            declarations=settings.declarations,
-            flow_run_id=flow_run_id,
-            mode="always" if mode == "always" else "auto",
-            session=session,
-            max_rejects=max_rejects,
-            rates=settings.rates,
-            progress=progress,
-        )
+        for pause in [*database.backoff(settings.attempts), None]:
+            try:
+                return load_day(
+                    dsn=dsn,
+                    pipeline=settings.pipeline,
+                    day=day,
+                    base=settings.data,
+                    declarations=settings.declarations,
+                    flow_run_id=flow_run_id,
+                    mode="always" if mode == "always" else "auto",
+                    session=session,
+                    max_rejects=max_rejects,
+                    rates=settings.rates,
+                    progress=progress,
+                )
+            except LoadFailed as error:
+                if pause is None or not error.transient:
+                    raise
+                console.note(f"{error.message.splitlines()[0]}; again in {pause:.1f} s")
+                time.sleep(pause)
+    raise AssertionError("the last attempt returns or raises")
 
 
 def plan(settings: Settings, dsn: str | None, day: str, mode: str) -> list[EntityPlan]:

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Literal, cast
 
 from runner import days
-from runner.database import Connection, connect, redact
+from runner.database import Connection, connect, is_transient, redact
 from runner.errors import ConfigError, LoadFailed, UnreadableFile, UsageError
 from staging_loaders import landing as landings_of
 from staging_loaders import publish as publishing
@@ -29,7 +29,7 @@ from staging_loaders import split
 from staging_loaders.entity import Entity, load_declarations
 from staging_loaders.files import SourceFile
 from staging_loaders.landing import Target
-from staging_loaders.part import Counts, Part, Unreadable, land_part
+from staging_loaders.part import Counts, Failed, Part, land_part
 from staging_loaders.plan import EntityPlan, Loaded, plan_entities, read_loaded
 from staging_loaders.publish import Landing, parse_limit
 from staging_loaders.session import Engine
@@ -138,8 +138,8 @@ class DayLoad:
             parts = self._parts([plans[entity] for entity in entities], targets)
             results = self._session.run(land_part, parts, self._ticker(life, plans, targets))
         for result in results:
-            if isinstance(result, Unreadable):
-                raise UnreadableFile(result.message, hint=result.hint)
+            if isinstance(result, Failed):
+                raise self._failed(result)
         counted = [(part, result) for part, result in zip(parts, results, strict=True) if isinstance(result, Counts)]
         return [_landing(plans[entity], targets[entity], counted) for entity in entities]
 
@@ -208,12 +208,22 @@ class DayLoad:
         )  # fmt: skip
 
     def _alive(self) -> Connection:
+        """Return the connection that is the load's sign of life, a new one where it was lost."""
         with self._beginning:
-            if self._life is None:
+            if self._life is None or self._life.closed:
                 with self._connection() as connection:
                     landings_of.drop_dead(connection)
                 self._life = self._stack.enter_context(landings_of.alive(self._dsn, self._load))
             return self._life
+
+    def _failed(self, part: Failed) -> LoadFailed:
+        if part.unreadable:
+            return UnreadableFile(part.message, hint=part.hint)
+        return self._not_loaded(part.message, part.transient)
+
+    def _not_loaded(self, reason: str, transient: bool) -> LoadFailed:
+        told = f"{self.day} was not loaded: {reason}"
+        return LoadFailed(told, hint="Nothing was changed; try again.", transient=transient)
 
     def _create(self, entity: Entity) -> Target:
         target = Target(landings_of.prefix(self._load, next(self._attempts)))
@@ -272,7 +282,7 @@ class DayLoad:
             yield
         except psycopg.Error as error:
             reason = redact(str(error).strip() or type(error).__name__, self._dsn)
-            raise LoadFailed(f"{self.day} was not loaded: {reason}", hint="Nothing was changed; try again.") from error
+            raise self._not_loaded(reason, is_transient(error)) from error
 
 
 def load_day(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from runner.database import Connection, connect
-from runner.errors import RunnerError, UnreadableFile
+from runner.database import Connection, connect, is_transient, redact
+from runner.errors import DatabaseUnavailable, UnreadableFile
 from staging_loaders.convert import Rejected, compile_entity
 from staging_loaders.entity import Entity
 from staging_loaders.files import SourceFile
@@ -46,15 +46,22 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Unreadable:
-    """A part that met a file it cannot read: as a value, since Spark would try an error again."""
+class Failed:
+    """A part that came to nothing: as a value, since Spark would wrap an error and, on a cluster, try it again.
+
+    `unreadable` says that a file is at fault, `transient` that another attempt may succeed.
+    """
 
     message: str
-    hint: str | None
+    hint: str | None = None
+    unreadable: bool = False
+    transient: bool = False
 
 
-def land_part(part: Part) -> Counts | Unreadable:
+def land_part(part: Part) -> Counts | Failed:
     """Land the part unless that has been done, and return its counts. May run any number of times."""
+    import psycopg
+
     try:
         with connect(part.dsn, part.name) as connection:
             connection.autocommit = False
@@ -75,10 +82,11 @@ def land_part(part: Part) -> Counts | Unreadable:
             connection.commit()
             return counts
     except UnreadableFile as error:
-        return Unreadable(error.message, error.hint)
-    except RunnerError as error:
-        # Not every error survives the way from a worker; its text does.
-        raise RuntimeError(error.message) from None
+        return Failed(error.message, error.hint, unreadable=True)
+    except DatabaseUnavailable as error:
+        return Failed(error.message, error.hint, transient=True)
+    except psycopg.Error as error:
+        return Failed(redact(str(error).strip() or type(error).__name__, part.dsn), transient=is_transient(error))
 
 
 def _done(connection: Connection, part: Part) -> Counts | None:

@@ -250,7 +250,8 @@ def _translated(error: BaseException) -> BaseException:
     text = str(getattr(error, "java_exception", None) or error)
     reasons = re.findall(r"^([A-Za-z_][\w.]*(?:Error|Exception|Interrupt|[a-z]Failed|Unavailable)\w*: .+)$", text, re.M)
     python = [reason for reason in reasons if not reason.startswith(("org.apache", "java."))]
-    reason = (python or reasons or text.splitlines() or ["no reason given"])[-1]
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(("Traceback", "\t"))]
+    reason = (python or reasons or lines or ["no reason given"])[-1]
     return LoadFailed(f"a part of the load failed: {reason}", hint="Nothing was changed; try again.")
 
 

@@ -360,8 +360,10 @@ def test_two_attempts_at_once_land_one(
 def test_a_straggler_of_a_dead_load_has_nowhere_to_write(part: parts.Part, connection: Connection) -> None:
     """Its tables are gone, and it cannot make new ones."""
     assert landing.drop_dead(connection) == 1
-    with pytest.raises(psycopg.errors.UndefinedTable):
-        parts.land_part(part)
+    failed = parts.land_part(part)
+    assert isinstance(failed, parts.Failed)
+    assert "does not exist" in failed.message
+    assert not failed.transient
 
 
 def test_a_worker_that_still_copies_is_stopped(part: parts.Part, connection: Connection) -> None:

@@ -15,8 +15,8 @@ import psycopg
 import pytest
 
 from runner.errors import ConfigError, LoadFailed, UnreadableFile
-from staging_loaders.load import load_day
-from staging_loaders.part import Counts, Part, Unreadable, land_part
+from staging_loaders.load import DayLoad, load_day
+from staging_loaders.part import Counts, Failed, Part, land_part
 from staging_loaders.session import Engine, Inline, Session
 
 ROOT = Path(__file__).parents[2]
@@ -94,7 +94,7 @@ class _FailsAfterwards:
     def __init__(self, marker: Path) -> None:
         self.marker = marker
 
-    def __call__(self, part: Part) -> Counts | Unreadable:
+    def __call__(self, part: Part) -> Counts | Failed:
         counts = land_part(part)
         try:
             self.marker.touch(exist_ok=False)
@@ -158,9 +158,43 @@ def test_a_failing_part_tells_its_own_reason(session: Session) -> None:
 def test_a_database_error_in_a_worker(database: str, session: Session, tmp_path: Path) -> None:
     """The server's words arrive, the password does not."""
     part = replace(_some_part(database), dsn="postgresql://u:hush-hush@127.0.0.1:1/x")
-    with pytest.raises(LoadFailed, match=r"cannot connect to u@127\.0\.0\.1:1/x") as error:
-        session.run(land_part, [part])
-    assert "hush-hush" not in str(error.value)
+    (failed,) = session.run(land_part, [part])
+    assert isinstance(failed, Failed)
+    assert failed.message.startswith("cannot connect to u@127.0.0.1:1/x")
+    assert "hush-hush" not in repr(failed)
+    assert failed.transient
+
+
+class _Cut(Inline):
+    """Cuts a connection of a load after its first job, as often as it is told."""
+
+    def __init__(self, database: str, name: str, times: int) -> None:
+        self._database, self._name, self._times = database, name, times
+
+    def run(self, task: Any, items: Any, tick: Any = None) -> list[Any]:
+        if self._times:
+            self._times -= 1
+            with psycopg.connect(self._database, autocommit=True) as connection:
+                connection.execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity where application_name = %s", (self._name,)
+                )
+        return super().run(task, items, tick)
+
+
+def test_a_lost_sign_of_life_is_a_passing_fault(database: str, connection: Connection, tmp_path: Path) -> None:
+    """A load whose own connection is cut can be landed again by the same object, and nothing is doubled."""
+    cut = _Cut(database, "runner load", 1)
+    with DayLoad(
+        dsn=database, pipeline="zluri", day="day2", base=str(DAYS), declarations=ZLURI, flow_run_id="r", session=cut,
+        progress=lambda *_: None,
+    ) as day:  # fmt: skip
+        wanted = [plan.entity for plan in day.plan() if plan.present]
+        with pytest.raises(LoadFailed) as failed:
+            day.land_all(wanted)
+        assert failed.value.transient
+        loads = day.publish(day.land_all(wanted))
+    (rows,) = connection.execute("select count(*) from stg_transactions").fetchone() or (0,)
+    assert rows == next(load.rows_loaded for load in loads if load.entity == "transactions")
 
 
 def test_progress_is_told(database: str, session: Session) -> None:
