@@ -158,6 +158,6 @@ def connection(database: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    """One Spark session for all tests, started by the first that uses it."""
-    with Session("local[2]", cache=tmp_path_factory.mktemp("spark")) as session:
+    """One Spark session for all tests, which tries each part up to three times, as a cluster does."""
+    with Session("local[2,3]", cache=tmp_path_factory.mktemp("spark")) as session:
         yield session

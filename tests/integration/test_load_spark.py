@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,11 +25,10 @@ ZLURI = ROOT / "staging_loaders" / "zluri"
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
-@pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    """One session for all tests here, which tries each part up to three times, as a cluster does."""
-    with Session(master="local[2,3]", cache=tmp_path_factory.mktemp("cache")) as session:
-        yield session
+@pytest.fixture
+def session(spark: Session) -> Session:
+    """The session that all tests share: a process has one Spark."""
+    return spark
 
 
 @pytest.fixture(autouse=True)
