@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from runner import console, database, days, loading, project, schema
 from runner.apply import Run, StepResult, StepRunner
-from runner.commands.load import add_load_options, load_lines
+from runner.commands.load import add_load_options
 from runner.config import Settings
 from runner.lease import Lease
 from runner.step import SqlFile
+from runner.wording import describe_step, load_lines
 
 if TYPE_CHECKING:
     from staging_loaders.load import EntityLoad
@@ -83,19 +84,6 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             }
         )
     return 0
-
-
-def describe_step(result: StepResult, reads: Sequence[str] = ()) -> str:
-    """Return what a step did, in words; `reads` are the entities it takes from staging."""
-    if result.status == "skipped":
-        return f"skipped: the day has no {' and no '.join(reads)}" if reads else "skipped"
-    counts = (
-        (result.rows_inserted, "inserted"),
-        (result.rows_updated, "updated"),
-        (result.rows_deleted, "deleted"),
-    )
-    text = ", ".join(f"{count:,} {verb}" for count, verb in counts if count) or "nothing to change"
-    return f"{text} (done before)" if result.already_done else text
 
 
 class _Shown:

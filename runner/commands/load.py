@@ -6,16 +6,12 @@ import argparse
 import dataclasses
 import time
 import uuid
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
 
 from runner import console, database, days, loading, project, schema
 from runner.config import Settings
 from runner.errors import UsageError
 from runner.lease import Lease
-
-if TYPE_CHECKING:
-    from staging_loaders.load import EntityLoad
+from runner.wording import load_lines
 
 
 def add_load_options(parser: argparse.ArgumentParser) -> None:
@@ -75,25 +71,3 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     for name, text in load_lines(loads):
         console.say(f"{day}  {name:<18}  {text}  {seconds:.2f} s" if name == "all" else f"{day}  {name:<18}  {text}")
     return 0
-
-
-def load_lines(loads: Sequence[EntityLoad]) -> list[tuple[str, str]]:
-    """Return (entity, what became of it) for each entity that was read or is gone, and for all together."""
-    lines = [(load.entity, _counts(load)) for load in loads if load.status == "loaded"]
-    unchanged = [load.entity for load in loads if load.status == "unchanged"]
-    total = _Counts(*(sum(getattr(load, name) for load in loads) for name in _Counts._fields))
-    same = f"; files of {len(unchanged)} unchanged" if lines and unchanged else ""
-    return [*lines, ("all", _counts(total) + same if lines else f"files of {len(unchanged)} entities unchanged")]
-
-
-class _Counts(NamedTuple):
-    records_read: int
-    rows_loaded: int
-    rejects: int
-    warnings: int
-
-
-def _counts(load: EntityLoad | _Counts) -> str:
-    """Return what became of records: read = loaded + rejected."""
-    text = f"{load.records_read:,} read = {load.rows_loaded:,} loaded + {load.rejects:,} rejected"
-    return f"{text}, {load.warnings:,} warning{'s' * (load.warnings != 1)}" if load.warnings else text

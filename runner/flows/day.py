@@ -21,7 +21,6 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from runner import config, console, database, days, loading, project, schema
 from runner.apply import Run, StepResult, StepRunner
-from runner.commands.apply import describe_step
 from runner.config import Settings
 from runner.errors import RunnerError
 from runner.flows import loads, report
@@ -29,6 +28,7 @@ from runner.flows.tasks import TaskSettings, as_task, cancelling, logger, outcom
 from runner.lease import Lease
 from runner.project import Pipeline
 from runner.step import SqlFile
+from runner.wording import describe_step
 
 Load = Literal["auto", "always", "never"]
 Outcome = list[StepResult] | State[Any]

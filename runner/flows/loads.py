@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from prefect.futures import PrefectFuture, as_completed, wait
 
 from runner import console
-from runner.commands.load import load_lines
 from runner.errors import LoadFailed
 from runner.flows.tasks import TaskSettings, Terminated, as_task, logger, outcome
+from runner.wording import load_lines
 
 if TYPE_CHECKING:
     from staging_loaders.load import DayLoad, EntityLoad, EntityPlan, Landing

@@ -1,0 +1,46 @@
+"""What a load or a step did, in the words of the command line and the flows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from runner.apply import StepResult
+
+if TYPE_CHECKING:
+    from staging_loaders.load import EntityLoad
+
+
+def describe_step(result: StepResult, reads: Sequence[str] = ()) -> str:
+    """Return what a step did, in words; `reads` are the entities it takes from staging."""
+    if result.status == "skipped":
+        return f"skipped: the day has no {' and no '.join(reads)}" if reads else "skipped"
+    counts = (
+        (result.rows_inserted, "inserted"),
+        (result.rows_updated, "updated"),
+        (result.rows_deleted, "deleted"),
+    )
+    text = ", ".join(f"{count:,} {verb}" for count, verb in counts if count) or "nothing to change"
+    return f"{text} (done before)" if result.already_done else text
+
+
+def load_lines(loads: Sequence[EntityLoad]) -> list[tuple[str, str]]:
+    """Return (entity, what became of it) for each entity that was read or is gone, and for all together."""
+    lines = [(load.entity, _counts(load)) for load in loads if load.status == "loaded"]
+    unchanged = [load.entity for load in loads if load.status == "unchanged"]
+    total = _Counts(*(sum(getattr(load, name) for load in loads) for name in _Counts._fields))
+    same = f"; files of {len(unchanged)} unchanged" if lines and unchanged else ""
+    return [*lines, ("all", _counts(total) + same if lines else f"files of {len(unchanged)} entities unchanged")]
+
+
+class _Counts(NamedTuple):
+    records_read: int
+    rows_loaded: int
+    rejects: int
+    warnings: int
+
+
+def _counts(load: EntityLoad | _Counts) -> str:
+    """Return what became of records: read = loaded + rejected."""
+    text = f"{load.records_read:,} read = {load.rows_loaded:,} loaded + {load.rejects:,} rejected"
+    return f"{text}, {load.warnings:,} warning{'s' * (load.warnings != 1)}" if load.warnings else text
