@@ -1,0 +1,1 @@
+"""Measurements of the runner and its steps: `python -m benchmarks`."""
