@@ -7,7 +7,7 @@ import platform
 import resource
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -66,10 +66,14 @@ def command(arguments: Sequence[str | Path], **options: object) -> tuple[Took, s
     return Took(_children() - before, time.perf_counter() - started), str(done.stdout)
 
 
-def best(times: int, measure: Callable[[], tuple[Took, str]]) -> tuple[Took, list[str]]:
-    """Measure several times; return the least of each clock, and all that was printed."""
-    done = [measure() for _ in range(times)]
-    return Took(min(took.cpu for took, _ in done), min(took.wall for took, _ in done)), [text for _, text in done]
+def least(all_of: Sequence[Took]) -> Took:
+    """Return the least of each clock: what noise has added most seldom."""
+    return Took(min(took.cpu for took in all_of), min(took.wall for took in all_of))
+
+
+def total(all_of: Sequence[Took]) -> Took:
+    """Return the sum of each clock."""
+    return Took(sum(took.cpu for took in all_of), sum(took.wall for took in all_of))
 
 
 def _children() -> float:
