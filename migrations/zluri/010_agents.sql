@@ -83,16 +83,17 @@ order by
 
 analyze newest_agents (agent_id);
 
+-- Who has a good record is known; whether one who only was rejected is, `agents` says.
 create temporary table day_presence on commit drop as
 with named as (
 
-    select agent_id, true as is_active
+    select agent_id, true as is_active, true as has_record
     from stg_agents
     where day = current_setting('app.day')
 
     union all
 
-    select record_key::bigint as agent_id, true as is_active
+    select record_key::bigint as agent_id, true as is_active, false as has_record
     from stg_rejects
     where pipeline = 'zluri'
         and day = current_setting('app.day')
@@ -102,7 +103,7 @@ with named as (
 
     union all
 
-    select agent_id, false as is_active
+    select agent_id, false as is_active, true as has_record
     from stg_agent_details
     where day = current_setting('app.day')
 
@@ -112,19 +113,18 @@ presence as (
 
     select
         agent_id,
-        bool_or(is_active) as is_active
+        bool_or(is_active) as is_active,
+        bool_or(has_record) as has_record
     from named
     group by agent_id
 
 )
 
 select
-    presence.agent_id,
-    presence.is_active,
-    newest.agent_id is not null or agents.agent_id is not null as is_known
-from presence
-left join newest_agents as newest on newest.agent_id = presence.agent_id
-left join agents on agents.agent_id = presence.agent_id;
+    agent_id,
+    is_active,
+    has_record or exists (select from agents where agents.agent_id = presence.agent_id) as is_known
+from presence;
 
 analyze day_presence;
 

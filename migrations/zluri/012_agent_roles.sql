@@ -99,7 +99,8 @@ lost as (
 
 ),
 
-pairs as (
+-- Apart from what the day names for the first time, which is most of a first run and needs no sorting out.
+stored_pairs as (
 
     select mapping.agent_id, mapping.role_id
     from agent_role_mapping as mapping
@@ -111,22 +112,36 @@ pairs as (
     from agent_role_unknown as unknown
     inner join touched_agents as touched on touched.agent_id = unknown.agent_id
 
-    union
+),
+
+pairs as (
+
+    select agent_id, role_id
+    from stored_pairs
+    where not exists (
+
+        select from lost
+        where lost.agent_id = stored_pairs.agent_id and lost.role_id = stored_pairs.role_id
+
+    )
+
+    union all
 
     select changes.agent_id, named.role_id
     from history_changes as changes
     cross join lateral unnest(changes.role_ids) as named(role_id)
+    where not exists (
 
-    except
+        select from stored_pairs
+        where stored_pairs.agent_id = changes.agent_id and stored_pairs.role_id = named.role_id
 
-    select agent_id, role_id
-    from lost
+    )
 
 ),
 
 -- The latest list of each agent: the day's, or else one step down an index, whatever the
--- number of days.
-latest as (
+-- number of days. Materialized: once an agent, not once a pair.
+latest as materialized (
 
     select
         touched.agent_id,

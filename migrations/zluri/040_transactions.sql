@@ -9,6 +9,7 @@ select require_loaded('transactions');
 analyze stg_transactions (day);
 
 -- What prices a transaction, once a currency, date and exponent, not once a transaction.
+-- Midnights by date_bin: the same dates as by a conversion to UTC, for a fraction of the time.
 -- The rate is that of the nearest day that has both legs, the euro's own leg always being 1. The
 -- quotient is rounded by whole numbers, because `/` rounds once before round() does: with both
 -- legs positive, floor((2 a 10^10 + b) / 2 b) is a / b in units of the tenth decimal, half up.
@@ -17,18 +18,18 @@ with priced as (
 
     select
         currency,
-        (occurred_time at time zone 'UTC')::date as utc_date,
+        date_bin('1 day', occurred_time, '2000-01-01 00:00Z') as utc_midnight,
         exponent,
         max(updated_time) as last_updated_time
     from stg_transactions
     where day = current_setting('app.day')
-    group by currency, utc_date, exponent
+    group by currency, utc_midnight, exponent
 
 )
 
 select
     priced.currency,
-    priced.utc_date,
+    priced.utc_midnight,
     priced.exponent,
     priced.last_updated_time,
     round(10::numeric ^ -priced.exponent, priced.exponent) as minor_unit,
@@ -41,6 +42,7 @@ select
         when legs.units_per_eur is not null then 'ECB'
     end as fx_source
 from priced
+cross join lateral (select (priced.utc_midnight at time zone 'UTC')::date as utc_date) as dated
 left join lateral (
 
     select
@@ -50,16 +52,12 @@ left join lateral (
     left join fx_rates as own
         on own.currency = priced.currency and own.rate_date = usd.rate_date
     where usd.currency = 'USD'
-        and usd.rate_date between priced.utc_date - 7 and priced.utc_date
+        and usd.rate_date between dated.utc_date - 7 and dated.utc_date
         and (own.currency is not null or priced.currency = 'EUR')
     order by usd.rate_date desc
     limit 1
 
 ) as legs on true;
-
-create unique index on rates (currency, utc_date, exponent);
-
-analyze rates;
 
 -- Only what is new or differs goes on: an unchanged row is neither sorted nor locked.
 create temporary table changed_transactions on commit drop as
@@ -80,9 +78,18 @@ with rated as (
             case when staged.payload_rate > 0 and staged.payload_rate < 1e131000 then 'PAYLOAD' else 'MISSING' end
         ) as fx_source
     from stg_transactions as staged
-    inner join rates
+    -- As a document, because processes that work in parallel cannot read a temporary table. Every
+    -- transaction has its row here; a left join says so to the planner, which takes it for less.
+    left join jsonb_to_recordset((select jsonb_agg(to_jsonb(rates)) from rates)) as rates (
+        currency text,
+        utc_midnight timestamptz,
+        exponent smallint,
+        minor_unit numeric,
+        exchange_rate numeric,
+        fx_source text
+    )
         on rates.currency = staged.currency
-        and rates.utc_date = (staged.occurred_time at time zone 'UTC')::date
+        and rates.utc_midnight = date_bin('1 day', staged.occurred_time, '2000-01-01 00:00Z')
         and rates.exponent = staged.exponent
     where staged.day = current_setting('app.day')
 
