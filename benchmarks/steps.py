@@ -130,7 +130,7 @@ def _step(home: Path, connection: Connection, step: Path, times: int) -> Timing:
         connection.execute("checkpoint")
         start = _position(connection)
         firsts.append(_apply(connection, step))
-        if not _written(home, connection, tables, start, _position(connection)):
+        if not _written(home, connection, tables, start, _position(connection), records=20_000):
             raise RuntimeError(
                 f"the first run of {step.stem} left nothing in the log, so that a rerun would prove nothing"
             )
@@ -213,8 +213,10 @@ def _position(connection: Connection) -> str:
     return str(connection.execute("select pg_current_wal_insert_lsn()").fetchall()[0][0])
 
 
-def _written(home: Path, connection: Connection, tables: dict[str, str], start: str, stop: str) -> int:
-    """Return the bytes of the write-ahead log that name the tables or their indexes."""
+def _written(
+    home: Path, connection: Connection, tables: dict[str, str], start: str, stop: str, records: int | None = None
+) -> int:
+    """Return the bytes of the write-ahead log that name the tables or their indexes, in its first `records`."""
     files = connection.execute(
         "select pg_relation_filepath(oid) from pg_class where oid = any (%(names)s::regclass[]) or oid in"
         " (select indexrelid from pg_index where indrelid = any (%(names)s::regclass[]))",
@@ -232,6 +234,7 @@ def _written(home: Path, connection: Connection, tables: dict[str, str], start: 
         "-e",
         stop,
     ]
+    dump += [] if records is None else ["-n", str(records)]
     text = subprocess.run(dump, check=True, text=True, capture_output=True).stdout
     total = 0
     for line in text.splitlines():
