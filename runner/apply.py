@@ -78,6 +78,7 @@ class StepRunner:
         pauses = list(database.backoff(self._run.attempts))
         for attempt in range(self._run.attempts):
             number = self._run.first_attempt + attempt
+            began = time.perf_counter()
             try:
                 return self._attempt(step, number, started)
             except _StatementFailed as failed:
@@ -94,7 +95,7 @@ class StepRunner:
             except StepFailed as error_:
                 transient, message, hint, cause = False, error_.message, error_.hint or "", error_
             except BaseException:
-                self._abandon(step, number)
+                self._abandon(step, number, time.perf_counter() - began)
                 raise
             self._close()
             if not transient or attempt == len(pauses):
@@ -105,7 +106,7 @@ class StepRunner:
             )
             time.sleep(pauses[attempt])
         message = database.redact(message, self._run.dsn)
-        self._record_failure(step, number, message)
+        self._record_failure(step, number, message, time.perf_counter() - began)
         tries = f" after {attempt + 1} attempts" if attempt else ""
         told = f"{self._run.day} {step.id} failed{tries}\n{message}"
         raise StepFailed(told, hint=hint, transient=transient) from cause
@@ -244,12 +245,12 @@ class StepRunner:
             hint="Run the day again: a step that was committed finds nothing to change.",
         )
 
-    def _abandon(self, step: SqlFile, number: int) -> None:
+    def _abandon(self, step: SqlFile, number: int, seconds: float) -> None:
         """Leave after an interruption: psycopg has cancelled the statement, closing rolls back."""
         self._close()
-        self._record_failure(step, number, "interrupted")
+        self._record_failure(step, number, "interrupted", seconds)
 
-    def _record_failure(self, step: SqlFile, number: int, message: str) -> None:
+    def _record_failure(self, step: SqlFile, number: int, message: str, seconds: float) -> None:
         """Write the failure's metrics row in a transaction of its own; without a server there is none."""
         import psycopg
 
@@ -257,8 +258,9 @@ class StepRunner:
         try:
             self._connection().execute(
                 "insert into pipeline_metrics (flow_run_id, task_name, pipeline_name, table_name, day, attempt,"
-                " status, error_message, pipeline, step, rows_affected, duration_seconds)"
-                " values (%s, %s, %s, %s, %s, %s, 'failure', %s, %s, %s, 0, 0)",
+                " status, error_message, pipeline, step, rows_affected, duration_seconds, started_at)"
+                " values (%s, %s, %s, %s, %s, %s, 'failure', %s, %s, %s, 0, %s,"
+                " now() - make_interval(secs => %s))",
                 (
                     run.flow_run_id,
                     step.task_name,
@@ -269,6 +271,8 @@ class StepRunner:
                     message,
                     run.pipeline,
                     step.id,
+                    round(seconds, 6),
+                    seconds,
                 ),
             )
         except (psycopg.Error, DatabaseUnavailable) as error:

@@ -52,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.environ.get("RUNNER_DEBUG"):
             raise
         return _fail(
-            RunnerError(
+            _of_the_server(error)
+            or RunnerError(
                 f"{type(error).__name__}: {error}",
                 hint="This is a fault of the runner's. RUNNER_DEBUG=1 shows where it happened.",
             )
@@ -105,6 +106,16 @@ def _overview() -> str:
         f"{lines}\n\n"
         "runner COMMAND --help explains a command; runner --version names the version."
     )
+
+
+def _of_the_server(error: Exception) -> RunnerError | None:
+    """Return the server's own refusal, met where no file is to blame; None for any other error."""
+    psycopg = sys.modules.get("psycopg")
+    if psycopg is None or not isinstance(error, psycopg.Error):
+        return None
+    from runner import diagnosis
+
+    return RunnerError(f"the server says: {diagnosis.primary(error)}", hint=diagnosis.hint_for(error))
 
 
 def _fail(error: RunnerError) -> int:

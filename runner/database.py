@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import time
@@ -41,6 +42,8 @@ def connect(dsn: str, name: str) -> psycopg.Connection[tuple[Any, ...]]:
     """
     import psycopg
 
+    # libpq takes it from here alone; psycopg reads times in this style only, whatever the server's default.
+    os.environ["PGDATESTYLE"] = "ISO"
     for pause in [*backoff(5), None]:
         try:
             return psycopg.connect(

@@ -21,6 +21,7 @@ _HINTS = {
     "23505": "Two rows have one key: reduce the source to one row a key, or use 'on conflict'.",
     "23514": "A row breaks the named rule: mend the data or the step.",
     "21000": "One row was to be changed twice in one statement: reduce the source to one row a key.",
+    "25006": "The server only reads: it is a standby, or default_transaction_read_only is on. Name the primary.",
     "25P02": "An earlier statement of the transaction failed.",
     "2D000": "A procedure or 'do' block commits: the runner alone opens and closes the transaction.",
     "42501": "Grant the privilege to the role that runs the pipeline.",

@@ -14,6 +14,7 @@ from typing import Any
 
 from runner import database
 from runner.errors import DatabaseUnavailable, DayHeld
+from runner.process import is_alive
 
 # Seconds between heartbeats, and after the last one until the lease may be taken over.
 _BEAT, _DEAD = 15, 60
@@ -60,7 +61,7 @@ class Lease:
                 if holder is None:
                     continue
                 run, host, pid, since = holder
-                if host == self._values["host"] and not _alive(pid):
+                if host == self._values["host"] and not is_alive(pid):
                     self._values["dead"] = run
                     continue
                 if time.monotonic() >= deadline:
@@ -110,13 +111,3 @@ class Lease:
                     )
             except (psycopg.Error, DatabaseUnavailable):
                 continue  # The next beat may come through.
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -96,17 +96,22 @@ def require_loaded(connection: database.Connection, settings: Settings, day: str
 
     entities = load_declarations(settings.declarations)
     required = {name for name, entity in entities.items() if entity.required}
-    missing = sorted(required - loaded(connection, settings.pipeline, day))
+    missing = sorted(required - loaded(connection, settings, day))
     if missing:
         raise NotLoaded(
             f"{day} is not loaded: staging has no {', '.join(missing)}", hint=f"Load it: runner load --day {day}"
         )
 
 
-def loaded(connection: database.Connection, pipeline: str, day: str) -> set[str]:
-    """Return the entities that staging holds for `day`."""
-    rows = connection.execute("select entity from stg_loads where pipeline = %s and day = %s", (pipeline, day))
-    return {entity for (entity,) in rows}
+def loaded(connection: database.Connection, settings: Settings, day: str) -> set[str]:
+    """Return the declared entities that staging holds for `day`."""
+    from staging_loaders.entity import load_declarations
+    from staging_loaders.plan import read_loaded
+
+    if not has_loaders(settings):
+        return set()
+    found = read_loaded(connection, settings.pipeline, day, load_declarations(settings.declarations))
+    return {entity for entity, load in found.items() if load.intact}
 
 
 def entities_read(step: SqlFile, known: Sequence[str]) -> list[str]:

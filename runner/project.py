@@ -59,12 +59,13 @@ def _files(folder: Path, root: Path, keys: tuple[str, ...]) -> tuple[SqlFile, ..
 
 
 def select(
-    steps: Sequence[SqlFile], only: Sequence[str] = (), first: str | None = None, last: str | None = None
+    steps: Sequence[SqlFile], only: str | None = None, first: str | None = None, last: str | None = None
 ) -> list[SqlFile]:
-    """Return the steps that `--only`, `--from` and `--until` leave, in file order."""
-    chosen = [file for file in steps if not only or any(file.answers_to(name) for name in only)]
-    for name in only:
-        find(steps, name)
+    """Return the steps that `--only` (`S[,S]`), `--from` and `--until` leave, in file order; None leaves all."""
+    chosen = list(steps)
+    if only is not None:
+        named = [find(steps, name) for name in only.split(",")]
+        chosen = [file for file in steps if file in named]
     start = steps.index(find(steps, first)) if first else 0
     stop = steps.index(find(steps, last)) if last else len(steps) - 1
     chosen = [file for file in chosen if start <= steps.index(file) <= stop]

@@ -17,11 +17,24 @@ LOADER_VERSION = "1"
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file of an entity; `name` is its path below the entity's folder, which is what orders files."""
+    """A file of an entity; `name` is its path below the entity's folder, which is what orders files.
+
+    `modified` is nanoseconds since the epoch, 0 where nobody looked.
+    """
 
     path: str
     name: str
     size: int
+    modified: int = 0
+
+
+def has_changed(file: SourceFile) -> bool:
+    """Tell whether a file is another one than when it was found."""
+    try:
+        status = os.stat(file.path)
+    except OSError:
+        return True
+    return (status.st_size, status.st_mtime_ns) != (file.size, file.modified)
 
 
 def local_base(base: str) -> Path:
@@ -64,7 +77,7 @@ def _collect(folder: str, prefix: str, above: tuple[str, ...], found: list[Sourc
                     _collect(entry.path, f"{prefix}{entry.name}/", (*above, real), found)
             elif stat.S_ISREG(status.st_mode):
                 name = (prefix + entry.name).encode("utf-8", "replace").decode("utf-8")
-                found.append(SourceFile(entry.path, name, status.st_size))
+                found.append(SourceFile(entry.path, name, status.st_size, status.st_mtime_ns))
             else:
                 raise UnreadableFile(f"{entry.path}: not a regular file", hint="Move it out of the day's folder.")
 

@@ -19,7 +19,7 @@ from runner.errors import LoadFailed
 from staging_loaders.entity import TYPES, Entity
 
 SCHEMA = "landing"
-WORKER_NAME = "runner load "
+WORKER_NAME = "runner copy "
 REJECT_COLUMNS = ("severity", "reason", "field", "source_file", "position", "record_key", "raw_value", "raw_record")
 _POLL_SECONDS = 0.05
 _CREATE_WAIT = 60.0
@@ -60,7 +60,11 @@ def alive(dsn: str, load: str) -> Iterator[Connection]:
     try:
         # Left open on purpose; it holds neither a snapshot nor a row, so vacuum is not held back.
         connection.autocommit = False
-        connection.execute("set local idle_in_transaction_session_timeout = 0")
+        # Those of these limits that the server knows; any of them would end the sign of life.
+        connection.execute(
+            "select set_config(name, '0', true) from pg_settings where name in"
+            " ('idle_in_transaction_session_timeout', 'transaction_timeout', 'statement_timeout')"
+        )
         if not try_lock(connection, exclusive=_life(load)):
             raise LoadFailed(f"another load calls itself {load}", hint="Try again.")
         yield connection

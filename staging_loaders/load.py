@@ -27,7 +27,7 @@ from staging_loaders import landing as landings_of
 from staging_loaders import publish as publishing
 from staging_loaders import split
 from staging_loaders.entity import Entity, load_declarations
-from staging_loaders.files import SourceFile
+from staging_loaders.files import SourceFile, has_changed
 from staging_loaders.landing import Target
 from staging_loaders.part import Counts, Failed, Part, land_part
 from staging_loaders.plan import EntityPlan, Loaded, plan_entities, read_loaded
@@ -115,7 +115,7 @@ class DayLoad:
         """
         if self._plans is None:
             with self._connection() as connection:
-                self._loaded = read_loaded(connection, self._pipeline, self.day)
+                self._loaded = read_loaded(connection, self._pipeline, self.day, self._declared)
             self._plans = plan_entities(self._base, self.day, self._declared, self._loaded, self._mode)
         return self._plans
 
@@ -140,6 +140,10 @@ class DayLoad:
         for result in results:
             if isinstance(result, Failed):
                 raise self._failed(result)
+        changed = next((file for entity in entities for file in plans[entity].files if has_changed(file)), None)
+        if changed:
+            # Its fingerprint would vouch for what was not read.
+            raise self._not_loaded(f"{changed.path} changed while it was read", transient=True)
         counted = [(part, result) for part, result in zip(parts, results, strict=True) if isinstance(result, Counts)]
         return [_landing(plans[entity], targets[entity], counted) for entity in entities]
 
@@ -282,7 +286,9 @@ class DayLoad:
             yield
         except psycopg.Error as error:
             reason = redact(str(error).strip() or type(error).__name__, self._dsn)
-            raise self._not_loaded(reason, is_transient(error)) from error
+            # A landing table that is gone was dropped by another load, which took this one for dead.
+            lost = isinstance(error, psycopg.errors.UndefinedTable)
+            raise self._not_loaded(reason, lost or is_transient(error)) from error
 
 
 def load_day(
@@ -318,9 +324,9 @@ def load_day(
         progress=progress,
     ) as load:
         wanted = [plan.entity for plan in load.plan() if plan.present and plan.changed]
-        # Before the day: prices are of no day, and a source that cannot be read stops the load at once.
-        refresh_rates(dsn, rates)
         landings = load.land_all(wanted) if wanted else []
+        # Rates are of no day, but a day that cannot be read changes nothing at all.
+        refresh_rates(dsn, rates)
         return load.publish(landings, max_rejects)
 
 
@@ -332,7 +338,7 @@ def plan_day(
     loaded: dict[str, Loaded] = {}
     if dsn is not None:
         with connect(dsn, "runner plan") as connection:
-            loaded = read_loaded(connection, pipeline, days.check(day))
+            loaded = read_loaded(connection, pipeline, days.check(day), declared)
     return plan_entities(base, days.check(day), declared, loaded, _check_mode(mode))
 
 

@@ -42,16 +42,29 @@ class Loaded:
     warnings: int
     files: int
     bytes: int
+    intact: bool
+    """Whether its rows are still in staging, which may be emptied between runs."""
 
 
-def read_loaded(connection: Connection, pipeline: str, day: str) -> dict[str, Loaded]:
+def read_loaded(connection: Connection, pipeline: str, day: str, declared: Mapping[str, Entity]) -> dict[str, Loaded]:
     """Return what staging holds of the day, by entity."""
     rows = connection.execute(
         "select entity, fingerprint, records_read, rows_loaded, rejects, warnings, files, bytes "
         "from stg_loads where pipeline = %s and day = %s",
         (pipeline, day),
-    )
-    return {entity: Loaded(*rest) for entity, *rest in rows}
+    ).fetchall()
+    found = {}
+    for entity, mark, read, loaded, rejects, warnings, files, size in rows:
+        intact = loaded == 0 or _has_rows(connection, declared.get(entity), day)
+        found[entity] = Loaded(mark, read, loaded, rejects, warnings, files, size, intact)
+    return found
+
+
+def _has_rows(connection: Connection, entity: Entity | None, day: str) -> bool:
+    if entity is None:
+        return False
+    row = connection.execute(f"select exists (select from {entity.table} where day = %s)", (day,)).fetchone()
+    return bool(row[0])
 
 
 def plan_entities(
@@ -79,6 +92,8 @@ def _plan(entity: Entity, files: tuple[SourceFile, ...], loaded: Loaded | None, 
         changed, reason = loaded is not None, "no files" if loaded is None else "its files are gone"
     elif loaded is None:
         changed, reason = True, "new"
+    elif not loaded.intact:
+        changed, reason = True, "its rows are gone from staging"
     elif loaded.fingerprint != mark:
         changed, reason = True, "files or declaration changed"
     else:

@@ -177,6 +177,7 @@ def _reconcile(connection: Connection, landing: Landing) -> None:
             f"{landing.entity}: {landing.records_read:,} records were read, but {rows:,} rows, {rejects:,} rejects and "
             f"{warnings:,} warnings have landed",
             hint="Nothing was published; run the load again.",
+            transient=True,  # a crash of the server empties what is not logged
         )
 
 

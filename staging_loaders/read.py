@@ -45,6 +45,9 @@ def read_records(path: str, arrays: frozenset[tuple[str, ...]] = frozenset()) ->
         return
     try:
         with open(path, "rb") as file:
+            if ending.endswith(".gz") and not file.peek(1):
+                # What a failed upload leaves; the library would read it as nothing at all.
+                raise unreadable(path, 1, 1, "the compressed file is empty")
             stream: Any = gzip.GzipFile(fileobj=file) if ending.endswith(".gz") else file
             kind = ending.removesuffix(".gz")
             if kind == ".json":

@@ -30,9 +30,9 @@ def read_csv(path: str, lines: Iterator[tuple[int, bytes]], arrays: frozenset[tu
 
     rows = csv.reader(text(), strict=True)
     try:
-        header = next(rows, None)
+        header = next((row for row in rows if row), None)
         if header is None:
-            return
+            raise unreadable(path, 1, 1, "the file has no header")
         for name in header:
             if name and header.count(name) > 1:
                 raise unreadable(path, 1, 1, f"the column {name} is there more than once")
@@ -73,12 +73,12 @@ def _record(row: list[str], columns: list[tuple[int, tuple[str, ...], bool]]) ->
 
 
 def _array(cell: str) -> object:
-    """Return the array that a cell holds, or the cell itself where it holds none."""
+    """Return the array that a cell holds (None for JSON's null), or the cell itself where it holds none."""
     try:
         value = slow_json.decode(cell)
     except slow_json.NotJson:
         return cell
-    return value if isinstance(value, list) else cell
+    return value if value is None or isinstance(value, list) else cell
 
 
 def _text(cells: dict[str, object]) -> str:

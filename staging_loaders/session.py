@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from runner.errors import ConfigError, LoadFailed
+from runner.process import is_alive
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -30,6 +31,7 @@ Result = TypeVar("Result")
 
 _LOCAL = re.compile(r"local(?:\[(\*|\d+)(?:,\s*\d+)?\])?")
 _TICK_SECONDS = 0.5
+_WORK = "warehouse-spark-"
 _STOP_SECONDS = 10
 
 
@@ -187,7 +189,8 @@ class Session:
         os.environ["JAVA_HOME"] = str(java_home(self._cache))
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
-        self._work = Path(tempfile.mkdtemp(prefix="warehouse-spark-"))
+        _sweep()
+        self._work = Path(tempfile.mkdtemp(prefix=f"{_WORK}{os.getpid()}-"))
         log = self._work / "spark.log"
         conf = SparkConf(loadDefaults=False).setAll(list(self._settings(self._work).items()))
         before = signal.getsignal(signal.SIGINT)
@@ -253,6 +256,15 @@ def _translated(error: BaseException) -> BaseException:
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith(("Traceback", "\t"))]
     reason = (python or reasons or lines or ["no reason given"])[-1]
     return LoadFailed(f"a part of the load failed: {reason}", hint="Nothing was changed; try again.")
+
+
+def _sweep() -> None:
+    """Remove the work folders of runs that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_WORK}[0-9]*-*"):
+        pid = folder.name.removeprefix(_WORK).partition("-")[0]
+        with suppress(OSError, ValueError):
+            if folder.stat().st_uid == os.getuid() and not is_alive(int(pid)):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _last_words(log: Path) -> str | None:

@@ -11,9 +11,10 @@ import json
 import re
 from collections.abc import Iterator
 
-from staging_loaders.values import Number, Unfit
+from staging_loaders.values import Number
 
-TOO_DEEP = Unfit("the record is nested too deeply")
+# Levels of nesting that are looked into; declared fields lie a few below the top.
+_DEEPEST = 100
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]|NaN|-?Infinity', re.DOTALL)
@@ -30,7 +31,7 @@ class NotJson(ValueError):
 
 
 def decode(text: str) -> object:
-    """Return the one value that `text` holds, numbers as `Number` or `int`; TOO_DEEP for a bottomless one."""
+    """Return the one value that `text` holds, numbers as `Number` or `int`, what is bottomless as null."""
     start = _space(text, 0)
     value, end = _value(text, start)
     _nothing_after(text, end)
@@ -81,7 +82,25 @@ def _value(text: str, start: int) -> tuple[object, int]:
         offset = next(token.start() for token in _TOKEN.finditer(text, start) if token.group() == str(error))
         raise NotJson(f"{error} is not JSON", offset) from None
     except RecursionError:
-        return TOO_DEEP, _skip(text, start)
+        end = _skip(text, start)
+        return _DECODER.decode(_shallow(text[start:end])), end
+
+
+def _shallow(text: str) -> str:
+    """Return a value with what is nested deeper than any field of ours as null; its other fields still count."""
+    kept: list[str] = []
+    depth = at = 0
+    for token in _TOKEN.finditer(text):
+        mark = token.group()
+        if mark in _CLOSING:
+            depth += 1
+            if depth == _DEEPEST + 1:
+                kept += text[at : token.start()], "null"
+        elif mark in ("]", "}"):
+            if depth == _DEEPEST + 1:
+                at = token.end()
+            depth -= 1
+    return "".join([*kept, text[at:]])
 
 
 def _elements(text: str, start: int) -> tuple[list[tuple[object, str]], int]:

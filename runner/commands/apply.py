@@ -33,9 +33,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="load staging where the day's files are new (auto), in any case, or not at all",
     )
-    parser.add_argument(
-        "--wait", type=float, default=0, metavar="SECONDS", help="wait for another run that holds the day (default: 0)"
-    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
@@ -43,7 +40,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Apply one day; 0 where all its steps are done."""
     day = days.check(args.day)
     pipeline = project.discover(settings)
-    steps = project.select(pipeline.steps, (args.only or "").split(",") if args.only else (), args.first, args.last)
+    steps = project.select(pipeline.steps, args.only, args.first, args.last)
     for step in steps:
         step.statements  # noqa: B018 - refuses transaction control before anything is run
     flow_run_id = str(uuid.uuid4())

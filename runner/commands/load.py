@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import time
 import uuid
 
@@ -24,6 +25,21 @@ def add_load_options(parser: argparse.ArgumentParser) -> None:
         help="fail before publishing when more records, or a larger share, are rejected",
     )
     parser.add_argument("--master", metavar="M", help="the Spark master (default: local[*])")
+    parser.add_argument(
+        "--wait",
+        type=seconds,
+        default=0,
+        metavar="SECONDS",
+        help="wait for a run that holds the day (default: 0)",
+    )
+
+
+def seconds(text: str) -> float:
+    """Return a number of seconds, refusing what no clock can wait for."""
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise ValueError(text)
+    return value
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,9 +50,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "always"),
         default="auto",
         help="load where the day's files are new (auto), or in any case",
-    )
-    parser.add_argument(
-        "--wait", type=float, default=0, metavar="SECONDS", help="wait for another run that holds the day (default: 0)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
@@ -62,12 +75,12 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             )
         finally:
             progress.clear()
-    seconds = time.perf_counter() - started
+    took = time.perf_counter() - started
     if args.json:
         console.print_json(
             {"day": day, "flow_run_id": flow_run_id, "loads": [dataclasses.asdict(load) for load in loads]}
         )
         return 0
     for name, text in load_lines(loads):
-        console.say(f"{day}  {name:<18}  {text}  {seconds:.2f} s" if name == "all" else f"{day}  {name:<18}  {text}")
+        console.say(f"{day}  {name:<18}  {text}  {took:.2f} s" if name == "all" else f"{day}  {name:<18}  {text}")
     return 0

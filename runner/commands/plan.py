@@ -30,7 +30,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Print the plan; nothing is executed and nothing is written."""
     day = days.check(args.day)
     pipeline = project.discover(settings)
-    chosen = project.select(pipeline.steps, (args.only or "").split(",") if args.only else (), args.first, args.last)
+    chosen = project.select(pipeline.steps, args.only, args.first, args.last)
     history = _History.read(settings, day)
     pending = [file.id for file in schema.pending(pipeline.schema, history.applied)]
     loads = _loads(settings, day, args.load, history)
@@ -91,7 +91,7 @@ class _History:
             return cls(
                 schema.history(connection, settings.pipeline),
                 metrics.states(connection, settings.pipeline, day),
-                loading.loaded(connection, settings.pipeline, day),
+                loading.loaded(connection, settings, day),
                 dsn,
             )
 

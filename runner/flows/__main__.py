@@ -99,9 +99,6 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         default="auto",
         help="load staging where the day's files are new (auto), in any case, or not at all",
     )
-    parser.add_argument(
-        "--wait", type=float, default=0, metavar="SECONDS", help="wait for another run that holds the day (default: 0)"
-    )
     return parser.parse_args(argv)
 
 

@@ -70,20 +70,12 @@ def run(
 
     planned = as_task("plan_load", lambda _: load.plan(), settings)(return_state=True, wait_for=after)
     plans: list[EntityPlan] = planned.result()
-    before: list[Any] = [planned]
-    if any(plan.present for plan in plans):
-        # Prices are of no day, and a source that cannot be read stops the load at once.
-        rated = as_task("refresh_rates", lambda _: refresh_rates(dsn, rates), settings)(
-            return_state=True, wait_for=[planned]
-        )
-        rated.result()
-        before.append(rated)
     futures: list[PrefectFuture[Landing | None]] = []
     with _joined(futures, stop):
         for plan in plans:
             task = as_task(f"load_{plan.entity}", _Landing(load, plan, stop), settings)
             # Submitted: Spark must not run in the thread in which signals arrive.
-            futures.append(task.submit(return_state=False, wait_for=before))
+            futures.append(task.submit(return_state=False, wait_for=[planned]))
         for future in as_completed(futures):
             try:
                 future.result()
@@ -91,6 +83,9 @@ def run(
                 stop.set(LoadFailed("stopped, because another entity could not be loaded"))
                 raise
     landings = [landing for landing in (future.result() for future in futures) if landing is not None]
+    # Rates are of no day, but a day that cannot be read changes nothing at all.
+    rated = as_task("refresh_rates", lambda _: refresh_rates(dsn, rates), settings)(return_state=True, wait_for=futures)
+    rated.result()
 
     def publish(_: int) -> list[EntityLoad]:
         loads = load.publish(landings, max_rejects)
@@ -98,7 +93,7 @@ def run(
             outcome(load.day, "load", name, text)
         return loads
 
-    published = as_task("publish_staging", publish, settings)(return_state=True, wait_for=futures)
+    published = as_task("publish_staging", publish, settings)(return_state=True, wait_for=[rated])
     published.result()
     return published
 

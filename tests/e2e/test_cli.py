@@ -115,6 +115,8 @@ def test_truncated_page_stops_the_day(runner: Runner, connection: Connection, tm
         pytest.param(["apply", "--day", "day1", "--max-rejects", "many"], "many", id="wrong limit"),
         pytest.param(["load", "--day", "day99"], "day1, day2, day3", id="load of a wrong day"),
         pytest.param(["plan", "--day", "day99"], "day1, day2, day3", id="plan of a wrong day"),
+        pytest.param(["apply", "--day", "day1", "--only", ""], "Steps: 010_agents", id="no step"),
+        pytest.param(["apply", "--day", "day1", "--wait", "nan"], "--wait", id="no time"),
         pytest.param(["metrics", "--format", "xml"], "--format", id="wrong format"),
     ],
 )
@@ -269,6 +271,24 @@ def test_nothing_heavy_is_imported(database: str, project: Path, arguments: list
     modules = {name.partition(".")[0] for name in done.stderr.split()}
     assert "runner" in modules, done.stderr
     assert modules.isdisjoint(absent)
+
+
+def test_another_style_of_dates(runner: Runner, connection: Connection, project: Path) -> None:
+    """A server whose dates look different is read all the same."""
+    (name,) = connection.execute("select current_database()").fetchone() or ("",)
+    connection.execute(f"alter database {name} set datestyle = 'SQL, DMY'")
+    assert runner("apply", "--day", "day1", cwd=project).code == 0
+    assert json.loads(runner("status", "--json", cwd=project).out)[0]["steps"] == {"010_first": "success"}
+
+
+def test_a_server_that_only_reads(runner: Runner, connection: Connection, project: Path) -> None:
+    """A standby's refusal is the server's, in words to act on."""
+    (name,) = connection.execute("select current_database()").fetchone() or ("",)
+    connection.execute(f"alter database {name} set default_transaction_read_only = on")
+    outcome = runner("apply", "--day", "day1", cwd=project)
+    assert outcome.code == 1
+    assert "read-only transaction" in outcome.err
+    assert "Name the primary" in outcome.err
 
 
 def test_version_and_overview(runner: Runner) -> None:

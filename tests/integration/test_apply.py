@@ -198,6 +198,18 @@ def test_time_out(things: Connection, make_step: Callable[..., SqlFile], apply: 
     assert "-- timeout:" in str(caught.value.hint)
 
 
+def test_a_failure_tells_how_long_it_took(
+    things: Connection, make_step: Callable[..., SqlFile], apply: Callable[..., StepResult]
+) -> None:
+    """A failure row has the time its attempt began, and the time that took."""
+    with pytest.raises(StepFailed):
+        apply(make_step("select pg_sleep(0.3)", "select 1/0"))
+    (told,) = things.execute(
+        "select duration_seconds >= 0.3 and finished_at - started_at >= interval '0.3 seconds' from pipeline_metrics"
+    ).fetchone() or (False,)
+    assert told
+
+
 def test_two_runs_of_one_step_take_turns(database: str, things: Connection, make_step: Callable[..., SqlFile]) -> None:
     """Runs of different days that meet in a step do its work one after the other."""
     things.execute("create table turns (day text, at timestamptz default clock_timestamp())")

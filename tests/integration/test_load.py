@@ -157,6 +157,30 @@ def test_unchanged_files_are_not_read_again(database: str, base: Path, connectio
     assert connection.execute("select role_id from stg_roles").fetchall() == [(6,)]
 
 
+def test_emptied_staging_is_filled_again(database: str, base: Path, connection: Connection) -> None:
+    """Staging may be dropped without harm: what stg_loads still vouches for is looked at."""
+    load(database, base)
+    connection.execute("truncate stg_agents")
+    loads = load(database, base)
+    assert {entity for entity, each in loads.items() if each.status == "loaded"} == {"agents"}
+    assert connection.execute("select count(*) from stg_agents").fetchone() == (1,)
+
+
+def test_a_file_that_changes_meanwhile_is_not_vouched_for(database: str, base: Path, connection: Connection) -> None:
+    """A file that is written while it is read fails the load, as a fault that passes."""
+
+    class Writing(Inline):
+        def run(self, task: Any, items: Any, tick: Any = None) -> list[Any]:
+            results = super().run(task, items, tick)
+            (base / "sync-day1" / "roles" / "a.json").write_text('[{"id": 5, "name": "another"}]')
+            return results
+
+    with pytest.raises(LoadFailed, match="changed while it was read") as failed:
+        load(database, base, session=Writing())
+    assert failed.value.transient
+    assert connection.execute("select count(*) from stg_loads").fetchone() == (0,)
+
+
 def test_nothing_new_starts_no_engine(database: str, base: Path) -> None:
     """A day that is loaded costs no Spark."""
 
@@ -368,7 +392,7 @@ def test_a_straggler_of_a_dead_load_has_nowhere_to_write(part: parts.Part, conne
 
 def test_a_worker_that_still_copies_is_stopped(part: parts.Part, connection: Connection) -> None:
     """A cancelled job's workers do not keep the tables of a load that has ended."""
-    with psycopg.connect(part.dsn, application_name="runner load zluri/agents day1") as worker:
+    with psycopg.connect(part.dsn, application_name="runner copy zluri/agents day1") as worker:
         worker.execute(f"insert into {part.target.rows} (source_file) values ('a')")
         assert landing.drop_dead(connection) == 1
         assert landed(connection) == []
