@@ -2,20 +2,13 @@
 -- description: roles, newest record of each
 begin;
 
-with context as (
+-- Only what is new or differs goes on: an unchanged row is neither sorted nor locked. Such a row
+-- is mostly all that a day brings that was applied before.
+-- A record that is newer and says the same is a change, too: what comes late must lose to it.
+create temporary table changed_roles on commit drop as
+with staged as (
 
     select
-        current_setting('app.flow_run_id') as flow_run_id,
-        current_setting('app.day') as day,
-        day_order(current_setting('app.day')) as day_key,
-        is_loaded('roles') as is_loaded,
-        now() as started_at
-
-),
-
-newest as (
-
-    select distinct on (role_id)
         role_id,
         name,
         description,
@@ -23,34 +16,34 @@ newest as (
         agent_type,
         created_at,
         updated_at,
+        source_file,
+        position,
+        -- In a subquery of its own, so that it is worked out once and not for each row.
         (select day_order(current_setting('app.day'))) as version_key
     from stg_roles
     where day = current_setting('app.day')
-    order by
-        role_id,
-        updated_at desc nulls last,
-        source_file desc,
-        position desc
 
-),
+)
 
--- Only what is new or differs goes on: an unchanged row is not even locked.
-changed as (
-
-    select newest.*
-    from newest
-    left join roles as current on current.role_id = newest.role_id
-    where current.role_id is null or (
-        (coalesce(newest.updated_at, '-infinity'), newest.version_key)
-        >= (coalesce(current.updated_at, '-infinity'), current.version_key)
+select
+    staged.*,
+    current.role_id is not null
+        and current.updated_at is not distinct from staged.updated_at
+        and current.version_key = staged.version_key as is_correction
+from staged
+left join roles as current on current.role_id = staged.role_id
+where is_loaded('roles')
+    and (current.role_id is null or (
+        (coalesce(staged.updated_at, '-infinity'), staged.version_key)
+            >= (coalesce(current.updated_at, '-infinity'), current.version_key)
         and (
-            newest.name,
-            newest.description,
-            newest.is_default,
-            newest.agent_type,
-            newest.created_at,
-            newest.updated_at,
-            newest.version_key
+            staged.name,
+            staged.description,
+            staged.is_default,
+            staged.agent_type,
+            staged.created_at,
+            staged.updated_at,
+            staged.version_key
         ) is distinct from (
             current.name,
             current.description,
@@ -60,7 +53,41 @@ changed as (
             current.updated_at,
             current.version_key
         )
-    )
+    ));
+
+-- Whether there are any corrections at all decides on how to look for what supersedes them.
+analyze changed_roles (role_id, is_correction);
+
+-- What differs from the stored row of the same day and time may do so because it is superseded
+-- by the very record that is stored, and that one was left out above.
+delete from changed_roles as changed
+using stg_roles as later
+where changed.is_correction
+    and later.day = current_setting('app.day')
+    and later.role_id = changed.role_id
+    and later.updated_at is not distinct from changed.updated_at
+    and (later.source_file, later.position) > (changed.source_file, changed.position);
+
+with context as (
+
+    select
+        current_setting('app.flow_run_id') as flow_run_id,
+        current_setting('app.day') as day,
+        is_loaded('roles') as is_loaded,
+        now() as started_at
+
+),
+
+-- The day's other records of a role are superseded.
+newest as (
+
+    select distinct on (role_id) *
+    from changed_roles
+    order by
+        role_id,
+        updated_at desc nulls last,
+        source_file desc,
+        position desc
 
 ),
 
@@ -77,17 +104,15 @@ upserted as (
         version_key
     )
     select
-        changed.role_id,
-        changed.name,
-        changed.description,
-        changed.is_default,
-        changed.agent_type,
-        changed.created_at,
-        changed.updated_at,
-        changed.version_key
-    from changed
-    cross join context
-    where context.is_loaded
+        role_id,
+        name,
+        description,
+        is_default,
+        agent_type,
+        created_at,
+        updated_at,
+        version_key
+    from newest
     on conflict (role_id) do update
     set
         name = excluded.name,

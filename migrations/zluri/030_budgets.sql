@@ -3,20 +3,14 @@
 -- description: budgets, as of the latest day
 begin;
 
-with context as (
+-- Only what is new or differs goes on: an unchanged row is neither sorted nor locked. Such a row
+-- is mostly all that a day brings that was applied before.
+-- A record that is newer and says the same is a change, too: what comes late must lose to it.
+create temporary table changed_budgets on commit drop as
+with staged as (
 
     select
-        current_setting('app.flow_run_id') as flow_run_id,
-        current_setting('app.day') as day,
-        is_loaded('budgets') as is_loaded,
-        now() as started_at
-
-),
-
-newest as (
-
-    select distinct on (budget_id)
-        budget_id,
+        budget_id collate "C" as budget_id,
         budget_uuid,
         name,
         description,
@@ -30,40 +24,38 @@ newest as (
         spent_cleared,
         spent_pending,
         spent_total,
+        source_file,
+        position,
+        -- In a subquery of its own, so that it is worked out once and not for each row.
         (select day_order(current_setting('app.day'))) as version_key
     from stg_budgets
     where day = current_setting('app.day')
-    order by
-        budget_id,
-        source_file desc,
-        position desc
 
-),
+)
 
--- Only what is new or differs goes on: an unchanged row is not even locked.
--- A record that is newer and says the same is a change, too: what comes late must lose to it.
-changed as (
-
-    select newest.*
-    from newest
-    left join budgets as current on current.budget_id = newest.budget_id
-    where current.budget_id is null or (
-        newest.version_key >= current.version_key
+select
+    staged.*,
+    current.budget_id is not null and current.version_key = staged.version_key as is_correction
+from staged
+left join budgets as current on current.budget_id = staged.budget_id
+where is_loaded('budgets')
+    and (current.budget_id is null or (
+        staged.version_key >= current.version_key
         and (
-            newest.budget_uuid,
-            newest.name,
-            newest.description,
-            newest.retired,
-            newest.start_date,
-            newest.recurring_interval,
-            newest.timezone,
-            newest.limit_amount,
-            newest.overspend_buffer,
-            newest.assigned_amount,
-            newest.spent_cleared,
-            newest.spent_pending,
-            newest.spent_total,
-            newest.version_key
+            staged.budget_uuid,
+            staged.name,
+            staged.description,
+            staged.retired,
+            staged.start_date,
+            staged.recurring_interval,
+            staged.timezone,
+            staged.limit_amount,
+            staged.overspend_buffer,
+            staged.assigned_amount,
+            staged.spent_cleared,
+            staged.spent_pending,
+            staged.spent_total,
+            staged.version_key
         ) is distinct from (
             current.budget_uuid,
             current.name,
@@ -80,7 +72,39 @@ changed as (
             current.spent_total,
             current.version_key
         )
-    )
+    ));
+
+-- Whether there are any corrections at all decides on how to look for what supersedes them.
+analyze changed_budgets (budget_id, is_correction);
+
+-- What differs from the stored row of the same day may do so because it is superseded
+-- by the very record that is stored, and that one was left out above.
+delete from changed_budgets as changed
+using stg_budgets as later
+where changed.is_correction
+    and later.day = current_setting('app.day')
+    and later.budget_id = changed.budget_id
+    and (later.source_file, later.position) > (changed.source_file, changed.position);
+
+with context as (
+
+    select
+        current_setting('app.flow_run_id') as flow_run_id,
+        current_setting('app.day') as day,
+        is_loaded('budgets') as is_loaded,
+        now() as started_at
+
+),
+
+-- The day's other records of a budget are superseded.
+newest as (
+
+    select distinct on (budget_id) *
+    from changed_budgets
+    order by
+        budget_id,
+        source_file desc,
+        position desc
 
 ),
 
@@ -104,24 +128,22 @@ upserted as (
         version_key
     )
     select
-        changed.budget_id,
-        changed.budget_uuid,
-        changed.name,
-        changed.description,
-        changed.retired,
-        changed.start_date,
-        changed.recurring_interval,
-        changed.timezone,
-        changed.limit_amount,
-        changed.overspend_buffer,
-        changed.assigned_amount,
-        changed.spent_cleared,
-        changed.spent_pending,
-        changed.spent_total,
-        changed.version_key
-    from changed
-    cross join context
-    where context.is_loaded
+        budget_id,
+        budget_uuid,
+        name,
+        description,
+        retired,
+        start_date,
+        recurring_interval,
+        timezone,
+        limit_amount,
+        overspend_buffer,
+        assigned_amount,
+        spent_cleared,
+        spent_pending,
+        spent_total,
+        version_key
+    from newest
     on conflict (budget_id) do update
     set
         budget_uuid = excluded.budget_uuid,

@@ -2,20 +2,14 @@
 -- description: cards, newest update of each
 begin;
 
-with context as (
+-- Only what is new or differs goes on: an unchanged row is neither sorted nor locked. Such a row
+-- is mostly all that a day brings that was applied before.
+-- A record that is newer and says the same is a change, too: what comes late must lose to it.
+create temporary table changed_cards on commit drop as
+with staged as (
 
     select
-        current_setting('app.flow_run_id') as flow_run_id,
-        current_setting('app.day') as day,
-        is_loaded('cards') as is_loaded,
-        now() as started_at
-
-),
-
-newest as (
-
-    select distinct on (card_id)
-        card_id,
+        card_id collate "C" as card_id,
         card_uuid,
         name,
         user_id,
@@ -33,46 +27,45 @@ newest as (
         current_spent,
         created_time,
         updated_time,
+        source_file,
+        position,
+        -- In a subquery of its own, so that it is worked out once and not for each row.
         (select day_order(current_setting('app.day'))) as version_key
     from stg_cards
     where day = current_setting('app.day')
-    order by
-        card_id,
-        updated_time desc nulls last,
-        source_file desc,
-        position desc
 
-),
+)
 
--- Only what is new or differs goes on: an unchanged row is not even locked.
--- A record that is newer and says the same is a change, too: what comes late must lose to it.
-changed as (
-
-    select newest.*
-    from newest
-    left join cards as current on current.card_id = newest.card_id
-    where current.card_id is null or (
-        (coalesce(newest.updated_time, '-infinity'), newest.version_key)
-        >= (coalesce(current.updated_time, '-infinity'), current.version_key)
+select
+    staged.*,
+    current.card_id is not null
+        and current.updated_time is not distinct from staged.updated_time
+        and current.version_key = staged.version_key as is_correction
+from staged
+left join cards as current on current.card_id = staged.card_id
+where is_loaded('cards')
+    and (current.card_id is null or (
+        (coalesce(staged.updated_time, '-infinity'), staged.version_key)
+            >= (coalesce(current.updated_time, '-infinity'), current.version_key)
         and (
-            newest.card_uuid,
-            newest.name,
-            newest.user_id,
-            newest.user_uuid,
-            newest.budget_id,
-            newest.budget_uuid,
-            newest.last_four,
-            newest.valid_thru,
-            newest.status,
-            newest.type,
-            newest.share_budget_funds,
-            newest.recurring,
-            newest.recurring_limit,
-            newest.current_limit,
-            newest.current_spent,
-            newest.created_time,
-            newest.updated_time,
-            newest.version_key
+            staged.card_uuid,
+            staged.name,
+            staged.user_id,
+            staged.user_uuid,
+            staged.budget_id,
+            staged.budget_uuid,
+            staged.last_four,
+            staged.valid_thru,
+            staged.status,
+            staged.type,
+            staged.share_budget_funds,
+            staged.recurring,
+            staged.recurring_limit,
+            staged.current_limit,
+            staged.current_spent,
+            staged.created_time,
+            staged.updated_time,
+            staged.version_key
         ) is distinct from (
             current.card_uuid,
             current.name,
@@ -93,7 +86,41 @@ changed as (
             current.updated_time,
             current.version_key
         )
-    )
+    ));
+
+-- Whether there are any corrections at all decides on how to look for what supersedes them.
+analyze changed_cards (card_id, is_correction);
+
+-- What differs from the stored row of the same day and time may do so because it is superseded
+-- by the very record that is stored, and that one was left out above.
+delete from changed_cards as changed
+using stg_cards as later
+where changed.is_correction
+    and later.day = current_setting('app.day')
+    and later.card_id = changed.card_id
+    and later.updated_time is not distinct from changed.updated_time
+    and (later.source_file, later.position) > (changed.source_file, changed.position);
+
+with context as (
+
+    select
+        current_setting('app.flow_run_id') as flow_run_id,
+        current_setting('app.day') as day,
+        is_loaded('cards') as is_loaded,
+        now() as started_at
+
+),
+
+-- The day's other records of a card are superseded.
+newest as (
+
+    select distinct on (card_id) *
+    from changed_cards
+    order by
+        card_id,
+        updated_time desc nulls last,
+        source_file desc,
+        position desc
 
 ),
 
@@ -121,28 +148,26 @@ upserted as (
         version_key
     )
     select
-        changed.card_id,
-        changed.card_uuid,
-        changed.name,
-        changed.user_id,
-        changed.user_uuid,
-        changed.budget_id,
-        changed.budget_uuid,
-        changed.last_four,
-        changed.valid_thru,
-        changed.status,
-        changed.type,
-        changed.share_budget_funds,
-        changed.recurring,
-        changed.recurring_limit,
-        changed.current_limit,
-        changed.current_spent,
-        changed.created_time,
-        changed.updated_time,
-        changed.version_key
-    from changed
-    cross join context
-    where context.is_loaded
+        card_id,
+        card_uuid,
+        name,
+        user_id,
+        user_uuid,
+        budget_id,
+        budget_uuid,
+        last_four,
+        valid_thru,
+        status,
+        type,
+        share_budget_funds,
+        recurring,
+        recurring_limit,
+        current_limit,
+        current_spent,
+        created_time,
+        updated_time,
+        version_key
+    from newest
     on conflict (card_id) do update
     set
         card_uuid = excluded.card_uuid,
