@@ -2,11 +2,17 @@
 -- description: roles, newest record of each
 begin;
 
--- Only what is new or differs goes on: an unchanged row is neither sorted nor locked. Such a row
--- is mostly all that a day brings that was applied before.
--- A record that is newer and says the same is a change, too: what comes late must lose to it.
-create temporary table changed_roles on commit drop as
-with staged as (
+with context as (
+
+    select
+        current_setting('app.flow_run_id') as flow_run_id,
+        current_setting('app.day') as day,
+        is_loaded('roles') as is_loaded,
+        now() as started_at
+
+),
+
+staged as (
 
     select
         role_id,
@@ -21,22 +27,24 @@ with staged as (
         -- In a subquery of its own, so that it is worked out once and not for each row.
         (select day_order(current_setting('app.day'))) as version_key
     from stg_roles
-    where day = current_setting('app.day')
+    where day = (select current_setting('app.day'))
 
-)
+),
 
-select
-    staged.*,
-    current.role_id is not null
-        and current.updated_at is not distinct from staged.updated_at
-        and current.version_key = staged.version_key as is_correction
-from staged
-left join roles as current on current.role_id = staged.role_id
-where is_loaded('roles')
-    and (current.role_id is null or (
-        (coalesce(staged.updated_at, '-infinity'), staged.version_key)
-            >= (coalesce(current.updated_at, '-infinity'), current.version_key)
-        and (
+-- Only what is new or differs goes on: an unchanged row is neither sorted nor locked.
+-- A record that is newer and says the same is a change, too: what comes late must lose to it.
+changed as (
+
+    select
+        staged.*,
+        current.role_id is not null
+            and current.updated_at is not distinct from staged.updated_at
+            and current.version_key = staged.version_key as is_correction
+    from staged
+    left join roles as current on current.role_id = staged.role_id
+    where current.role_id is null or (
+        -- First what is false for most rows.
+        (
             staged.name,
             staged.description,
             staged.is_default,
@@ -53,36 +61,37 @@ where is_loaded('roles')
             current.updated_at,
             current.version_key
         )
-    ));
-
--- Whether there are any corrections at all decides on how to look for what supersedes them.
-analyze changed_roles (role_id, is_correction);
-
--- What differs from the stored row of the same day and time may do so because it is superseded
--- by the very record that is stored, and that one was left out above.
-delete from changed_roles as changed
-using stg_roles as later
-where changed.is_correction
-    and later.day = current_setting('app.day')
-    and later.role_id = changed.role_id
-    and later.updated_at is not distinct from changed.updated_at
-    and (later.source_file, later.position) > (changed.source_file, changed.position);
-
-with context as (
-
-    select
-        current_setting('app.flow_run_id') as flow_run_id,
-        current_setting('app.day') as day,
-        is_loaded('roles') as is_loaded,
-        now() as started_at
+        and (coalesce(staged.updated_at, '-infinity'), staged.version_key)
+            >= (coalesce(current.updated_at, '-infinity'), current.version_key)
+    )
 
 ),
 
--- The day's other records of a role are superseded.
+-- What differs from the stored row of the same day and time may do so because it is superseded by
+-- the very record that is stored, and that one was left out above.
+superseded as (
+
+    select
+        changed.role_id,
+        changed.source_file,
+        changed.position
+    from changed
+    inner join stg_roles as later on later.role_id = changed.role_id
+    where changed.is_correction
+        and later.day = current_setting('app.day')
+        and later.updated_at is not distinct from changed.updated_at
+        and (later.source_file, later.position) > (changed.source_file, changed.position)
+
+),
+
+-- The day's other records of a role are superseded, too. What else differs is not even looked
+-- for among the superseded: `not in` is worked out when the first correction asks for it.
 newest as (
 
     select distinct on (role_id) *
-    from changed_roles
+    from changed
+    where not is_correction
+        or (role_id, source_file, position) not in (select role_id, source_file, position from superseded)
     order by
         role_id,
         updated_at desc nulls last,
@@ -104,15 +113,17 @@ upserted as (
         version_key
     )
     select
-        role_id,
-        name,
-        description,
-        is_default,
-        agent_type,
-        created_at,
-        updated_at,
-        version_key
+        newest.role_id,
+        newest.name,
+        newest.description,
+        newest.is_default,
+        newest.agent_type,
+        newest.created_at,
+        newest.updated_at,
+        newest.version_key
     from newest
+    cross join context
+    where context.is_loaded
     on conflict (role_id) do update
     set
         name = excluded.name,

@@ -3,11 +3,17 @@
 -- description: budgets, as of the latest day
 begin;
 
--- Only what is new or differs goes on: an unchanged row is neither sorted nor locked. Such a row
--- is mostly all that a day brings that was applied before.
--- A record that is newer and says the same is a change, too: what comes late must lose to it.
-create temporary table changed_budgets on commit drop as
-with staged as (
+with context as (
+
+    select
+        current_setting('app.flow_run_id') as flow_run_id,
+        current_setting('app.day') as day,
+        is_loaded('budgets') as is_loaded,
+        now() as started_at
+
+),
+
+staged as (
 
     select
         budget_id collate "C" as budget_id,
@@ -29,19 +35,22 @@ with staged as (
         -- In a subquery of its own, so that it is worked out once and not for each row.
         (select day_order(current_setting('app.day'))) as version_key
     from stg_budgets
-    where day = current_setting('app.day')
+    where day = (select current_setting('app.day'))
 
-)
+),
 
-select
-    staged.*,
-    current.budget_id is not null and current.version_key = staged.version_key as is_correction
-from staged
-left join budgets as current on current.budget_id = staged.budget_id
-where is_loaded('budgets')
-    and (current.budget_id is null or (
-        staged.version_key >= current.version_key
-        and (
+-- Only what is new or differs goes on: an unchanged row is neither sorted nor locked.
+-- A record that is newer and says the same is a change, too: what comes late must lose to it.
+changed as (
+
+    select
+        staged.*,
+        current.budget_id is not null and current.version_key = staged.version_key as is_correction
+    from staged
+    left join budgets as current on current.budget_id = staged.budget_id
+    where current.budget_id is null or (
+        -- First what is false for most rows.
+        (
             staged.budget_uuid,
             staged.name,
             staged.description,
@@ -72,35 +81,35 @@ where is_loaded('budgets')
             current.spent_total,
             current.version_key
         )
-    ));
-
--- Whether there are any corrections at all decides on how to look for what supersedes them.
-analyze changed_budgets (budget_id, is_correction);
-
--- What differs from the stored row of the same day may do so because it is superseded
--- by the very record that is stored, and that one was left out above.
-delete from changed_budgets as changed
-using stg_budgets as later
-where changed.is_correction
-    and later.day = current_setting('app.day')
-    and later.budget_id = changed.budget_id
-    and (later.source_file, later.position) > (changed.source_file, changed.position);
-
-with context as (
-
-    select
-        current_setting('app.flow_run_id') as flow_run_id,
-        current_setting('app.day') as day,
-        is_loaded('budgets') as is_loaded,
-        now() as started_at
+        and staged.version_key >= current.version_key
+    )
 
 ),
 
--- The day's other records of a budget are superseded.
+-- What differs from the stored row of the same day may do so because it is superseded by
+-- the very record that is stored, and that one was left out above.
+superseded as (
+
+    select
+        changed.budget_id,
+        changed.source_file,
+        changed.position
+    from changed
+    inner join stg_budgets as later on later.budget_id = changed.budget_id
+    where changed.is_correction
+        and later.day = current_setting('app.day')
+        and (later.source_file, later.position) > (changed.source_file, changed.position)
+
+),
+
+-- The day's other records of a budget are superseded, too. What else differs is not even looked
+-- for among the superseded: `not in` is worked out when the first correction asks for it.
 newest as (
 
     select distinct on (budget_id) *
-    from changed_budgets
+    from changed
+    where not is_correction
+        or (budget_id, source_file, position) not in (select budget_id, source_file, position from superseded)
     order by
         budget_id,
         source_file desc,
@@ -128,22 +137,24 @@ upserted as (
         version_key
     )
     select
-        budget_id,
-        budget_uuid,
-        name,
-        description,
-        retired,
-        start_date,
-        recurring_interval,
-        timezone,
-        limit_amount,
-        overspend_buffer,
-        assigned_amount,
-        spent_cleared,
-        spent_pending,
-        spent_total,
-        version_key
+        newest.budget_id,
+        newest.budget_uuid,
+        newest.name,
+        newest.description,
+        newest.retired,
+        newest.start_date,
+        newest.recurring_interval,
+        newest.timezone,
+        newest.limit_amount,
+        newest.overspend_buffer,
+        newest.assigned_amount,
+        newest.spent_cleared,
+        newest.spent_pending,
+        newest.spent_total,
+        newest.version_key
     from newest
+    cross join context
+    where context.is_loaded
     on conflict (budget_id) do update
     set
         budget_uuid = excluded.budget_uuid,

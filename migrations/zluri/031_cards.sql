@@ -2,11 +2,17 @@
 -- description: cards, newest update of each
 begin;
 
--- Only what is new or differs goes on: an unchanged row is neither sorted nor locked. Such a row
--- is mostly all that a day brings that was applied before.
--- A record that is newer and says the same is a change, too: what comes late must lose to it.
-create temporary table changed_cards on commit drop as
-with staged as (
+with context as (
+
+    select
+        current_setting('app.flow_run_id') as flow_run_id,
+        current_setting('app.day') as day,
+        is_loaded('cards') as is_loaded,
+        now() as started_at
+
+),
+
+staged as (
 
     select
         card_id collate "C" as card_id,
@@ -32,22 +38,24 @@ with staged as (
         -- In a subquery of its own, so that it is worked out once and not for each row.
         (select day_order(current_setting('app.day'))) as version_key
     from stg_cards
-    where day = current_setting('app.day')
+    where day = (select current_setting('app.day'))
 
-)
+),
 
-select
-    staged.*,
-    current.card_id is not null
-        and current.updated_time is not distinct from staged.updated_time
-        and current.version_key = staged.version_key as is_correction
-from staged
-left join cards as current on current.card_id = staged.card_id
-where is_loaded('cards')
-    and (current.card_id is null or (
-        (coalesce(staged.updated_time, '-infinity'), staged.version_key)
-            >= (coalesce(current.updated_time, '-infinity'), current.version_key)
-        and (
+-- Only what is new or differs goes on: an unchanged row is neither sorted nor locked.
+-- A record that is newer and says the same is a change, too: what comes late must lose to it.
+changed as (
+
+    select
+        staged.*,
+        current.card_id is not null
+            and current.updated_time is not distinct from staged.updated_time
+            and current.version_key = staged.version_key as is_correction
+    from staged
+    left join cards as current on current.card_id = staged.card_id
+    where current.card_id is null or (
+        -- First what is false for most rows.
+        (
             staged.card_uuid,
             staged.name,
             staged.user_id,
@@ -86,36 +94,37 @@ where is_loaded('cards')
             current.updated_time,
             current.version_key
         )
-    ));
-
--- Whether there are any corrections at all decides on how to look for what supersedes them.
-analyze changed_cards (card_id, is_correction);
-
--- What differs from the stored row of the same day and time may do so because it is superseded
--- by the very record that is stored, and that one was left out above.
-delete from changed_cards as changed
-using stg_cards as later
-where changed.is_correction
-    and later.day = current_setting('app.day')
-    and later.card_id = changed.card_id
-    and later.updated_time is not distinct from changed.updated_time
-    and (later.source_file, later.position) > (changed.source_file, changed.position);
-
-with context as (
-
-    select
-        current_setting('app.flow_run_id') as flow_run_id,
-        current_setting('app.day') as day,
-        is_loaded('cards') as is_loaded,
-        now() as started_at
+        and (coalesce(staged.updated_time, '-infinity'), staged.version_key)
+            >= (coalesce(current.updated_time, '-infinity'), current.version_key)
+    )
 
 ),
 
--- The day's other records of a card are superseded.
+-- What differs from the stored row of the same day and time may do so because it is superseded by
+-- the very record that is stored, and that one was left out above.
+superseded as (
+
+    select
+        changed.card_id,
+        changed.source_file,
+        changed.position
+    from changed
+    inner join stg_cards as later on later.card_id = changed.card_id
+    where changed.is_correction
+        and later.day = current_setting('app.day')
+        and later.updated_time is not distinct from changed.updated_time
+        and (later.source_file, later.position) > (changed.source_file, changed.position)
+
+),
+
+-- The day's other records of a card are superseded, too. What else differs is not even looked
+-- for among the superseded: `not in` is worked out when the first correction asks for it.
 newest as (
 
     select distinct on (card_id) *
-    from changed_cards
+    from changed
+    where not is_correction
+        or (card_id, source_file, position) not in (select card_id, source_file, position from superseded)
     order by
         card_id,
         updated_time desc nulls last,
@@ -148,26 +157,28 @@ upserted as (
         version_key
     )
     select
-        card_id,
-        card_uuid,
-        name,
-        user_id,
-        user_uuid,
-        budget_id,
-        budget_uuid,
-        last_four,
-        valid_thru,
-        status,
-        type,
-        share_budget_funds,
-        recurring,
-        recurring_limit,
-        current_limit,
-        current_spent,
-        created_time,
-        updated_time,
-        version_key
+        newest.card_id,
+        newest.card_uuid,
+        newest.name,
+        newest.user_id,
+        newest.user_uuid,
+        newest.budget_id,
+        newest.budget_uuid,
+        newest.last_four,
+        newest.valid_thru,
+        newest.status,
+        newest.type,
+        newest.share_budget_funds,
+        newest.recurring,
+        newest.recurring_limit,
+        newest.current_limit,
+        newest.current_spent,
+        newest.created_time,
+        newest.updated_time,
+        newest.version_key
     from newest
+    cross join context
+    where context.is_loaded
     on conflict (card_id) do update
     set
         card_uuid = excluded.card_uuid,
