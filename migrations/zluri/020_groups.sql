@@ -6,80 +6,72 @@ begin;
 
 select require_loaded('admin_groups');
 
--- One record a group: the newest, then the last in file order. Member lists are sorted and
--- without repetitions, so that order is no change. A table, because a count of its rows is what
--- keeps the plans below right on staging that was filled a moment ago.
+-- One record a group: the newest, then the last in file order. Member lists stay as they come:
+-- only those that a day has changed are worth taking apart. A table, because a count of its rows
+-- is what keeps the plans below right on staging that was filled a moment ago.
 create temporary table newest_groups on commit drop as
-with newest as (
-
-    select distinct on (group_id)
-        group_id,
-        name,
-        description,
-        parent_group_id,
-        created_at,
-        updated_at,
-        agent_ids
-    from stg_admin_groups
-    where day = current_setting('app.day')
-    order by
-        group_id,
-        updated_at desc nulls last,
-        source_file desc,
-        position desc
-
-)
-
-select
+select distinct on (group_id)
     group_id,
     name,
     description,
     parent_group_id,
     created_at,
     updated_at,
-    case
-        when agent_ids is not null
-            then array(select distinct agent_id from unnest(agent_ids) as listed(agent_id) order by agent_id)
-    end as agent_ids
-from newest;
+    agent_ids
+from stg_admin_groups
+where day = current_setting('app.day')
+order by
+    group_id,
+    updated_at desc nulls last,
+    source_file desc,
+    position desc;
 
 analyze newest_groups (group_id);
 
--- All groups as they will be.
+-- All groups as they will be, as far as the tree goes, and which records are new or differ.
+-- A record that is newer and says the same is a change, too: what comes late must lose to it.
 create temporary table desired_groups on commit drop as
-with context as materialized (select day_order(current_setting('app.day')) as day_key)
+with context as materialized (select day_order(current_setting('app.day')) as day_key),
+
+compared as (
+
+    select
+        coalesce(current.group_id, newest.group_id) as group_id,
+        newest.parent_group_id,
+        current.parent_group_id as current_parent_group_id,
+        current.inactive as current_inactive,
+        newest.group_id is not null and (
+            current.group_id is null
+            or (
+                newest.name,
+                newest.description,
+                newest.parent_group_id,
+                newest.created_at,
+                newest.updated_at,
+                context.day_key
+            ) is distinct from (
+                current.name,
+                current.description,
+                current.parent_group_id,
+                current.created_at,
+                current.updated_at,
+                current.version_key
+            )
+            and (coalesce(newest.updated_at, '-infinity'), context.day_key)
+                >= (coalesce(current.updated_at, '-infinity'), current.version_key)
+        ) as is_changed
+    from groups as current
+    full join newest_groups as newest on newest.group_id = current.group_id
+    cross join context
+
+)
 
 select
-    newest.group_id,
-    newest.name,
-    newest.description,
-    newest.parent_group_id,
-    newest.created_at,
-    newest.updated_at,
-    context.day_key as version_key
-from newest_groups as newest
-left join groups as current on current.group_id = newest.group_id
-cross join context
-where current.group_id is null
-    or (coalesce(newest.updated_at, '-infinity'), context.day_key)
-        >= (coalesce(current.updated_at, '-infinity'), current.version_key)
-
-union all
-
-select
-    current.group_id,
-    current.name,
-    current.description,
-    current.parent_group_id,
-    current.created_at,
-    current.updated_at,
-    current.version_key
-from groups as current
-left join newest_groups as newest on newest.group_id = current.group_id
-cross join context
-where newest.group_id is null
-    or (coalesce(newest.updated_at, '-infinity'), context.day_key)
-        < (coalesce(current.updated_at, '-infinity'), current.version_key);
+    group_id,
+    case when is_changed then parent_group_id else current_parent_group_id end as parent_group_id,
+    current_inactive,
+    is_changed
+from compared;
 
 create unique index on desired_groups (group_id);
 
@@ -153,7 +145,8 @@ select
     agents.agent_id is not null as is_known,
     coalesce(agents.status = 'active', false) as is_active
 from latest
-cross join lateral unnest(latest.agent_ids) as listed(agent_id)
+-- A list may name a member twice.
+cross join lateral (select distinct agent_id from unnest(latest.agent_ids) as named(agent_id)) as listed
 left join agents on agents.agent_id = listed.agent_id;
 
 analyze desired_members;
@@ -217,33 +210,16 @@ alive as (
 ),
 
 -- Only what is new or differs goes on: an unchanged row is not even locked.
--- A record that is newer and says the same is a change, too: what comes late must lose to it.
 changes as (
 
     select
-        desired.*,
+        desired.group_id,
+        desired.is_changed,
         alive.group_id is null as inactive
     from desired_groups as desired
-    left join groups as current on current.group_id = desired.group_id
     left join alive on alive.group_id = desired.group_id
-    where current.group_id is null
-        or (
-            desired.name,
-            desired.description,
-            desired.parent_group_id,
-            desired.created_at,
-            desired.updated_at,
-            desired.version_key,
-            alive.group_id is null
-        ) is distinct from (
-            current.name,
-            current.description,
-            current.parent_group_id,
-            current.created_at,
-            current.updated_at,
-            current.version_key,
-            current.inactive
-        )
+    where desired.is_changed
+        or (alive.group_id is null) <> desired.current_inactive
 
 ),
 
@@ -260,16 +236,19 @@ upserted as (
         version_key
     )
     select
-        group_id,
-        name,
-        description,
-        parent_group_id,
-        created_at,
-        updated_at,
-        inactive,
-        version_key
+        newest.group_id,
+        newest.name,
+        newest.description,
+        newest.parent_group_id,
+        newest.created_at,
+        newest.updated_at,
+        changes.inactive,
+        context.day_key
     from changes
-    order by group_id
+    inner join newest_groups as newest on newest.group_id = changes.group_id
+    cross join context
+    where changes.is_changed
+    order by newest.group_id
     on conflict (group_id) do update
     set
         name = excluded.name,
@@ -282,6 +261,18 @@ upserted as (
     where (coalesce(excluded.updated_at, '-infinity'), excluded.version_key)
         >= (coalesce(target.updated_at, '-infinity'), target.version_key)
     returning (xmax = 0) as inserted
+
+),
+
+-- Groups that come alive or fall silent without a newer record; never a row of the upsert above.
+restated as (
+
+    update groups as target
+    set inactive = changes.inactive
+    from changes
+    where target.group_id = changes.group_id
+        and not changes.is_changed
+    returning target.group_id
 
 ),
 
@@ -399,6 +390,11 @@ written as (
         count(*) filter (where not inserted) as updated,
         0 as deleted
     from upserted
+
+    union all
+
+    select 0, count(*), 0
+    from restated
 
     union all
 

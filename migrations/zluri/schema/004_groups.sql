@@ -32,8 +32,8 @@ create table group_member_unknown (
 
 );
 
--- The well-formed member lists of each day, sorted and without repetitions, with members that
--- are not known yet; an empty list says "none", a malformed one is not here and says nothing.
+-- The well-formed member lists of each day as the source has them, with repetitions and members
+-- that are not known yet; an empty list says "none", a malformed one is not here and says nothing.
 create table group_member_history (
 
     group_id bigint not null,
