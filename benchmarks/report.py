@@ -71,11 +71,6 @@ def least(all_of: Sequence[Took]) -> Took:
     return Took(min(took.cpu for took in all_of), min(took.wall for took in all_of))
 
 
-def total(all_of: Sequence[Took]) -> Took:
-    """Return the sum of each clock."""
-    return Took(sum(took.cpu for took in all_of), sum(took.wall for took in all_of))
-
-
 def _children() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
