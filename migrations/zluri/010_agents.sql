@@ -4,11 +4,15 @@
 -- description: agents, their presence by day, and who is active
 begin;
 
+-- What the plans below need to know is how large a table is, for which a small sample will do.
+set local default_statistics_target = 10;
+
 select require_loaded('agents');
 
--- One record an agent: the newest of either source, `agents` before `agent_details`, then the
--- last in file order. A table, because a count of its rows is what keeps the plans below right
--- on staging that was filled a moment ago.
+-- What is new or differs, one record an agent: the newest of either source, `agents` before
+-- `agent_details`, then the last in file order. An unchanged row is neither sorted nor locked.
+-- A record that is newer and says the same is a change, too: what comes late must lose to it.
+-- A table, because a count of its rows is what keeps the plans below right.
 create temporary table newest_agents on commit drop as
 with records as (
 
@@ -35,6 +39,8 @@ with records as (
         created_at,
         updated_at,
         1::smallint as version_source,
+        -- In a subquery of its own, so that it is worked out once and not for each row.
+        (select day_order(current_setting('app.day'))) as version_key,
         source_file,
         position
     from stg_agents
@@ -65,15 +71,82 @@ with records as (
         created_at,
         updated_at,
         0::smallint as version_source,
+        (select day_order(current_setting('app.day'))) as version_key,
         source_file,
         position
     from stg_agent_details
     where day = current_setting('app.day')
 
+),
+
+changed as (
+
+    select
+        records.*,
+        current.agent_id is null as is_new,
+        current.agent_id is not null
+            and current.updated_at is not distinct from records.updated_at
+            and current.version_source = records.version_source
+            and current.version_key = records.version_key as is_correction
+    from records
+    left join agents as current on current.agent_id = records.agent_id
+    where current.agent_id is null or (
+        -- First what is false for most rows.
+        (
+            records.version_source,
+            records.email,
+            records.name,
+            records.job_title,
+            records.language,
+            records.mobile,
+            records.phone,
+            records.time_zone,
+            records.last_login_at,
+            records.org_agent_id,
+            records.available,
+            records.available_since,
+            records.deactivated,
+            records.focus_mode,
+            records.agent_operational_status,
+            records.ticket_scope,
+            records.last_active_at,
+            records.signature,
+            records.freshchat_agent,
+            records.created_at,
+            records.updated_at,
+            records.version_key
+        ) is distinct from (
+            current.version_source,
+            current.email,
+            current.name,
+            current.job_title,
+            current.language,
+            current.mobile,
+            current.phone,
+            current.time_zone,
+            current.last_login_at,
+            current.org_agent_id,
+            current.available,
+            current.available_since,
+            current.deactivated,
+            current.focus_mode,
+            current.agent_operational_status,
+            current.ticket_scope,
+            current.last_active_at,
+            current.signature,
+            current.freshchat_agent,
+            current.created_at,
+            current.updated_at,
+            current.version_key
+        )
+        and (coalesce(records.updated_at, '-infinity'), records.version_key, records.version_source)
+            >= (coalesce(current.updated_at, '-infinity'), current.version_key, current.version_source)
+    )
+
 )
 
 select distinct on (agent_id) *
-from records
+from changed
 order by
     agent_id,
     updated_at desc nulls last,
@@ -81,11 +154,34 @@ order by
     source_file desc,
     position desc;
 
-analyze newest_agents (agent_id);
+analyze newest_agents (agent_id, is_correction);
+
+-- What differs from the stored row of the same day, time and source may do so because it is
+-- superseded by the very record that is stored, and that one was left out above.
+delete from newest_agents as newest
+using (
+
+    select agent_id, 1::smallint as version_source, updated_at, source_file, position
+    from stg_agents
+    where day = current_setting('app.day')
+
+    union all
+
+    select agent_id, 0::smallint as version_source, updated_at, source_file, position
+    from stg_agent_details
+    where day = current_setting('app.day')
+
+) as later
+where newest.is_correction
+    and later.agent_id = newest.agent_id
+    and later.version_source = newest.version_source
+    and later.updated_at is not distinct from newest.updated_at
+    and (later.source_file, later.position) > (newest.source_file, newest.position);
 
 -- Who has a good record is known; whether one who only was rejected is, `agents` says.
+-- Materialized, which keeps workers away: each would collect the same ids again.
 create temporary table day_presence on commit drop as
-with named as (
+with named as materialized (
 
     select agent_id, true as is_active, true as has_record
     from stg_agents
@@ -178,84 +274,6 @@ with context as (
 
 ),
 
-compared as (
-
-    select
-        newest.*,
-        context.day_key as version_key,
-        coalesce(current.agent_id, newest.agent_id) as changed_agent_id,
-        case when active.agent_id is null then 'inactive' else 'active' end as status,
-        current.agent_id is null as is_new,
-        newest.agent_id is not null and (
-            current.agent_id is null
-            or (coalesce(newest.updated_at, '-infinity'), context.day_key, newest.version_source)
-                >= (coalesce(current.updated_at, '-infinity'), current.version_key, current.version_source)
-            and (
-                newest.email,
-                newest.name,
-                newest.job_title,
-                newest.language,
-                newest.mobile,
-                newest.phone,
-                newest.time_zone,
-                newest.last_login_at,
-                newest.org_agent_id,
-                newest.available,
-                newest.available_since,
-                newest.deactivated,
-                newest.focus_mode,
-                newest.agent_operational_status,
-                newest.ticket_scope,
-                newest.last_active_at,
-                newest.signature,
-                newest.freshchat_agent,
-                newest.created_at,
-                newest.updated_at,
-                newest.version_source,
-                context.day_key
-            ) is distinct from (
-                current.email,
-                current.name,
-                current.job_title,
-                current.language,
-                current.mobile,
-                current.phone,
-                current.time_zone,
-                current.last_login_at,
-                current.org_agent_id,
-                current.available,
-                current.available_since,
-                current.deactivated,
-                current.focus_mode,
-                current.agent_operational_status,
-                current.ticket_scope,
-                current.last_active_at,
-                current.signature,
-                current.freshchat_agent,
-                current.created_at,
-                current.updated_at,
-                current.version_source,
-                current.version_key
-            )
-        ) as is_newer,
-        current.status as current_status
-    from agents as current
-    full join newest_agents as newest on newest.agent_id = current.agent_id
-    left join active_agents as active on active.agent_id = coalesce(current.agent_id, newest.agent_id)
-    cross join context
-
-),
-
--- Only what is new or differs goes on: an unchanged row is not even locked.
--- A record that is newer and says the same is a change, too: what comes late must lose to it.
-changes as (
-
-    select *
-    from compared
-    where is_newer or status <> current_status
-
-),
-
 upserted as (
 
     insert into agents as target (
@@ -285,34 +303,34 @@ upserted as (
         version_source
     )
     select
-        agent_id,
-        email,
-        name,
-        job_title,
-        language,
-        mobile,
-        phone,
-        time_zone,
-        last_login_at,
-        org_agent_id,
-        available,
-        available_since,
-        deactivated,
-        focus_mode,
-        agent_operational_status,
-        ticket_scope,
-        last_active_at,
-        signature,
-        freshchat_agent,
-        created_at,
-        updated_at,
-        status,
-        version_key,
-        version_source
-    from changes
-    where is_newer
+        newest.agent_id,
+        newest.email,
+        newest.name,
+        newest.job_title,
+        newest.language,
+        newest.mobile,
+        newest.phone,
+        newest.time_zone,
+        newest.last_login_at,
+        newest.org_agent_id,
+        newest.available,
+        newest.available_since,
+        newest.deactivated,
+        newest.focus_mode,
+        newest.agent_operational_status,
+        newest.ticket_scope,
+        newest.last_active_at,
+        newest.signature,
+        newest.freshchat_agent,
+        newest.created_at,
+        newest.updated_at,
+        case when active.agent_id is null then 'inactive' else 'active' end,
+        newest.version_key,
+        newest.version_source
+    from newest_agents as newest
+    left join active_agents as active on active.agent_id = newest.agent_id
     -- In the order of its index: rows in the order of a hash would land all over it.
-    order by agent_id
+    order by newest.agent_id
     on conflict (agent_id) do update
     set
         email = excluded.email,
@@ -344,14 +362,25 @@ upserted as (
 
 ),
 
+status_changes as (
+
+    select
+        current.agent_id,
+        case when active.agent_id is null then 'inactive' else 'active' end as status
+    from agents as current
+    left join active_agents as active on active.agent_id = current.agent_id
+    where (current.status = 'active') <> (active.agent_id is not null)
+        and not exists (select from newest_agents as newest where newest.agent_id = current.agent_id)
+
+),
+
 -- Agents that come or go without a newer record; never a row of the upsert above.
 restated as (
 
     update agents as target
-    set status = changes.status
-    from changes
-    where target.agent_id = changes.changed_agent_id
-        and not changes.is_newer
+    set status = status_changes.status
+    from status_changes
+    where target.agent_id = status_changes.agent_id
     returning target.agent_id
 
 ),
@@ -405,10 +434,10 @@ history_deleted as (
 no_longer_unknown as (
 
     delete from agent_presence_unknown as target
-    using changes
+    using newest_agents as newest
     cross join context
-    where target.agent_id = changes.agent_id
-        and changes.is_new
+    where target.agent_id = newest.agent_id
+        and newest.is_new
         and target.day <> context.day
     returning target.agent_id, target.day
 

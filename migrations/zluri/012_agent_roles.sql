@@ -4,6 +4,9 @@
 -- description: which agent has which role
 begin;
 
+-- What the plans below need to know is how large a table is, for which a small sample will do.
+set local default_statistics_target = 10;
+
 -- The day's list of each agent, from its newest record alone: a superseded record's list counts
 -- for nothing, even where the newest one's is malformed. Sorted, so that order is no change.
 create temporary table day_role_lists on commit drop as

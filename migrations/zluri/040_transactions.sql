@@ -3,6 +3,9 @@
 -- description: transactions in their currency and in US dollars
 begin;
 
+-- What the plans below need to know is how large a table is, for which a small sample will do.
+set local default_statistics_target = 10;
+
 select require_loaded('transactions');
 
 -- The day was filled a moment ago: without a count of its rows the plans below are a guess.
@@ -132,10 +135,9 @@ select
 from priced
 left join transactions as current on current.transaction_id = priced.transaction_id
 where current.transaction_id is null or (
-    (coalesce(priced.updated_time, '-infinity'), priced.version_key)
-        >= (coalesce(current.updated_time, '-infinity'), current.version_key)
+    -- First what is false for most rows.
     -- amount_usd follows from two of these, and a check holds it to them.
-    and (
+    (
         priced.transaction_uuid,
         priced.transaction_type,
         priced.occurred_time,
@@ -174,6 +176,8 @@ where current.transaction_id is null or (
         current.fx_source,
         current.version_key
     )
+    and (coalesce(priced.updated_time, '-infinity'), priced.version_key)
+        >= (coalesce(current.updated_time, '-infinity'), current.version_key)
 );
 
 analyze changed_transactions (transaction_id);
