@@ -18,7 +18,7 @@ from runner import embedded
 def main() -> int:
     """Run the parts on a server of their own, which is removed afterwards."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the rows")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the rows; ratios are only printed")
     parser.add_argument("--only", choices=("light", "steps"), help="one part alone")
     parser.add_argument("--times", type=int, default=3, help="how often each step is measured; the least counts (3)")
     given = parser.parse_args()
@@ -34,9 +34,10 @@ def main() -> int:
             connection.execute("select pg_reload_conf()")
             machine(str(connection.info.parameter_status("server_version")))
         if given.only != "steps":
-            light.run(home, url, limits, times=5 if given.quick else 9)
+            light.run(home, url, limits, times=5 if given.quick else 9, quick=given.quick)
         if given.only != "light":
-            steps.run(home, url, limits, rows=100_000 if given.quick else 1_000_000, times=given.times)
+            rows = 100_000 if given.quick else 1_000_000
+            steps.run(home, url, limits, rows, given.times, given.quick)
     finally:
         embedded.reset(home)
         shutil.rmtree(folder, ignore_errors=True)

@@ -19,11 +19,12 @@ DAY = "day1"
 HELP_CPU, APPLY_CPU, STEP_OVERHEAD = 0.15, 0.45, 0.005
 
 
-def run(home: Path, url: str, limits: Limits, times: int) -> None:
+def run(home: Path, url: str, limits: Limits, times: int, quick: bool) -> None:
     """Measure `runner` as a process and print it beside `psql -f` of the same files.
 
     The day is loaded and applied once before. A step's overhead is its time in the runner less
-    the time of the same statements in psql, which waits for the server and does nothing else.
+    the time of the same statements in psql, which waits for the server and does nothing else. It is
+    held to its limit unless `quick`: a few milliseconds by the clock are mostly the neighbours'.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("RUNNER_", "PG"))}
     environment |= {"DATABASE_URL": url, "RUNNER_HOME": str(home), "DATA_BASE_PATH": str(ROOT / "tests" / "days")}
@@ -59,7 +60,8 @@ def run(home: Path, url: str, limits: Limits, times: int) -> None:
     ours = [sum(step["seconds"] for step in json.loads(text)["steps"]) for text in runs]
     theirs = [sum(seconds) for seconds in timings]
     overhead = (statistics.median(ours) - statistics.median(theirs)) / len(STEPS)
-    text = limits.check("overhead a step", overhead * 1000, STEP_OVERHEAD * 1000, " ms")
+    held = Limits() if quick else limits
+    text = held.check("overhead a step", overhead * 1000, STEP_OVERHEAD * 1000, " ms")
     table(
         [f"{len(STEPS)} steps, median of {times}", "seconds"],
         [
