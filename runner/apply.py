@@ -179,8 +179,8 @@ class StepRunner:
         run = self._run
         rows = connection.execute(
             f"select {_COLUMNS} from pipeline_metrics"
-            " where flow_run_id = %s and task_name = %s and day = %s and status = 'success'",
-            (run.flow_run_id, step.task_name, run.day),
+            " where flow_run_id = %s and (task_name = %s or step = %s) and day = %s and status = 'success'",
+            (run.flow_run_id, step.task_name, step.id, run.day),
         ).fetchall()
         (mark,) = connection.execute("select coalesce(max(id), 0) from pipeline_metrics").fetchone() or (0,)
         return (rows[0] if rows else None), mark

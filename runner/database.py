@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from runner.config import Settings
-from runner.errors import DatabaseUnavailable
+from runner.errors import ConfigError, DatabaseUnavailable
 
 if TYPE_CHECKING:
     import psycopg
@@ -38,10 +38,11 @@ def connect(dsn: str, name: str) -> psycopg.Connection[tuple[Any, ...]]:
     """Open a connection in autocommit mode, which `pg_stat_activity` shows as `name`.
 
     A server that is starting up is waited for, up to ten seconds. Raises
-    DatabaseUnavailable, without the password.
+    DatabaseUnavailable, or ConfigError for what is no connection string, both without the password.
     """
     import psycopg
 
+    _refuse_split_password(dsn)
     # libpq takes it from here alone; psycopg reads times in this style only, whatever the server's default.
     os.environ["PGDATESTYLE"] = "ISO"
     for pause in [*backoff(5), None]:
@@ -67,12 +68,28 @@ def connect(dsn: str, name: str) -> psycopg.Connection[tuple[Any, ...]]:
             time.sleep(pause)
         except (psycopg.ProgrammingError, UnicodeError, ValueError):
             # libpq's own message quotes the string, and so perhaps the password.
-            raise DatabaseUnavailable(
-                "DATABASE_URL is not a connection string",
-                hint="Write postgresql://user:password@host:5432/database, "
-                "with special characters in the password percent-encoded.",
-            ) from None
+            raise _not_a_connection_string() from None
     raise AssertionError("unreachable")
+
+
+def _refuse_split_password(dsn: str) -> None:
+    """Raise ConfigError where an unescaped `@` has put a part of the password into the host's name."""
+    from psycopg import ProgrammingError, conninfo
+
+    try:
+        host = conninfo.conninfo_to_dict(dsn).get("host")
+    except ProgrammingError:
+        raise _not_a_connection_string() from None
+    if host and "@" in str(host) and not str(host).startswith("@"):
+        raise _not_a_connection_string()
+
+
+def _not_a_connection_string() -> ConfigError:
+    return ConfigError(
+        "DATABASE_URL is not a connection string",
+        hint="Write postgresql://user:password@host:5432/database, "
+        "with special characters in the password percent-encoded.",
+    )
 
 
 def describe(dsn: str) -> str:
@@ -82,6 +99,8 @@ def describe(dsn: str) -> str:
     try:
         parts = conninfo.conninfo_to_dict(dsn)
     except ProgrammingError:
+        return "the server of DATABASE_URL"
+    if "@" in str(parts.get("host") or "")[1:]:
         return "the server of DATABASE_URL"
     user = f"{parts['user']}@" if parts.get("user") else ""
     port = f":{parts['port']}" if parts.get("port") else ""

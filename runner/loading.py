@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from runner import console, database
 from runner.config import Settings
-from runner.errors import LoadFailed, NotLoaded
+from runner.errors import DatabaseUnavailable, LoadFailed, NotLoaded
 from runner.step import SqlFile
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ def load(
                     rates=settings.rates,
                     progress=progress,
                 )
-            except LoadFailed as error:
-                if pause is None or not error.transient:
+            except (LoadFailed, DatabaseUnavailable) as error:
+                if pause is None or not (error.transient or isinstance(error, DatabaseUnavailable)):
                     raise
                 console.note(f"{error.message.splitlines()[0]}; again in {pause:.1f} s")
                 time.sleep(pause)

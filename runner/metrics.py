@@ -44,7 +44,7 @@ def rows(
     """
     conditions = ["(pipeline = %(pipeline)s or pipeline is null)"]
     conditions += ["day = %(day)s"] if day is not None else []
-    conditions += ["flow_run_id = %(run)s"] if run is not None else []
+    conditions += ["starts_with(flow_run_id, %(run)s)"] if run is not None else []
     found = connection.execute(
         f"select {', '.join(COLUMNS)} from pipeline_metrics where {' and '.join(conditions)}"
         " order by id desc limit %(limit)s",
@@ -59,14 +59,15 @@ def states(connection: database.Connection, pipeline: str, day: str | None = Non
         """
         select
             day,
-            task_name,
+            -- The step that the runner ran counts, whatever name it gave its task.
+            coalesce(regexp_replace(step, '^[0-9]+_', '') || '_task', task_name) as task,
             (array_agg(status order by id desc))[1],
             max(finished_at),
             max(finished_at) filter (where status <> 'failure'),
             (array_agg(error_message order by id desc))[1]
         from pipeline_metrics
         where (pipeline = %(pipeline)s or pipeline is null) and (%(day)s::text is null or day = %(day)s)
-        group by day, task_name
+        group by day, task
         """,
         {"pipeline": pipeline, "day": day},
     )

@@ -21,11 +21,11 @@ def read_csv(path: str, lines: Iterator[tuple[int, bytes]], arrays: frozenset[tu
     A row longer than the header is rejected whole: no one knows which cell is the odd one.
     Raises UnreadableFile for wrong quoting, a repeated column, and what is not UTF-8.
     """
-    state = {"line": 1, "length": 0}
+    state = {"line": 1, "length": 0, "ended": 1}
 
     def text() -> Iterator[str]:
         for number, line in lines:
-            state["line"], state["length"] = number, len(line)
+            state["line"], state["length"], state["ended"] = number, len(line), line.endswith(b"\n")
             yield decode_utf8(path, line, number)
 
     rows = csv.reader(text(), strict=True)
@@ -40,6 +40,9 @@ def read_csv(path: str, lines: Iterator[tuple[int, bytes]], arrays: frozenset[tu
         for row in rows:
             if not row:
                 continue
+            if len(row) < len(header) and not state["ended"]:
+                told = f"the row has {len(row)} of the header's {len(header)} cells: is the file truncated?"
+                raise unreadable(path, state["line"], state["length"] + 1, told)
             if any(row[len(header) :]):
                 cells: dict[str, object] = dict(zip(header, row, strict=False))
                 yield Unfit("the row has more cells than the header"), _text({**cells, "": row[len(header) :]})

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_LOCAL = re.compile(r"local(?:\[(\*|\d+)(?:,\s*\d+)?\])?")
+_LOCAL = re.compile(r"local(?:\[(\*|[1-9]\d*)(?:,\s*\d+)?\])?")
 _TICK_SECONDS = 0.5
 _WORK = "warehouse-spark-"
 _STOP_SECONDS = 10
@@ -193,7 +193,8 @@ class Session:
         self._work = Path(tempfile.mkdtemp(prefix=f"{_WORK}{os.getpid()}-"))
         log = self._work / "spark.log"
         conf = SparkConf(loadDefaults=False).setAll(list(self._settings(self._work).items()))
-        before = signal.getsignal(signal.SIGINT)
+        caught: list[int] = []
+        before = _deferred(caught)
         try:
             # Spark's own words go to a file: they help nobody who waits for a load.
             with log.open("wb") as stream:
@@ -208,8 +209,10 @@ class Session:
             ) from error
         finally:
             # SparkContext takes the handler of Ctrl-C for itself; it belongs to the program.
-            if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGINT, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            if caught:
+                signal.raise_signal(caught[0])
 
     def _settings(self, work: Path) -> dict[str, str]:
         root = str(Path(__file__).resolve().parent.parent)
@@ -258,6 +261,19 @@ def _translated(error: BaseException) -> BaseException:
     return LoadFailed(f"a part of the load failed: {reason}", hint="Nothing was changed; try again.")
 
 
+def _deferred(caught: list[int]) -> dict[int, Any]:
+    """Note interrupts in `caught` instead of raising them, and return the handlers to put back.
+
+    One that came between the start of the JVM and our knowing of it would leave the JVM behind.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {
+        number: signal.signal(number, lambda number, _: caught.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+
+
 def _sweep() -> None:
     """Remove the work folders of runs that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_WORK}[0-9]*-*"):
@@ -272,7 +288,11 @@ def _last_words(log: Path) -> str | None:
         lines = log.read_text("utf-8", "replace").splitlines()
     except OSError:
         return None
-    told = [line.strip() for line in lines if line.strip() and not line.startswith(("WARNING:", "\tat", "Using Spark"))]
+    told = [
+        line.strip()
+        for line in lines
+        if line.strip() and not line.startswith(("WARNING:", "\tat", "Using Spark")) and " WARN " not in line
+    ]
     return told[0] if told else None
 
 

@@ -10,11 +10,19 @@ from runner import console, database, days, metrics, project
 from runner.config import Settings
 
 
+def rows(text: str) -> int:
+    """Return how many rows to show, refusing a negative number."""
+    number = int(text)
+    if number < 0:
+        raise ValueError(text)
+    return number
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Name the options of `runner metrics`."""
     parser.add_argument("--day", metavar="D", help="rows of one day")
-    parser.add_argument("--run", metavar="ID", help="rows of one run, by its flow_run_id")
-    parser.add_argument("--limit", type=int, default=100, metavar="N", help="the newest N rows (default: 100; 0: all)")
+    parser.add_argument("--run", metavar="ID", help="rows of one run, by its flow_run_id or how that begins")
+    parser.add_argument("--limit", type=rows, default=100, metavar="N", help="the newest N rows (default: 100; 0: all)")
     parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
     parser.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
 
@@ -36,7 +44,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         writer.writeheader()
         writer.writerows(found)
     elif not found:
-        console.note("no metrics yet: runner apply --day D")
+        asked = args.run is not None or day is not None
+        console.note("there are no such metrics" if asked else "no metrics yet: runner apply --day D")
     else:
         _print_table(found)
     return 0
@@ -44,7 +53,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 def _print_table(found: list[dict[str, object]]) -> None:
     headers = ("day", "step", "table", "inserted", "updated", "deleted", "status", "try", "seconds", "finished", "run")
-    rows = [
+    lines = [
         (
             row["day"], row["pipeline_name"], row["table_name"], row["rows_inserted"], row["rows_updated"],
             row["rows_deleted"], row["status"], row["attempt"], f"{row['duration_seconds'] or 0:.3f}",
@@ -52,7 +61,7 @@ def _print_table(found: list[dict[str, object]]) -> None:
         )
         for row in found
     ]  # fmt: skip
-    console.say(console.table(rows, headers))
+    console.say(console.table(lines, headers))
     for row in found:
         if row["error_message"]:
             console.say(f"\n{row['day']} {row['pipeline_name']}: {console.printable(str(row['error_message']))}")

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from runner import console, database, days, metrics, project
+from runner.commands.metrics import rows as count
 from runner.config import Settings
 
 
@@ -14,7 +15,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--day", metavar="D", help="of one day")
     parser.add_argument("--entity", metavar="E", help="of one entity, by its folder's name")
     parser.add_argument("--severity", choices=("reject", "warning"), help="only records kept out, or only warnings")
-    parser.add_argument("--limit", type=int, default=50, metavar="N", help="show N of them (default: 50; 0: all)")
+    parser.add_argument("--limit", type=count, default=50, metavar="N", help="show N of them (default: 50; 0: all)")
     parser.add_argument("--json", action="store_true", help="print one JSON document, with the raw records")
 
 

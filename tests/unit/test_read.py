@@ -111,6 +111,7 @@ def test_what_the_fast_parser_refuses(tmp_path: Path, content: bytes, expected: 
     [
         ("a.json", b"", "1:1: the file ends in the middle of a value"),
         ("a.csv", b"", "1:1: the file has no header"),
+        ("a.csv", b"id,name\n1,a\n2", "3:2: the row has 1 of the header's 2 cells: is the file truncated?"),
         ("a.csv.gz", b"", "1:1: the compressed file is empty"),
         ("a.jsonl.gz", b"", "1:1: the compressed file is empty"),
         ("a.json", b'[{"id": 1},\n {"id": 2', "2:10: the file ends in the middle of a value"),
