@@ -86,6 +86,11 @@ class Entity:
         return tuple(field.column for field in self.fields)
 
     @property
+    def paths(self) -> tuple[tuple[str, ...], ...]:
+        """Where in a record a value is looked for."""
+        return tuple(path for field in self.fields for path in field.paths)
+
+    @property
     def array_paths(self) -> frozenset[tuple[str, ...]]:
         """Where arrays are expected: a CSV cell there holds JSON text."""
         return frozenset(path for field in self.fields if field.is_array for path in field.paths)

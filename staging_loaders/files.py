@@ -12,7 +12,7 @@ from runner.errors import ConfigError, UnreadableFile
 from staging_loaders.entity import Entity
 
 # Part of every fingerprint: a change of what the loader makes of the same files raises it.
-LOADER_VERSION = "1"
+LOADER_VERSION = "2"
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,9 @@ def local_base(base: str) -> Path:
 def find_files(folder: Path) -> tuple[SourceFile, ...]:
     """Return the data files below `folder`, in file order; none where there is no such folder.
 
-    Names starting with `.` or `_` are ignored, files and folders alike. Links are followed, each
-    folder once on its way down. Raises UnreadableFile for a folder or file that cannot be looked at.
+    Names starting with `.` or `_` are ignored, files and folders alike. Links are followed, but for
+    those to a folder that they are in themselves. Raises UnreadableFile for a folder or file that
+    cannot be looked at.
     """
     found: list[SourceFile] = []
     try:
@@ -73,13 +74,19 @@ def _collect(folder: str, prefix: str, above: tuple[str, ...], found: list[Sourc
             status = entry.stat()
             if stat.S_ISDIR(status.st_mode):
                 real = os.path.realpath(entry.path)
-                if real not in above:  # a link to a folder above itself would never end
+                # Such a link would never end, and on its way bring the files of other entities.
+                if not any(Path(folder_above).is_relative_to(real) for folder_above in above):
                     _collect(entry.path, f"{prefix}{entry.name}/", (*above, real), found)
             elif stat.S_ISREG(status.st_mode):
-                name = (prefix + entry.name).encode("utf-8", "replace").decode("utf-8")
+                name = _readable(prefix + entry.name)
                 found.append(SourceFile(entry.path, name, status.st_size, status.st_mtime_ns))
             else:
                 raise UnreadableFile(f"{entry.path}: not a regular file", hint="Move it out of the day's folder.")
+
+
+def _readable(name: str) -> str:
+    """Return a file's name as text; bytes that are no UTF-8 as `\\xff`, so that two names stay two."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def fingerprint(entity: Entity, files: tuple[SourceFile, ...]) -> str:

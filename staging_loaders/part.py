@@ -103,10 +103,11 @@ def _copy(connection: Connection, part: Part) -> Counts:
     rows = _Lines(connection, part.target.rows, ("source_file", "position", *entity.columns))
     odd = _Lines(connection, part.target.rejects, REJECT_COLUMNS)
     key_index = entity.columns.index(entity.key)
+    arrays, fields = entity.array_paths, entity.paths
     records = rejects = warnings = 0
     for file in part.files:
         position = 0
-        for position, (record, raw) in enumerate(read_records(file.path, entity.array_paths), 1):
+        for position, (record, raw) in enumerate(read_records(file.path, arrays, fields), 1):
             outcome = convert(record)
             at = str(position)
             if isinstance(outcome, Rejected):

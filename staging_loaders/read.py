@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import IO, Any
 
@@ -21,16 +22,21 @@ from staging_loaders.values import Number
 BOM = b"\xef\xbb\xbf"
 _BLANK = b" \t\r\n"
 _CHUNK = 1 << 16
+# A number that the fast parser would not keep as it is written.
+_MINUS_ZERO = re.compile(rb"-0[\s,\]}]")
 _GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 
 ENDINGS = (".json", ".jsonl", ".ndjson", ".csv", ".json.gz", ".jsonl.gz", ".ndjson.gz", ".csv.gz", ".parquet")
 
 
-def read_records(path: str, arrays: frozenset[tuple[str, ...]] = frozenset()) -> Iterator[Record]:
+def read_records(
+    path: str, arrays: frozenset[tuple[str, ...]] = frozenset(), fields: Sequence[tuple[str, ...]] = ()
+) -> Iterator[Record]:
     """Yield the records of the file at `path`.
 
-    `arrays` are the paths at which a CSV cell holds an array as JSON text. Raises UnreadableFile,
-    naming file, line and column, for a file that is not what its ending says.
+    `arrays` are the paths at which a CSV cell holds an array as JSON text, `fields` those of which the
+    columns of CSV and Parquet must name one. Raises UnreadableFile, naming file, line and column, for
+    a file that is not what its ending says.
     """
     lowered = path.lower()
     ending = next((ending for ending in ENDINGS if lowered.endswith(ending)), None)
@@ -41,7 +47,7 @@ def read_records(path: str, arrays: frozenset[tuple[str, ...]] = frozenset()) ->
     if ending == ".parquet":
         from staging_loaders.read_parquet import read_parquet
 
-        yield from read_parquet(path)
+        yield from read_parquet(path, fields)
         return
     try:
         with open(path, "rb") as file:
@@ -55,7 +61,7 @@ def read_records(path: str, arrays: frozenset[tuple[str, ...]] = frozenset()) ->
             elif kind == ".csv":
                 from staging_loaders.read_csv import read_csv
 
-                yield from read_csv(path, _lines(path, stream), arrays)
+                yield from read_csv(path, _lines(path, stream), arrays, fields)
             else:
                 yield from _json_lines(path, _lines(path, stream))
     except OSError as error:
@@ -83,8 +89,11 @@ def _page(path: str, data: bytes) -> Iterator[Record]:
     record_of, array_of, page_of, unset, refusals = _parsers()
     if not data.isascii():
         decode_utf8(path, data)  # the fast parser does not look into what it skips
+    first = data.lstrip(_BLANK)[:1]
+    if not first:
+        raise unreadable(path, 1, 1, "the file is empty")
+    exact = _MINUS_ZERO.search(data) is None
     try:
-        first = data.lstrip(_BLANK)[:1]
         slices = [data.strip(_BLANK)]
         if first == b"[":
             slices = array_of(data)
@@ -97,15 +106,20 @@ def _page(path: str, data: bytes) -> Iterator[Record]:
         return
     for raw in slices:
         try:
-            record = record_of(raw)
-        except refusals:
+            record = record_of(raw) if exact or not _MINUS_ZERO.search(raw) else _written(raw)
+        except (*refusals, slow_json.NotJson):
             try:
-                record = slow_json.decode(bytes(raw).decode("utf-8"))
+                record = _written(raw)
             except slow_json.NotJson:
                 # Its place in the file is known only to a reading of the file from its start.
                 _slow_page(path, data)
                 raise
         yield record, raw
+
+
+def _written(raw: Any) -> object:
+    """Return a record's value by the parser that keeps every number as it is written."""
+    return slow_json.decode(bytes(raw).decode("utf-8"))
 
 
 def _slow_page(path: str, data: bytes) -> list[Record]:
@@ -123,8 +137,8 @@ def _json_lines(path: str, lines: Iterator[tuple[int, bytes]]) -> Iterator[Recor
         if not raw:
             continue
         try:
-            record = record_of(line)
-        except refusals:
+            record = record_of(line) if not _MINUS_ZERO.search(line) else _written(line)
+        except (*refusals, slow_json.NotJson):
             text = decode_utf8(path, line, number)
             try:
                 record = slow_json.decode(text)

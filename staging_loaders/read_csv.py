@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from staging_loaders import slow_json
-from staging_loaders.record import Record, decode_utf8, unreadable
+from staging_loaders.record import Record, decode_utf8, require_field, unreadable
 from staging_loaders.values import Unfit
 
 # The library's limit of 128 kB a cell is about memory; a cell is not larger than its file.
 csv.field_size_limit(sys.maxsize)
 
 
-def read_csv(path: str, lines: Iterator[tuple[int, bytes]], arrays: frozenset[tuple[str, ...]]) -> Iterator[Record]:
+def read_csv(
+    path: str,
+    lines: Iterator[tuple[int, bytes]],
+    arrays: frozenset[tuple[str, ...]],
+    fields: Sequence[tuple[str, ...]] = (),
+) -> Iterator[Record]:
     """Yield one record a row; a header `contact.email` fills `email` of the object `contact`.
 
     A row longer than the header is rejected whole: no one knows which cell is the odd one.
-    Raises UnreadableFile for wrong quoting, a repeated column, and what is not UTF-8.
+    Raises UnreadableFile for wrong quoting, a repeated column, a header without one of the `fields`,
+    and what is not UTF-8.
     """
     state = {"line": 1, "length": 0, "ended": 1}
 
@@ -36,6 +42,7 @@ def read_csv(path: str, lines: Iterator[tuple[int, bytes]], arrays: frozenset[tu
         for name in header:
             if name and header.count(name) > 1:
                 raise unreadable(path, 1, 1, f"the column {name} is there more than once")
+        require_field(path, state["line"], header, fields)
         columns = _columns(header, arrays)
         for row in rows:
             if not row:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
 from runner.errors import UnreadableFile
-from staging_loaders.record import Record
+from staging_loaders.record import Record, require_field
 from staging_loaders.values import Number
 
 _BATCH = 2000
 
 
-def read_parquet(path: str) -> Iterator[Record]:
-    """Yield one record a row, its values as JSON would hold them; UnreadableFile for a broken file."""
+def read_parquet(path: str, fields: Sequence[tuple[str, ...]] = ()) -> Iterator[Record]:
+    """Yield one record a row, its values as JSON would hold them.
+
+    Raises UnreadableFile for a broken file, and for one without a column of the `fields`.
+    """
     import pyarrow
     import pyarrow.parquet as parquet
 
     try:
         with parquet.ParquetFile(path) as file:
+            require_field(path, 1, [name for field in file.schema_arrow for name in _names(field)], fields)
             plain = pyarrow.schema([(field.name, _storable(field.type)) for field in file.schema_arrow])
             for batch in file.iter_batches(batch_size=_BATCH):
                 table = pyarrow.Table.from_batches([batch]).cast(plain, safe=False)
@@ -31,6 +35,18 @@ def read_parquet(path: str) -> Iterator[Record]:
             f"{path}:1:1: not a Parquet file, or a broken one: {problem}",
             hint="Fetch the file again or mend it; nothing was changed.",
         ) from error
+
+
+def _names(field: Any) -> Iterator[str]:
+    """Yield the dotted names of the values that a column holds."""
+    from pyarrow import types
+
+    if not types.is_struct(field.type):
+        yield field.name
+        return
+    for inner in field.type:
+        for name in _names(inner):
+            yield f"{field.name}.{name}"
 
 
 def _storable(kind: Any) -> Any:

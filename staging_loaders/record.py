@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from runner.errors import UnreadableFile
 from staging_loaders.convert import json_text
 from staging_loaders.values import clean
+
+_SHOWN = 120
 
 # A record and its own text; None where the text has to be made from the record (CSV, Parquet).
 Record = tuple[object, Any]
@@ -24,6 +27,24 @@ def unreadable(path: str, line: int, column: int, problem: str) -> UnreadableFil
     return UnreadableFile(
         f"{path}:{line}:{column}: {problem}", hint="Fetch the file again or mend it; nothing was changed."
     )
+
+
+def require_field(path: str, line: int, columns: Sequence[str], fields: Sequence[tuple[str, ...]]) -> None:
+    """Raise UnreadableFile where no column is a declared field: a foreign file would look like an empty one."""
+    expected = [".".join(field) for field in fields]
+    if not expected or not set(columns).isdisjoint(expected):
+        return
+    found = ", ".join(name.strip() for name in columns if name.strip()) or "nothing"
+    raise unreadable(
+        path,
+        line,
+        1,
+        f"no column is a field of the declaration: there is {_shortened(found)}; expected are {', '.join(expected)}",
+    )
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
 def decode_utf8(path: str, data: bytes, line: int = 1) -> str:

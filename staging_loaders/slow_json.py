@@ -59,7 +59,7 @@ def line_and_column(text: str, offset: int) -> tuple[int, int]:
 
 
 def _integer(written: str) -> int | Number:
-    return int(written) if len(written) < 4000 else Number(written)
+    return int(written) if len(written) < 4000 and written != "-0" else Number(written)
 
 
 class _Constant(Exception):

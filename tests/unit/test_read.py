@@ -73,10 +73,13 @@ def nested(levels: int, around: Callable[[object], object]) -> object:
 
 def test_numbers_keep_their_digits(tmp_path: Path) -> None:
     """Nothing goes through a float."""
-    written = b'[{"a": 1.50, "b": 1e3, "c": 12345678901234567890123, "d": 1e999999999, "e": 7}]'
-    [(record, _)] = read(tmp_path, "a.json", written)
-    assert record == {"a": "1.50", "b": "1e3", "c": 12345678901234567890123, "d": "1e999999999", "e": 7}
-    assert type(record["a"]) is Number
+    written = b'{"a": 1.50, "b": 1e3, "c": 12345678901234567890123, "d": 1e999999999, "e": 7, "f": -0.0, "g": -0}'
+    expected = {"a": "1.50", "b": "1e3", "c": 12345678901234567890123, "d": "1e999999999", "e": 7, "f": "-0.0"}
+    for name, content in [("a.json", b"[%s]" % written), ("b.json", written), ("a.jsonl", written + b"\n{}")]:
+        record, text = read(tmp_path, name, content)[0]
+        assert record == {**expected, "g": "-0"}
+        assert type(record["a"]) is type(record["g"]) is Number
+        assert text == written.decode()
 
 
 @pytest.mark.parametrize(
@@ -109,7 +112,11 @@ def test_what_the_fast_parser_refuses(tmp_path: Path, content: bytes, expected: 
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("a.json", b"", "1:1: the file ends in the middle of a value"),
+        ("a.json", b"", "1:1: the file is empty"),
+        ("a.json", b" \n", "1:1: the file is empty"),
+        ("a.json.gz", gzip.compress(b""), "1:1: the file is empty"),
+        ("a.json", b'[-0 ,\n nope]', "2:2: expecting value"),
+        ("a.jsonl", b'{"id": -0}\n{"id": -0 nope}', "2:11: expecting ',' delimiter"),
         ("a.csv", b"", "1:1: the file has no header"),
         ("a.csv", b"id,name\n1,a\n2", "3:2: the row has 1 of the header's 2 cells: is the file truncated?"),
         ("a.csv.gz", b"", "1:1: the compressed file is empty"),
@@ -220,6 +227,51 @@ def test_a_csv_row_longer_than_its_header_is_odd(tmp_path: Path) -> None:
     assert second == {"id": "2", "name": "c"}
 
 
+FIELDS = (("id",), ("contact", "email"), ("email",))
+
+
+@pytest.mark.parametrize(
+    ("header", "readable"),
+    [("id,x", True), ("x,contact.email", True), ("<html>,x", False), ("contact,", False), (",", False)],
+)
+def test_a_csv_without_a_declared_field_is_unreadable(tmp_path: Path, header: str, readable: bool) -> None:
+    """A foreign file is no snapshot of nobody; the error says what was expected and what is there."""
+    (tmp_path / "a.csv").write_text(f"\n{header}\n1,2\n")
+    records = read_records(str(tmp_path / "a.csv"), fields=FIELDS)
+    if readable:
+        assert len(list(records)) == 1
+        return
+    with pytest.raises(UnreadableFile, match=r"a\.csv:2:1: no column is a field .* expected are id, contact.email, email"):
+        list(records)
+
+
+@pytest.mark.parametrize(
+    ("columns", "readable"),
+    [
+        ({"id": [1]}, True),
+        ({"contact": [{"email": "a@x"}]}, True),
+        ({"contact.email": ["a@x"]}, True),
+        ({"contact": [{"phone": "1"}]}, False),
+        ({"x": [1]}, False),
+    ],
+    ids=["plain", "nested", "dotted", "nested, not declared", "not declared"],
+)
+def test_a_parquet_without_a_declared_field_is_unreadable(
+    tmp_path: Path, columns: dict[str, list[object]], readable: bool
+) -> None:
+    """As with CSV; a column may be an object that holds the field."""
+    import pyarrow
+    from pyarrow import parquet
+
+    parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    records = read_records(str(tmp_path / "a.parquet"), fields=FIELDS)
+    if readable:
+        assert len(list(records)) == 1
+        return
+    with pytest.raises(UnreadableFile, match=r"a\.parquet:1:1: no column is a field"):
+        list(records)
+
+
 def test_parquet(tmp_path: Path) -> None:
     """Columns of any type become what JSON would hold; nested and dotted names alike."""
     import pyarrow
@@ -279,6 +331,7 @@ def test_file_order_and_ignored_names(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("[]")
     (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    (tmp_path / "a" / "up").symlink_to(tmp_path.parent)
     (tmp_path / "link.json").symlink_to(tmp_path / "a.json")
     names = [file.name for file in find_files(tmp_path)]
     assert names == ["B.json", "a.json", "a/z.json", "b.json", "link.json", "é.json"]
@@ -286,11 +339,12 @@ def test_file_order_and_ignored_names(tmp_path: Path) -> None:
 
 
 def test_names_that_are_not_utf8_are_shown_as_text(tmp_path: Path) -> None:
-    """A file may be called anything; what is stored of its name is text."""
-    (tmp_path / os.fsdecode(b"\xff.json")).write_text("[]")
-    [file] = find_files(tmp_path)
-    assert file.name == "?.json"
-    assert list(read_records(file.path)) == []
+    """A file may be called anything; what is stored of its name is text, and no two are called alike."""
+    for name in (b"\xfe.json", b"\xff.json", b"\xc3\xa9.json"):
+        (tmp_path / os.fsdecode(name)).write_text("[]")
+    found = find_files(tmp_path)
+    assert [file.name for file in found] == ["\\xfe.json", "\\xff.json", "é.json"]
+    assert [list(read_records(file.path)) for file in found] == [[], [], []]
 
 
 @pytest.mark.parametrize("odd", ["fifo", "dangling"])
