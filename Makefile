@@ -61,7 +61,11 @@ lock: setup  ## Pin the newest versions that pyproject.toml allows
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --upgrade \
 	    --no-emit-index-url --custom-compile-command 'make lock' --output-file requirements.lock pyproject.toml
 
+# Only what lies here: RUNNER_HOME may name a database that is somebody else's.
 clean:  ## Remove what the other targets made, the embedded database with its data included
-	@[ ! -x $(BIN)/runner ] || $(BIN)/runner db reset --yes
+	@for version in 16 18; do \
+	    [ ! -x $(BIN)/runner ] || RUNNER_HOME="$(CURDIR)/.runner" RUNNER_EMBEDDED_VERSION=$$version \
+	        $(BIN)/runner db reset --yes || exit; \
+	done
 	@rm -rf $(VENV) .runner build dist spark-warehouse .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
