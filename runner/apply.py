@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runner import database, diagnosis
-from runner.errors import DatabaseUnavailable, StepFailed
+from runner.errors import DatabaseUnavailable, RunnerError, StepFailed
 from runner.step import SqlFile
 
 if TYPE_CHECKING:
@@ -56,12 +57,14 @@ class StepResult:
 class StepRunner:
     """Runs steps one after the other over one connection, which it opens again when it is lost.
 
-    A context manager; not for use by several threads.
+    A context manager; not for use by several threads. `revive` is called before a step is tried
+    again: it may start a server that is gone, and what it raises counts for nothing.
     """
 
-    def __init__(self, run: Run, log: Callable[[str], None]) -> None:
+    def __init__(self, run: Run, log: Callable[[str], None], revive: Callable[[], object] | None = None) -> None:
         self._run = run
         self._log = log
+        self._revive = revive
         self._open: psycopg.Connection[tuple[Any, ...]] | None = None
 
     def __enter__(self) -> StepRunner:
@@ -105,6 +108,9 @@ class StepRunner:
                 f"({message.splitlines()[0]}); again in {pauses[attempt]:.1f} s"
             )
             time.sleep(pauses[attempt])
+            if self._revive is not None:
+                with suppress(RunnerError):  # the next attempt says what is wrong
+                    self._revive()
         message = database.redact(message, self._run.dsn)
         self._record_failure(step, number, message, time.perf_counter() - began)
         tries = f" after {attempt + 1} attempts" if attempt else ""

@@ -7,11 +7,11 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 from typing import NoReturn
 
 from runner import __version__
-from runner.errors import RunnerError, UsageError
+from runner.errors import ConfigError, RunnerError, UsageError
+from runner.signals import Terminated, terminating
 
 # What `runner --help` prints; each name is a module of runner.commands.
 COMMANDS = {
@@ -28,22 +28,19 @@ COMMANDS = {
 }
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, delivered like Ctrl-C, so that a running statement is cancelled in the server."""
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; every error ends in a message, never in a traceback."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    before = signal.signal(signal.SIGTERM, _terminate)
+    _open_streams()
     try:
-        code = _dispatch(arguments)
+        with terminating():
+            code = _dispatch(arguments)
         sys.stdout.flush()  # a reader that has left shows here, and not when the interpreter ends
         return code
     except RunnerError as error:
         return _fail(error)
-    except Terminated:
-        return _interrupted(signal.SIGTERM)
+    except Terminated as error:
+        return _interrupted(error.signal)
     except KeyboardInterrupt:
         return _interrupted(signal.SIGINT)
     except BrokenPipeError:
@@ -55,16 +52,27 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _fail(
             _of_the_server(error)
+            or _of_the_system(error)
             or RunnerError(
                 f"{type(error).__name__}: {error}",
                 hint="This is a fault of the runner's. RUNNER_DEBUG=1 shows where it happened.",
             )
         )
-    finally:
-        signal.signal(signal.SIGTERM, before)
+
+
+def _open_streams() -> None:
+    """Give what was closed (`>&-`) a place to go to, so that no file of ours takes its number."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            try:
+                os.fstat(number)
+            except OSError:
+                os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _dispatch(arguments: list[str]) -> int:
+    arguments = _command_first(arguments)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_overview())
         return 0
@@ -96,7 +104,16 @@ def _dispatch(arguments: list[str]) -> int:
     parser.add_argument("--pipeline", metavar="P", help="a folder under migrations/ (default: the only one)")
     module.configure(parser)
     given = parser.parse_args(arguments[1:])
-    return int(module.run(given, config.load(vars(given))))
+    settings = config.load(vars(given), need_pipeline=getattr(module, "NEEDS_PIPELINE", True))
+    return int(module.run(given, settings))
+
+
+def _command_first(arguments: list[str]) -> list[str]:
+    """Return the arguments with those that every command has (`--project DIR status`) behind its name."""
+    moved = 0
+    while moved < len(arguments) and arguments[moved].startswith(("--project", "--pipeline")):
+        moved += 1 if "=" in arguments[moved] else 2
+    return [*arguments[moved : moved + 1], *arguments[:moved], *arguments[moved + 1 :]]
 
 
 def _overview() -> str:
@@ -120,20 +137,32 @@ def _of_the_server(error: Exception) -> RunnerError | None:
     return RunnerError(f"the server says: {diagnosis.primary(error)}", hint=diagnosis.hint_for(error))
 
 
+def _of_the_system(error: Exception) -> RunnerError | None:
+    """Return what the operating system refused: a file that may not be read, a full disk; None for any other error."""
+    import errno
+
+    if not isinstance(error, OSError) or not error.strerror:
+        return None
+    what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return RunnerError(what, hint="Free some space and run again; what was not committed is rolled back.")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return ConfigError(what, hint="Check who may read and write it, or set RUNNER_HOME to a folder of your own.")
+    return None
+
+
 def _fail(error: RunnerError) -> int:
     from runner import console
 
-    print(console.explain(error), file=sys.stderr)
+    console.note(console.explain(error))
     return error.exit_code
 
 
-def _interrupted(number: signal.Signals) -> int:
-    print("\ninterrupted: what was not committed is rolled back", file=sys.stderr)
+def _interrupted(number: int) -> int:
+    from runner import console
+
+    console.note("\ninterrupted: what was not committed is rolled back")
     return 128 + number
-
-
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise Terminated
 
 
 if __name__ == "__main__":

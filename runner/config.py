@@ -71,9 +71,17 @@ def find_project(start: Path) -> Path | None:
     return None
 
 
-def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> Settings:
+def load(
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    *,
+    need_pipeline: bool = True,
+) -> Settings:
     """Return the settings of this call.
 
+    What needs no pipeline (`need_pipeline`) gets an empty one where several could be meant, or a
+    setting other than a flag names one that is not there.
     `flags` holds the values given on the command line, None where a flag is absent.
     Relative paths in runner.toml and the defaults are below the project folder,
     those of flags and environment below the current one.
@@ -90,7 +98,7 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None, cwd
             values[name] = _convert(environ[variable], kind, f"the environment variable {variable}")
         elif key in file_values:
             values[name] = _convert(file_values[key], kind, f"{key} in {project / FILE}")
-            if name in ("home", "data"):
+            if name in ("home", "data", "rates"):
                 values[name] = _below(project, values[name])
     if not values.get("database_url"):
         values["database_url"] = "" if any(environ.get(name) for name in _LIBPQ) else None
@@ -98,6 +106,10 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None, cwd
     values["data"] = _below(cwd, values["data"]) if "data" in values else str(project / "data")
     _check(values)
     pipeline = values.pop("pipeline", None)
+    if not need_pipeline and flags.get("pipeline") is None:
+        known = pipelines(project)
+        name = pipeline if pipeline in known else known[0] if len(known) == 1 else ""
+        return Settings(project=project, pipeline=name, **values)
     return Settings(project=project, pipeline=_pipeline(project, pipeline), **values)
 
 
@@ -115,10 +127,19 @@ def _project(given: str | None, cwd: Path) -> Path:
     return find_project(cwd) or cwd
 
 
+def pipelines(project: Path) -> list[str]:
+    """Return the names of the project's pipelines: the folders under migrations/."""
+    folder = project / "migrations"
+    try:
+        found = list(folder.iterdir()) if folder.is_dir() else []
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be read: {error.strerror}", hint="Check its permissions.") from error
+    return sorted(path.name for path in found if path.is_dir() and path.name[0] not in "._")
+
+
 def _pipeline(project: Path, given: str | None) -> str:
     """Return the pipeline's name; an empty one where the project has none and none is asked for."""
-    folder = project / "migrations"
-    known = sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] not in "._") if folder.is_dir() else []
+    folder, known = project / "migrations", pipelines(project)
     if given:
         if given not in known:
             raise UsageError(

@@ -9,7 +9,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import date
+from decimal import Decimal
 from typing import Any, TextIO
 
 from runner.errors import RunnerError
@@ -39,25 +42,67 @@ def say(text: str = "") -> None:
 
 
 def note(text: str) -> None:
-    """Print progress or a warning to standard error."""
-    print(text, file=sys.stderr)
+    """Print progress or a warning to standard error; one that nobody can read any more fails nothing."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def interactive() -> bool:
+    """Tell whether a person can be asked: questions go to standard error, answers come from standard input."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask(question: str) -> bool:
+    """Ask a person; only `y` and `yes` agree, and the end of the input does not."""
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        note("")
+    return answer.strip().lower() in ("y", "yes")
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON document; what JSON does not know is written as text."""
-    json.dump(document, sys.stdout, indent=2, default=str, ensure_ascii=False)
+    """Print one JSON document; see `plain` for what JSON does not know."""
+    json.dump(document, sys.stdout, indent=2, default=plain, ensure_ascii=False)
     print()
 
 
-def table(rows: Iterable[Sequence[Any]], headers: Sequence[str], *, width: int | None = None) -> str:
-    """Return an aligned table: numbers to the right, None empty, cells cut at `width` characters."""
+def plain(value: Any) -> Any:
+    """Return what machines read: numbers as numbers, times in ISO 8601 with their offset, all else as text."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() and value.as_tuple().exponent == 0 else float(value)
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def count(number: int, what: str) -> str:
+    """Return a number and what is counted: `1 reject`, `1,200 rejects`, `2 entities`."""
+    if number != 1:
+        what = what.removesuffix("y") + "ies" if what.endswith("y") and what[-2] not in "aeou" else f"{what}s"
+    return f"{number:,} {what}"
+
+
+def table(
+    rows: Iterable[Sequence[Any]],
+    headers: Sequence[str],
+    *,
+    width: int | None = None,
+    colours: Mapping[str, str] | None = None,
+) -> str:
+    """Return an aligned table: numbers to the right, None empty, cells cut at `width` characters.
+
+    `colours` maps what a cell says to the colour in which a terminal shows it.
+    """
+    colours = colours or {}
     cells = [[_cell(value, width) for value in row] for row in rows]
     numeric = [_numeric([row[i] for row in cells]) for i in range(len(headers))]
     widths = [max([len(h), *(len(row[i]) for row in cells)]) for i, h in enumerate(headers)]
 
     def line(row: Sequence[str]) -> str:
-        parts = (c.rjust(w) if n else c.ljust(w) for c, w, n in zip(row, widths, numeric, strict=True))
-        return "  ".join(parts).rstrip()
+        parts = [c.rjust(w) if n else c.ljust(w) for c, w, n in zip(row, widths, numeric, strict=True)]
+        parts[-1] = parts[-1].rstrip()
+        shown = (style(p, colours[c]) if c in colours else p for p, c in zip(parts, row, strict=True))
+        return "  ".join(shown).rstrip()
 
     return "\n".join([style(line(headers), "bold"), *(line(row) for row in cells)])
 
@@ -101,13 +146,29 @@ class Progress:
             return
         filled = 20 * done // max(total, 1)
         bar = "█" * filled + "·" * (20 - filled)
-        self._stream.write(f"\r\x1b[2K{what:<14} {bar} {done}/{total} files  {records:,} records")
-        self._stream.flush()
+        self.show(f"{what:<14} {bar} {done}/{total} {'file' if total == 1 else 'files'}  {count(records, 'record')}")
+
+    def show(self, text: str) -> None:
+        """Say what goes on; the next word replaces it. What a line of the terminal does not hold is cut off."""
+        if not self._on:
+            return
+        self._write(f"\r\x1b[2K{text[: self._columns() - 1]}")
         self._shown = True
 
     def clear(self) -> None:
         """Remove the line, so that the next output starts at the margin."""
         if self._shown:
-            self._stream.write("\r\x1b[2K")
-            self._stream.flush()
+            self._write("\r\x1b[2K")
             self._shown = False
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError):  # the terminal may be gone
+            self._stream.write(text)
+            self._stream.flush()
+
+    def _columns(self) -> int:
+        """Return the terminal's width now: people resize it."""
+        try:
+            return os.get_terminal_size(self._stream.fileno()).columns or 80
+        except (OSError, ValueError):
+            return 80

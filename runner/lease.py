@@ -9,6 +9,8 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -31,16 +33,60 @@ _TAKE = """
 """
 
 
+# The runs that hold a day in this process. A lease with its number that is none of them was
+# left by a dead one: in a container that was started again, the numbers are the same ones.
+_ours: dict[Lease, str] = {}
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a day: a run, and the process it is in."""
+
+    flow_run_id: str
+    host: str
+    pid: int
+    since: datetime
+
+    def __str__(self) -> str:
+        return f"run {self.flow_run_id} on {self.host} (pid {self.pid})"
+
+    @property
+    def dead(self) -> bool:
+        """Whether the process was on this host and is gone."""
+        if self.host != socket.gethostname():
+            return False
+        return self.flow_run_id not in list(_ours.values()) if self.pid == os.getpid() else not is_alive(self.pid)
+
+
+def holders(connection: database.Connection, pipeline: str) -> dict[str, Holder]:
+    """Return day -> holder, for the leases that are alive."""
+    rows = connection.execute(
+        "select day, flow_run_id, host, pid, since from runner_leases"
+        " where pipeline = %s and heartbeat_at > clock_timestamp() - make_interval(secs => %s)",
+        (pipeline, _DEAD),
+    ).fetchall()
+    return {day: holder for day, holder in ((row[0], Holder(*row[1:])) for row in rows) if not holder.dead}
+
+
 class Lease:
     """Holds (pipeline, day) for a run: a context manager.
 
-    Entering waits up to `wait` seconds for another holder and then raises DayHeld, which
-    names it. A holder on this host whose process is gone is not waited for.
+    Entering waits up to `wait` seconds for another holder, once told to `log`, and then raises
+    DayHeld, which names it. A holder on this host whose process is gone is not waited for.
     """
 
-    def __init__(self, dsn: str, pipeline: str, day: str, flow_run_id: str, wait: float = 0) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        pipeline: str,
+        day: str,
+        flow_run_id: str,
+        wait: float = 0,
+        log: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._dsn = dsn
         self._wait = wait
+        self._log = log
         self._values: dict[str, Any] = {
             "pipeline": pipeline,
             "day": day,
@@ -54,19 +100,12 @@ class Lease:
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Lease:
-        deadline = time.monotonic() + self._wait
-        with database.connect(self._dsn, "runner lease") as connection:
-            while not connection.execute(_TAKE, self._values).fetchone():
-                holder = self._holder(connection)
-                if holder is None:
-                    continue
-                run, host, pid, since = holder
-                if host == self._values["host"] and not is_alive(pid):
-                    self._values["dead"] = run
-                    continue
-                if time.monotonic() >= deadline:
-                    raise self._held(run, host, pid, since)
-                time.sleep(0.2)
+        _ours[self] = self._values["run"]
+        try:
+            self._take()
+        except BaseException:
+            del _ours[self]
+            raise
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
         self._thread.start()
         return self
@@ -75,6 +114,7 @@ class Lease:
         import psycopg
 
         self._stop.set()
+        _ours.pop(self, None)
         try:
             with database.connect(self._dsn, "runner lease") as connection:
                 connection.execute(
@@ -85,16 +125,34 @@ class Lease:
         except (psycopg.Error, DatabaseUnavailable):
             pass  # Without a server the lease ends by itself, for want of a heartbeat.
 
-    def _holder(self, connection: database.Connection) -> tuple[str, str, int, datetime] | None:
-        row: tuple[str, str, int, datetime] | None = connection.execute(
+    def _take(self) -> None:
+        deadline = time.monotonic() + self._wait
+        told: Holder | None = None
+        with database.connect(self._dsn, "runner lease") as connection:
+            while not connection.execute(_TAKE, self._values).fetchone():
+                holder = self._holder(connection)
+                if holder is None:
+                    continue
+                if holder.dead:
+                    self._values["dead"] = holder.flow_run_id
+                    continue
+                if time.monotonic() >= deadline:
+                    raise self._held(holder)
+                if holder != told:
+                    self._log(f"{self._values['day']}: waiting up to {self._wait:g} s for {holder}")
+                    told = holder
+                time.sleep(0.2)
+
+    def _holder(self, connection: database.Connection) -> Holder | None:
+        row = connection.execute(
             "select flow_run_id, host, pid, since from runner_leases where pipeline = %(pipeline)s and day = %(day)s",
             self._values,
         ).fetchone()
-        return row
+        return Holder(*row) if row else None
 
-    def _held(self, run: str, host: str, pid: int, since: datetime) -> DayHeld:
+    def _held(self, holder: Holder) -> DayHeld:
         return DayHeld(
-            f"{self._values['day']} is held by run {run} on {host} (pid {pid}) since {since:%Y-%m-%d %H:%M:%S %Z}",
+            f"{self._values['day']} is held by {holder} since {holder.since:%Y-%m-%d %H:%M:%S %Z}",
             hint="Wait for it (--wait SECONDS) or stop it.",
         )
 

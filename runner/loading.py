@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from runner import console, database
+from runner import console, database, days, master
 from runner.config import Settings
-from runner.errors import DatabaseUnavailable, LoadFailed, NotLoaded
+from runner.errors import DatabaseUnavailable, LoadFailed, NotLoaded, RunnerError
 from runner.step import SqlFile
 
 if TYPE_CHECKING:
@@ -24,6 +25,37 @@ def has_loaders(settings: Settings) -> bool:
     return settings.declarations.is_dir() and any(settings.declarations.glob("*.toml"))
 
 
+def check(settings: Settings, day: str, *, mode: str, max_rejects: str | None = None) -> None:
+    """Refuse what a load would refuse, before anything is started or changed: looks at names and files alone.
+
+    Raises UsageError, ConfigError, DayNotFound and UnreadableFile. With the mode `never` there is nothing to look at.
+    """
+    days.check(day)
+    if mode == "never" or not has_loaders(settings):
+        return
+    from staging_loaders.entity import load_declarations
+    from staging_loaders.load import parse_limit
+    from staging_loaders.plan import find_day_files
+    from staging_loaders.rates import check_source
+
+    master.check(settings.master)
+    if max_rejects is not None:
+        parse_limit(max_rejects)
+    find_day_files(settings.data, day, load_declarations(settings.declarations))
+    check_source(settings.rates)
+
+
+def resolve_for(settings: Settings, day: str, mode: str) -> str:
+    """Return the server's connection string; NotLoaded where nothing is to be loaded and no database was ever made."""
+    if mode == "never" and settings.database_url is None and has_loaders(settings):
+        from runner import cluster
+
+        places = settings.home, settings.embedded_version
+        if not (cluster.remembered(*places) or cluster.locate(*places)).data.exists():
+            raise NotLoaded(f"{day} is not loaded: there is no database yet", hint=f"Load it: runner load --day {day}")
+    return database.resolve(settings)
+
+
 def load(
     settings: Settings,
     dsn: str,
@@ -32,7 +64,7 @@ def load(
     *,
     mode: str,
     max_rejects: str | None,
-    progress: Callable[[str, int, int, int], None] | None,
+    progress: console.Progress | None,
 ) -> list[EntityLoad]:
     """Load the reference data and the staging of `day`, each where its source is new (or `mode` is `always`).
 
@@ -42,7 +74,8 @@ def load(
     from staging_loaders.load import load_day
     from staging_loaders.session import Session
 
-    with Session(master=settings.master, cache=settings.home) as session:
+    announce = progress.show if progress is not None else None
+    with Session(master=settings.master, cache=settings.home, announce=announce) as session:
         for pause in [*database.backoff(settings.attempts), None]:
             try:
                 return load_day(
@@ -63,6 +96,8 @@ def load(
                     raise
                 console.note(f"{error.message.splitlines()[0]}; again in {pause:.1f} s")
                 time.sleep(pause)
+                with suppress(RunnerError):  # the next attempt says what is wrong
+                    database.resolve(settings)
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -109,6 +144,8 @@ def loaded(connection: database.Connection, settings: Settings, day: str) -> set
     from staging_loaders.plan import read_loaded
 
     if not has_loaders(settings):
+        return set()
+    if connection.execute("select to_regclass('stg_loads') is null").fetchone() == (True,):
         return set()
     found = read_loaded(connection, settings.pipeline, day, load_declarations(settings.declarations))
     return {entity for entity, load in found.items() if load.intact}

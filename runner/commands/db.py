@@ -11,7 +11,9 @@ from runner import console, database, embedded
 from runner.config import Settings
 from runner.errors import ConfigError, UsageError
 
-HELP = "start, stop and reach the embedded PostgreSQL"
+NEEDS_PIPELINE = False
+
+_SECRET = ("password", "sslpassword")
 
 _ACTIONS = {
     "start": "start it; every command that needs it does that too",
@@ -68,9 +70,9 @@ def _stop(args: argparse.Namespace, settings: Settings) -> int:
 def _reset(args: argparse.Namespace, settings: Settings) -> int:
     found = embedded.status(settings.home, settings.embedded_version)
     if found.data_dir.exists() and not args.yes:
-        if not sys.stdin.isatty():
+        if not console.interactive():
             raise UsageError(f"this removes {found.data_dir} for good", hint="Say so: runner db reset --yes")
-        if input(f"Remove {found.data_dir} ({_size(found.size)}) for good? [y/N] ").strip().lower() not in ("y", "yes"):
+        if not console.ask(f"Remove {found.data_dir} ({_size(found.size)}) for good?"):
             console.note("nothing was removed")
             return 1
     removed = embedded.reset(settings.home, settings.embedded_version)
@@ -127,17 +129,35 @@ def _psql(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _named(settings: Settings) -> str:
-    """Return the settings' own server as a connection string without its password."""
-    from psycopg import conninfo
+    """Return the settings' own server as a URL without its password, which psql and psycopg accept alike."""
+    from urllib.parse import quote, urlencode
 
-    return conninfo.make_conninfo("", **{key: value for key, value in _parts(settings).items() if key != "password"})
+    parts = {key: str(value) for key, value in _parts(settings).items() if key not in _SECRET}
+    hosts = parts.pop("host", "").split(",")
+    ports = parts.pop("port", "").split(",")
+    ports = ports * len(hosts) if len(ports) == 1 else ports
+    # The folder of a Unix socket stands where a host does, percent-encoded.
+    places = [
+        (f"[{host}]" if ":" in host else quote(host, safe="")) + (f":{port}" if port else "")
+        for host, port in zip(hosts, ports, strict=False)
+    ]
+    user = f"{quote(parts.pop('user'), safe='')}@" if "user" in parts else ""
+    database_name = quote(parts.pop("dbname", ""), safe="")
+    query = f"?{urlencode(parts, quote_via=quote)}" if parts else ""
+    return f"postgresql://{user}{','.join(places)}/{database_name}{query}"
 
 
 def _parts(settings: Settings) -> dict[str, Any]:
-    from psycopg import ProgrammingError, conninfo
+    """Return what is known of the settings' own server: its connection string, and libpq's environment."""
+    from psycopg import ProgrammingError, conninfo, pq
 
+    environment = {
+        option.keyword.decode(): option.val.decode()
+        for option in pq.Conninfo.get_defaults()
+        if option.val and option.envvar and option.envvar.decode() in os.environ
+    }
     try:
-        return conninfo.conninfo_to_dict(settings.database_url or "")
+        return environment | conninfo.conninfo_to_dict(settings.database_url or "")
     except ProgrammingError:
         # libpq's own message quotes the string, and so perhaps the password.
         raise ConfigError(

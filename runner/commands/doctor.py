@@ -13,8 +13,6 @@ from runner import console
 from runner.config import Settings
 from runner.errors import RunnerError
 
-HELP = "check this machine and project, and say how to mend them"
-
 _TOO_LITTLE, _LITTLE = 200_000_000, 2_000_000_000
 _OLDEST_PYTHON = 0x030B0000
 _OLDEST_SERVER = 140000

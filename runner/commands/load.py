@@ -12,7 +12,7 @@ from runner import console, database, days, loading, project, schema
 from runner.config import Settings
 from runner.errors import UsageError
 from runner.lease import Lease
-from runner.wording import load_lines
+from runner.wording import load_lines, outcome
 
 
 def add_load_options(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +42,16 @@ def seconds(text: str) -> float:
     return value
 
 
+def check_load_options(args: argparse.Namespace) -> None:
+    """Refuse options of loading where nothing is to be loaded; silence would look as if they held."""
+    given = [f"--{name.replace('_', '-')}" for name in ("data", "max_rejects", "master") if getattr(args, name, None)]
+    if args.load == "never" and given:
+        raise UsageError(
+            f"{' and '.join(given)} {'have' if len(given) > 1 else 'has'} no meaning with --load never",
+            hint="Leave one of the two out: with --load never the steps run on what staging holds.",
+        )
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Name the options of `runner load`."""
     add_load_options(parser)
@@ -62,13 +72,14 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         raise UsageError(
             f"{pipeline.name} declares no entities under {settings.declarations}", hint="Write one: NAME.toml."
         )
+    loading.check(settings, day, mode=args.load, max_rejects=args.max_rejects)
     flow_run_id = str(uuid.uuid4())
     dsn = database.resolve(settings)
     with database.connect(dsn, "runner migrate") as connection:
-        schema.migrate(connection, pipeline.name, pipeline.schema)
+        migrated = schema.migrate(connection, pipeline.name, pipeline.schema)
     progress = console.Progress()
     started = time.perf_counter()
-    with Lease(dsn, pipeline.name, day, flow_run_id, args.wait):
+    with Lease(dsn, pipeline.name, day, flow_run_id, args.wait, console.note):
         try:
             loads = loading.load(
                 settings, dsn, day, flow_run_id, mode=args.load, max_rejects=args.max_rejects, progress=progress
@@ -78,9 +89,17 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     took = time.perf_counter() - started
     if args.json:
         console.print_json(
-            {"day": day, "flow_run_id": flow_run_id, "loads": [dataclasses.asdict(load) for load in loads]}
+            {
+                "day": day,
+                "pipeline": pipeline.name,
+                "flow_run_id": flow_run_id,
+                "migrated": migrated,
+                "loads": [dataclasses.asdict(load) for load in loads],
+            }
         )
         return 0
+    for name in migrated:
+        console.say(outcome(day, "schema", name, "applied"))
     for name, text in load_lines(loads):
-        console.say(f"{day}  {name:<18}  {text}  {took:.2f} s" if name == "all" else f"{day}  {name:<18}  {text}")
+        console.say(outcome(day, "load", name, text, took if name == "all" else None))
     return 0
