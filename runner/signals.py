@@ -1,0 +1,41 @@
+"""What ends a run from outside: SIGTERM and a closed terminal are delivered like Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
+class Terminated(KeyboardInterrupt):
+    """A signal that ends the run; psycopg cancels its statement in the server on a KeyboardInterrupt only."""
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        super().__init__()
+        self.signal = number
+
+
+@contextmanager
+def terminating() -> Iterator[None]:
+    """Have the signals that end a run raised as Terminated; one that is ignored, as under nohup, stays so."""
+    before = {number: signal.getsignal(number) for number in ENDING}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, _terminate)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    # A terminal that closes sends it more than once; what rolls back must not be interrupted by its echo.
+    for other in ENDING:
+        if signal.getsignal(other) is _terminate:
+            signal.signal(other, signal.SIG_IGN)
+    raise Terminated(number)
