@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.account import Account, reachable, server_account
 from runner.errors import ConfigError
 
 VERSIONS = (16, 18)
@@ -23,16 +24,6 @@ SHARED = Path("/var/lib/warehouse-runner")
 # sun_path holds 108 bytes on Linux and 104 on macOS, the closing NUL included.
 _LONGEST_SOCKET = 103
 _FOLDERS = {16: "pginstall", 18: "pginstall18"}
-_UNPRIVILEGED = ("nobody", "daemon")
-
-
-@dataclass(frozen=True)
-class Account:
-    """An operating system account."""
-
-    uid: int
-    gid: int
-    name: str
 
 
 @dataclass(frozen=True)
@@ -93,17 +84,36 @@ class Cluster:
             f"tcp={int(self.tcp)}",
         ]
         write_private(self.state, "\n".join(lines) + "\n")
+        if SHARED in self.base.parents:
+            write_private(_owner_file(self.base), f"{self.home}\n")
+
+    def forget(self) -> None:
+        """Remove what was written down of the server."""
+        for file in (self.state, self.passfile):
+            file.unlink(missing_ok=True)
+        if SHARED in self.base.parents:
+            _owner_file(self.base).unlink(missing_ok=True)
 
 
 def remembered(home: Path, version: int) -> Cluster | None:
     """Return the cluster last started from `home`, or None.
 
-    A home that was copied or moved remembers another place, whose server is not ours.
+    A home that was copied or moved remembers what `cluster_owner.find` has to look into.
 
     Raises:
         ConfigError: the home belongs to somebody else.
     """
     home = Path(os.path.abspath(home))
+    found = read_state(home, version)
+    return from_state(found, home, version) if found and found["home"] == str(home) else None
+
+
+def read_state(home: Path, version: int) -> dict[str, str] | None:
+    """Return what `Cluster.remember` wrote in `home`, None where that is nothing or not whole.
+
+    Raises:
+        ConfigError: the home belongs to somebody else.
+    """
     try:
         text = (home / f"pg{version}.state").read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
@@ -111,9 +121,12 @@ def remembered(home: Path, version: int) -> Cluster | None:
     except PermissionError as error:
         raise not_ours(home) from error
     found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
-    complete = {"base", "socket_dir", "port", "tcp"} <= found.keys() and found["port"].isdigit()
-    if not complete or found.get("home") != str(home):
-        return None
+    complete = {"home", "base", "socket_dir", "port", "tcp"} <= found.keys() and found["port"].isdigit()
+    return found if complete else None
+
+
+def from_state(found: dict[str, str], home: Path, version: int) -> Cluster:
+    """Return the cluster that a state tells of, as that of `home`."""
     base = Path(found["base"])
     return Cluster(
         home=home,
@@ -138,39 +151,33 @@ def locate(home: Path, version: int) -> Cluster:
         raise ConfigError("the runner's home has a line break in its name", hint="Set RUNNER_HOME to another folder.")
     account = server_account(home)
     base = home / f"pg{version}"
-    if account and not reachable(home, account):
-        base = SHARED / _digest(home) / f"pg{version}"
+    # Data that is in the home stays the home's: a folder above that was closed is an error, not a reason to begin anew.
+    if account and not reachable(home, account) and not (base / "data").exists():
+        base = _shared_base(home, version)
     return Cluster(home=home, version=version, base=base, socket_dir=_socket_dir(base, account), account=account)
 
 
-def server_account(path: Path) -> Account | None:
-    """Return who must run a server whose files are at `path`: None is the caller.
-
-    Root steps down to the owner of the nearest existing folder, or, where that is
-    root too, to an account without rights.
-    """
-    if os.geteuid() != 0:
+def owner_of(base: Path) -> Path | None:
+    """Return the home of a cluster that is kept in SHARED, where it is known."""
+    try:
+        return Path(_owner_file(base).read_text(encoding="utf-8").removesuffix("\n"))
+    except OSError:
         return None
-    import pwd
-
-    while not path.exists():
-        path = path.parent
-    owner = path.stat().st_uid
-    for wanted in (owner,) if owner else _UNPRIVILEGED:
-        try:
-            entry = pwd.getpwuid(wanted) if isinstance(wanted, int) else pwd.getpwnam(wanted)
-        except KeyError:
-            continue
-        return Account(entry.pw_uid, entry.pw_gid, entry.pw_name)
-    raise ConfigError(
-        "PostgreSQL does not run as root, and there is no account `nobody` to run it as",
-        hint="Run as an ordinary user, or name a server in DATABASE_URL.",
-    )
 
 
-def reachable(path: Path, account: Account) -> bool:
-    """Tell whether `account` may pass through every existing folder from / down to `path`."""
-    return all(_may_pass(folder, account) for folder in (path, *path.parents) if folder.exists())
+def _owner_file(base: Path) -> Path:
+    return base.with_name(f"{base.name}.home")
+
+
+def _shared_base(home: Path, version: int) -> Path:
+    """Return a place in SHARED that no other home has, as a project that was moved away from here would."""
+    number = 1
+    while True:
+        name = _digest(home) if number == 1 else f"{_digest(home)}-{number}"
+        base = SHARED / name / f"pg{version}"
+        if owner_of(base) in (None, home):
+            return base
+        number += 1
 
 
 def folder(version: int) -> Path:
@@ -215,15 +222,6 @@ def not_ours(home: Path) -> ConfigError:
         f"{home} belongs to another user",
         hint="Set RUNNER_HOME to a folder of your own.",
     )
-
-
-def _may_pass(path: Path, account: Account) -> bool:
-    found = path.stat()
-    if found.st_uid == account.uid:
-        return bool(found.st_mode & 0o100)
-    if found.st_gid == account.gid:
-        return bool(found.st_mode & 0o010)
-    return bool(found.st_mode & 0o001)
 
 
 def _socket_dir(base: Path, account: Account | None) -> Path:

@@ -144,12 +144,24 @@ def pid(cluster: Cluster) -> int | None:
     """Return the process of the server, None where the one its file names is not it."""
     try:
         number, data = _pid_lines(cluster)[:2]
-        # Another server may have the number by now; it must never be signalled.
-        if Path(data).samefile(cluster.data) and data in _command(int(number)):
+        if _serves(int(number), data, cluster):
             return int(number)
     except (ValueError, OSError):
         pass
     return None
+
+
+def _serves(number: int, data: str, cluster: Cluster) -> bool:
+    """Tell whether a process is the server that wrote `data` into its pid file as its folder.
+
+    Another server may have the number by now; it must never be signalled.
+    """
+    command = _command(number)
+    with contextlib.suppress(OSError):
+        # It works in its data, and follows it when the project is moved.
+        if "postgres" in command and Path(f"/proc/{number}/cwd").samefile(cluster.data):
+            return True
+    return data in command and Path(data).samefile(cluster.data)
 
 
 def _disown(cluster: Cluster) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from runner import cluster as places
-from runner.cluster import Account, Cluster
+from runner.account import Account
+from runner.cluster import Cluster
 from runner.errors import ConfigError, DatabaseUnavailable
 
 # For a laptop's share of one machine; durable, because it is the user's warehouse.
@@ -104,7 +105,7 @@ def check_version(cluster: Cluster) -> None:
     if found.exists() and (version := found.read_text(encoding="ascii").strip()) != str(cluster.version):
         raise DatabaseUnavailable(
             f"the data in {cluster.data} is of PostgreSQL {version}, not {cluster.version}",
-            hint=f"Move it to {cluster.base.parent / f'pg{version}'}, or throw it away: runner db reset",
+            hint=f"Move it to {cluster.base.parent / f'pg{version}'}; only if nobody needs it: runner db reset",
         )
 
 
@@ -163,11 +164,15 @@ def advice(text: str) -> str:
         ("shared memory segment", "Free some memory, or name a server in DATABASE_URL."),
         ("annot allocate memory", "Free some memory, or name a server in DATABASE_URL."),
         ("ermission denied", "Let the account that runs the server pass; runner db status names account and folder."),
+        (
+            "pre-existing shared memory block",
+            "Its data is safe, but in use: stop the process that uses it, and try again.",
+        ),
         ("user does not exist", "Run as a user that has an entry in /etc/passwd, or name a server in DATABASE_URL."),
     ):
         if words in text:
             return hint
-    return "runner doctor tells more; runner db reset throws the data away and begins again."
+    return "Its data is as it was: read the log, and see runner doctor. Only runner db reset would throw the data away."
 
 
 def _initdb(cluster: Cluster) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner import cluster as places
+from runner import cluster_owner
 from runner import cluster_process as process
 from runner.cluster import DATABASE, DEFAULT_VERSION, USER, Cluster
 from runner.errors import DatabaseUnavailable
@@ -55,7 +56,7 @@ def ensure_running(home: Path, version: int = DEFAULT_VERSION, port: int | None 
     places.folder(version)
     cluster_setup.make_home(home)
     with _lock(home, version):
-        cluster = places.remembered(home, version) or places.locate(home, version)
+        cluster = cluster_owner.find(home, version)
         if process.wait_for_start(cluster):
             cluster = _on_port(cluster, port)
         else:
@@ -63,6 +64,7 @@ def ensure_running(home: Path, version: int = DEFAULT_VERSION, port: int | None 
             # While it was down its folder may have been removed, or closed to its account.
             if not cluster.data.exists():
                 cluster = places.locate(home, version)
+                _tell_copy(home, version)
             cluster = replace(cluster, port=port or places.DEFAULT_PORT, tcp=port is not None)
             cluster_setup.prepare(cluster)
             cluster_setup.configure(cluster)
@@ -81,12 +83,12 @@ def stop(home: Path, version: int = DEFAULT_VERSION) -> bool:
     if not home.is_dir():
         return False
     with _lock(home, version):
-        return process.stop(places.remembered(home, version) or places.locate(home, version))
+        return process.stop(cluster_owner.find(home, version))
 
 
 def status(home: Path, version: int = DEFAULT_VERSION) -> Status:
     """Return what is known of the server of `home`, starting nothing."""
-    cluster = places.remembered(home, version) or places.locate(home, version)
+    cluster = cluster_owner.find(home, version)
     running = process.ready(cluster)
     return Status(
         running=running,
@@ -109,16 +111,15 @@ def reset(home: Path, version: int = DEFAULT_VERSION) -> bool:
     if not home.is_dir():
         return False
     with _lock(home, version):
-        cluster = places.remembered(home, version) or places.locate(home, version)
+        cluster = cluster_owner.find(home, version)
         process.stop(cluster, "immediate")
         existed = cluster.data.exists()
         for folder in (cluster.base, cluster.socket_dir):
             shutil.rmtree(folder, ignore_errors=True)
+        cluster.forget()
         if places.SHARED in cluster.base.parents:
             with contextlib.suppress(OSError):  # the other version may live there too
                 cluster.base.parent.rmdir()
-        for file in (cluster.state, cluster.passfile):
-            file.unlink(missing_ok=True)
     if cluster.data.exists():
         raise DatabaseUnavailable(f"{cluster.data} cannot be removed", hint="Check who owns it, and remove it by hand.")
     return existed
@@ -126,7 +127,7 @@ def reset(home: Path, version: int = DEFAULT_VERSION) -> bool:
 
 def log_tail(home: Path, version: int = DEFAULT_VERSION, lines: int = 20) -> str:
     """Return the last lines of the server's log, empty where there is none."""
-    cluster = places.remembered(home, version) or places.locate(home, version)
+    cluster = cluster_owner.find(home, version)
     return "\n".join(process.said_since(cluster, 0).splitlines()[-lines:])
 
 
@@ -144,7 +145,7 @@ def version_text(home: Path, version: int = DEFAULT_VERSION) -> str:
     """
     from runner import cluster_setup
 
-    cluster = places.remembered(home, version) or places.locate(home, version)
+    cluster = cluster_owner.find(home, version)
     cluster_setup.check_version(cluster)
     done = cluster_setup.run(cluster.account, [cluster_setup.programs(cluster) / "postgres", "--version"])
     if done.returncode:
@@ -153,6 +154,15 @@ def version_text(home: Path, version: int = DEFAULT_VERSION) -> str:
             hint="Name a server in DATABASE_URL.",
         )
     return done.stdout.strip().rsplit(" ", 1)[-1]
+
+
+def _tell_copy(home: Path, version: int) -> None:
+    """Say that a database is made for a copied project, whose state names the original's."""
+    first = cluster_owner.original(home, version)
+    if first is not None:
+        from runner import console
+
+        console.note(f"{home} is a copy: its database stays with {first}, and a new one is made here")
 
 
 def _complete(cluster: Cluster) -> None:

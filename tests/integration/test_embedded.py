@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import psycopg
 import pytest
@@ -83,7 +84,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory, reachable_folder: Pat
         if Path(python).exists() and _readable_by_all(Path(python).resolve()):
             break
     else:
-        pytest.skip(f"no {version} that other accounts may run")
+        _missing(f"no {version} that other accounts may run")
     site = reachable_folder / "site"
     packages = Path(psycopg.__file__).parent.parent
     for pattern in _PACKAGES:
@@ -92,6 +93,11 @@ def installation(tmp_path_factory: pytest.TempPathFactory, reachable_folder: Pat
             copy(source, site / source.name) if site.mkdir(exist_ok=True) is None else None
     shutil.copytree(Path(runner.__file__).parent, site / "runner")
     return [python, str(site)]
+
+
+def _missing(what: str) -> NoReturn:
+    """Skip a test on a laptop that lacks something; where tests must count, fail."""
+    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(what)
 
 
 def _readable_by_all(path: Path) -> bool:
@@ -489,7 +495,7 @@ def test_a_full_disk_is_explained(home: Path) -> None:
     home.mkdir(mode=0o711)
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m,mode=711", "none", home], check=False)
     if mounted.returncode:
-        pytest.skip("nothing can be mounted here")
+        _missing("nothing can be mounted here")
     try:
         with pytest.raises(DatabaseUnavailable, match="No space left") as caught:
             embedded.ensure_running(home)
@@ -520,6 +526,84 @@ def test_root_under_a_closed_folder(homes: Callable[..., Path], tmp_path: Path) 
     assert _value(embedded.ensure_running(home), "select x from kept") == 1
     assert embedded.reset(home)
     assert not embedded.status(home).data_dir.parent.parent.exists()
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Callable[[str], Path]:
+    """Make project folders that the server's account cannot pass, so that their data lives elsewhere."""
+
+    def make(name: str) -> Path:
+        (tmp_path / name).mkdir(mode=0o700)
+        return tmp_path / name
+
+    return make
+
+
+@needs_root
+@pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
+def test_a_moved_project_finds_its_data_elsewhere(
+    homes: Callable[..., Path], closed: Callable[[str], Path], running: bool
+) -> None:
+    """The home names the place; a new project at the old path begins with a database of its own."""
+    old = closed("old")
+    _value(embedded.ensure_running(homes(parent=old)), "create table kept as select 1 as x; select 1")
+    data = embedded.status(old / "home").data_dir
+    if not running:
+        embedded.stop(old / "home")
+    new = old.rename(old.parent / "new")
+    home = homes(parent=new)
+    assert embedded.status(home).data_dir == data
+    assert _value(embedded.ensure_running(home), "select x from kept") == 1
+    another = homes(parent=closed("old"))
+    assert _value(embedded.ensure_running(another), "select to_regclass('kept') is null") is True
+    assert embedded.reset(another)
+    assert embedded.stop(home)
+    assert _value(embedded.ensure_running(home), "select x from kept") == 1
+    assert embedded.reset(home)
+    assert not data.parent.parent.exists()
+
+
+@needs_root
+def test_a_copied_project_leaves_data_elsewhere_to_the_original(
+    homes: Callable[..., Path], closed: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The copy has a database of its own, and says so, once; its reset does not reach the original."""
+    first = homes(parent=closed("first"))
+    _value(embedded.ensure_running(first), "create table kept as select 1 as x; select 1")
+    second = homes(parent=closed("second"))
+    shutil.copytree(first, second)
+    assert not embedded.stop(second)
+    assert capsys.readouterr().err == ""
+    assert _value(embedded.ensure_running(second), "select to_regclass('kept') is null") is True
+    assert f"{second} is a copy: its database stays with {first}" in capsys.readouterr().err
+    embedded.stop(second)
+    embedded.ensure_running(second)
+    assert capsys.readouterr().err == ""
+    assert embedded.reset(second)
+    assert _value(embedded.ensure_running(first), "select x from kept") == 1
+
+
+def test_a_project_that_was_moved_while_its_server_runs(homes: Callable[..., Path]) -> None:
+    """Its server is known in the new place: it is used, stopped and started there."""
+    old = homes("old")
+    _value(embedded.ensure_running(old), "create table kept as select 1 as x; select 1")
+    pid = _pid(old)
+    home = homes("new")
+    old.rename(home)
+    assert _value(embedded.ensure_running(home), "select x from kept") == 1
+    assert _pid(home) == pid
+    assert embedded.stop(home)
+    assert _value(embedded.ensure_running(home), "select x from kept") == 1
+
+
+def test_a_project_that_was_moved_away_from_its_servers_socket(homes: Callable[..., Path]) -> None:
+    """Where the socket is not beside the data, the server is stopped in order and started again."""
+    old = homes("deep" * 30)
+    _value(embedded.ensure_running(old), "create table kept as select 1 as x; select 1")
+    home = homes("deeper" * 20)
+    old.rename(home)
+    assert _value(embedded.ensure_running(home), "select x from kept") == 1
+    assert "pre-existing" not in embedded.log_tail(home)
 
 
 @needs_root
