@@ -48,10 +48,9 @@ def check(settings: Settings, day: str, *, mode: str, max_rejects: str | None = 
 def resolve_for(settings: Settings, day: str, mode: str) -> str:
     """Return the server's connection string; NotLoaded where nothing is to be loaded and no database was ever made."""
     if mode == "never" and settings.database_url is None and has_loaders(settings):
-        from runner import cluster
+        from runner import cluster_owner
 
-        places = settings.home, settings.embedded_version
-        if not (cluster.remembered(*places) or cluster.locate(*places)).data.exists():
+        if not cluster_owner.find(settings.home, settings.embedded_version).data.exists():
             raise NotLoaded(f"{day} is not loaded: there is no database yet", hint=f"Load it: runner load --day {day}")
     return database.resolve(settings)
 
@@ -71,14 +70,14 @@ def load(
     A load is tried again after a passing fault: nothing was published then. Raises
     DayNotFound, LoadFailed and their kin, and nothing was changed.
     """
-    from staging_loaders.load import load_day
+    from staging_loaders.load import doubts, load_day
     from staging_loaders.session import Session
 
     announce = progress.show if progress is not None else None
     with Session(master=settings.master, cache=settings.home, announce=announce) as session:
         for pause in [*database.backoff(settings.attempts), None]:
             try:
-                return load_day(
+                loads = load_day(
                     dsn=dsn,
                     pipeline=settings.pipeline,
                     day=day,
@@ -91,6 +90,11 @@ def load(
                     rates=settings.rates,
                     progress=progress,
                 )
+                if progress is not None:
+                    progress.clear()
+                for doubt in doubts(loads):
+                    console.note(f"warning: {day}: {doubt}")
+                return loads
             except (LoadFailed, DatabaseUnavailable) as error:
                 if pause is None or not (error.transient or isinstance(error, DatabaseUnavailable)):
                     raise

@@ -74,7 +74,7 @@ def _parsers() -> tuple[Any, Any, Any, Any, tuple[type[BaseException], ...]]:
     import msgspec
 
     page = msgspec.defstruct("Page", [("results", msgspec.Raw | msgspec.UnsetType, msgspec.UNSET)])
-    refusals = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+    refusals = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, slow_json.NotJson)
     decoder = msgspec.json.Decoder
     return (
         decoder(float_hook=Number).decode,
@@ -107,7 +107,7 @@ def _page(path: str, data: bytes) -> Iterator[Record]:
     for raw in slices:
         try:
             record = record_of(raw) if exact or not _MINUS_ZERO.search(raw) else _written(raw)
-        except (*refusals, slow_json.NotJson):
+        except refusals:
             try:
                 record = _written(raw)
             except slow_json.NotJson:
@@ -138,7 +138,7 @@ def _json_lines(path: str, lines: Iterator[tuple[int, bytes]]) -> Iterator[Recor
             continue
         try:
             record = record_of(line) if not _MINUS_ZERO.search(line) else _written(line)
-        except (*refusals, slow_json.NotJson):
+        except refusals:
             text = decode_utf8(path, line, number)
             try:
                 record = slow_json.decode(text)

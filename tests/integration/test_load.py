@@ -21,7 +21,7 @@ from staging_loaders import landing, publish, values
 from staging_loaders import part as parts
 from staging_loaders.entity import load_declarations
 from staging_loaders.files import find_files
-from staging_loaders.load import DayLoad, EntityLoad, load_day, plan_day
+from staging_loaders.load import DayLoad, EntityLoad, doubts, load_day, plan_day
 from staging_loaders.session import Inline
 from staging_loaders.values import Number
 
@@ -251,6 +251,29 @@ def test_too_many_rejects_publish_nothing(database: str, base: Path, limit: str,
     assert "agents/a.json:2  name is blank" in str(error.value)
 
 
+USELESS = "agents has no usable record: %s. The steps take the day as one without any%s."
+
+
+@pytest.mark.parametrize(
+    ("entity", "records", "told"),
+    [
+        ("agents", [ODD, ODD], [USELESS % ("2 of 2 were rejected",
+                                           "; --max-rejects N stops such a load before anything is published")]),
+        ("agents", [], [USELESS % ("its files hold no record", "")]),
+        ("roles", [], []),
+        ("agents", [ODD, AGENT], []),
+    ],
+    ids=["all rejected", "no record", "optional", "one is good"],
+)  # fmt: skip
+def test_a_day_without_a_usable_record_is_doubted(
+    database: str, base: Path, entity: str, records: list[object], told: list[str]
+) -> None:
+    """An entity that a day must have loads even so, since it may be true; a person hears of it, once."""
+    (base / "sync-day1" / entity / "a.json").write_text(json.dumps(records))
+    assert doubts(list(load(database, base).values())) == told
+    assert doubts(list(load(database, base).values())) == []
+
+
 @pytest.mark.parametrize("limit", ["1", "16.7%", "100%"])
 def test_rejects_within_the_limit_succeed(database: str, base: Path, limit: str) -> None:
     """One of six records is not more than one, nor than 16.7 %."""
@@ -401,7 +424,7 @@ def test_a_worker_that_still_copies_is_stopped(part: parts.Part, connection: Con
 
 
 def test_a_killed_load_leaves_nothing_for_long(database: str, base: Path, connection: Connection) -> None:
-    """While a load lives nobody touches its tables; once it is killed the next load drops them."""
+    """While a load lives nobody touches its tables; once it is killed the next drops them, if only that."""
     script = (
         "import sys; from tests.integration.test_load import *\n"
         "load = day_load(sys.argv[1], Path(sys.argv[2])); load.__enter__(); load.land('agents')\n"
@@ -416,7 +439,7 @@ def test_a_killed_load_leaves_nothing_for_long(database: str, base: Path, connec
         assert left == landed(connection) != []
         process.send_signal(signal.SIGKILL)
         process.wait()
-    load(database, base, mode="always")
+    assert {each.status for each in load(database, base).values()} == {"unchanged", "absent"}
     assert landed(connection) == []
 
 

@@ -241,7 +241,9 @@ def test_a_csv_without_a_declared_field_is_unreadable(tmp_path: Path, header: st
     if readable:
         assert len(list(records)) == 1
         return
-    with pytest.raises(UnreadableFile, match=r"a\.csv:2:1: no column is a field .* expected are id, contact.email, email"):
+    with pytest.raises(
+        UnreadableFile, match=r"a\.csv:2:1: no column is a field .* expected are id, contact.email, email"
+    ):
         list(records)
 
 

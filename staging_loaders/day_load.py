@@ -1,0 +1,269 @@
+"""The load of one day in its stages: plan, land, publish.
+
+Nothing that readers see changes before `publish`, and there everything at once; an error, an
+interrupt or a kill on the way leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, cast
+
+from runner import days
+from runner.database import Connection, connect, is_transient, redact
+from runner.errors import ConfigError, LoadFailed, UnreadableFile, UsageError
+from staging_loaders import landing as landings_of
+from staging_loaders import publish as publishing
+from staging_loaders import split
+from staging_loaders.entity import Entity, load_declarations
+from staging_loaders.files import has_changed
+from staging_loaders.landing import Target
+from staging_loaders.outcome import EntityLoad, landed, outcome
+from staging_loaders.part import Counts, Failed, Part, land_part
+from staging_loaders.plan import EntityPlan, Loaded, plan_entities, read_loaded
+from staging_loaders.publish import Landing, parse_limit
+from staging_loaders.session import Engine
+
+Mode = Literal["auto", "always"]
+Progress = Callable[[str, int, int, int], None]
+"""Called with entity, files done, files in all, records so far."""
+
+# Below this many rows the planner does well without statistics, and the next autovacuum brings them.
+_ANALYZE_ROWS = 5_000
+
+
+def check_mode(mode: str) -> Mode:
+    """Return `mode`; UsageError for what is none."""
+    if mode not in ("auto", "always"):
+        raise UsageError(f"{mode!r} is no way to load", hint="There are auto and always.")
+    return cast(Mode, mode)
+
+
+class DayLoad:
+    """The load of one day, as a context manager; several threads may `land` at once."""
+
+    def __init__(
+        self,
+        *,
+        dsn: str,
+        pipeline: str,
+        day: str,
+        base: str,
+        declarations: Path,
+        flow_run_id: str,
+        session: Engine,
+        mode: Mode = "auto",
+        progress: Progress | None = None,
+    ) -> None:
+        self.day = days.check(day)
+        self._dsn = dsn
+        self._pipeline = pipeline
+        self._base = base
+        self._declared = load_declarations(declarations)
+        self._flow_run_id = flow_run_id
+        self._session = session
+        self._mode = check_mode(mode)
+        self._progress = progress
+        self._load = uuid.uuid4().hex[:12]
+        self._attempts = itertools.count(1)
+        self._beginning = threading.Lock()
+        self._stack = contextlib.ExitStack()
+        self._life: Connection | None = None
+        self._plans: list[EntityPlan] | None = None
+        self._loaded: dict[str, Loaded] = {}
+
+    def __enter__(self) -> DayLoad:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # First the sign of life, whose transaction has looked at the tables and so holds locks on them.
+        self._stack.close()
+        if self._life is not None:
+            # What cannot be dropped now, the next load drops.
+            with contextlib.suppress(Exception), self._connection() as connection:
+                landings_of.drop(connection, self._load)
+
+    def plan(self) -> list[EntityPlan]:
+        """Return what this load would do with each entity; asked again, the same.
+
+        Raises DayNotFound where the day or a required entity is missing.
+        """
+        if self._plans is None:
+            with self._connection() as connection:
+                self._tidy_up(connection)
+                self._loaded = read_loaded(connection, self._pipeline, self.day, self._declared)
+            self._plans = plan_entities(self._base, self.day, self._declared, self._loaded, self._mode)
+        return self._plans
+
+    def land(self, entity: str) -> Landing:
+        """Read an entity and copy it to where nobody reads yet. Landing it again replaces the earlier attempt.
+
+        Raises UnreadableFile, and LoadFailed for anything else that went wrong.
+        """
+        return self.land_all([entity])[0]
+
+    def land_all(self, entities: Sequence[str]) -> list[Landing]:
+        """Land several entities side by side."""
+        plans = {plan.entity: plan for plan in self.plan() if plan.present}
+        for entity in entities:
+            if entity not in plans:
+                raise UsageError(f"{self.day} has no files of {entity}", hint=f"There are {', '.join(plans)}.")
+        with self._translated():
+            life = self._alive()
+            targets = {entity: self._create(self._declared[entity]) for entity in entities}
+            parts = self._parts([plans[entity] for entity in entities], targets)
+            results = self._session.run(land_part, parts, self._ticker(life, plans, targets))
+        for result in results:
+            if isinstance(result, Failed):
+                raise self._failed(result)
+        changed = next((file for entity in entities for file in plans[entity].files if has_changed(file)), None)
+        if changed:
+            # Its fingerprint would vouch for what was not read.
+            raise self._not_loaded(f"{changed.path} changed while it was read", transient=True)
+        counts: dict[str, list[Counts]] = {entity: [] for entity in entities}
+        for part, result in zip(parts, results, strict=True):
+            if isinstance(result, Counts):
+                counts[part.entity.name].append(result)
+        return [landed(plans[entity], targets[entity], counts[entity]) for entity in entities]
+
+    def publish(self, landings: Sequence[Landing], max_rejects: str | None = None) -> list[EntityLoad]:
+        """Make the day what has landed, in one transaction; entities without files vanish from it.
+
+        `max_rejects` is `N` or `P%` of the day's records. Raises TooManyRejects before anything is changed.
+        """
+        limit = parse_limit(max_rejects) if max_rejects is not None else None
+        by_entity = {landing.entity: landing for landing in landings}
+        plans = self.plan()
+        unread = [plan.entity for plan in plans if plan.present and plan.changed and plan.entity not in by_entity]
+        if unread:
+            raise UsageError(f"{self.day} cannot be published without {', '.join(unread)}", hint="Land them first.")
+        kept = [self._loaded[plan.entity] for plan in plans if plan.present and plan.entity not in by_entity]
+        present = {plan.entity for plan in plans if plan.present}
+        vanished = [
+            (name, self._declared[name].table if name in self._declared else None)
+            for name in sorted(self._loaded)
+            if name not in present
+        ]
+        with self._translated(), self._connection() as connection:
+            if limit is not None:
+                totals = sum(load.records_read for load in kept), sum(load.rejects for load in kept)
+                publishing.check_limit(connection, self.day, limit, landings, totals)
+            if landings or vanished:
+                chosen = [(self._declared[landing.entity], landing) for landing in landings]
+                self._publish(connection, chosen, vanished)
+        return [outcome(plan, by_entity.get(plan.entity), self._loaded.get(plan.entity)) for plan in plans]
+
+    def _publish(
+        self,
+        connection: Connection,
+        chosen: Sequence[tuple[Entity, Landing]],
+        vanished: Sequence[tuple[str, str | None]],
+    ) -> None:
+        import psycopg
+
+        committing: list[str] = []
+        try:
+            publishing.publish(
+                connection, self._pipeline, self.day, self._flow_run_id, chosen, vanished, committing.append
+            )
+        except psycopg.OperationalError:
+            # Lost at the very end: only the server knows whether the day was published.
+            if not committing or not connection.closed:
+                raise
+            with self._connection() as another:
+                if not publishing.was_committed(another, committing[0]):
+                    raise
+            return
+        self._analyze(connection, chosen)
+
+    def _tidy_up(self, connection: Connection) -> None:
+        """Drop what loads that were killed have left, which this load does not need to be gone."""
+        import psycopg
+
+        with contextlib.suppress(psycopg.Error):
+            landings_of.drop_dead(connection)
+
+    def _alive(self) -> Connection:
+        """Return the connection that is the load's sign of life, a new one where it was lost."""
+        with self._beginning:
+            if self._life is None or self._life.closed:
+                self._life = self._stack.enter_context(landings_of.alive(self._dsn, self._load))
+            return self._life
+
+    def _failed(self, part: Failed) -> LoadFailed:
+        if part.unreadable:
+            return UnreadableFile(part.message, hint=part.hint)
+        return self._not_loaded(part.message, part.transient)
+
+    def _not_loaded(self, reason: str, transient: bool) -> LoadFailed:
+        told = f"{self.day} was not loaded: {reason}"
+        return LoadFailed(told, hint="Nothing was changed; try again.", transient=transient)
+
+    def _create(self, entity: Entity) -> Target:
+        target = Target(landings_of.prefix(self._load, next(self._attempts)))
+        with self._connection() as connection:
+            problem = landings_of.check_table(connection, entity)
+            if problem:
+                raise ConfigError(
+                    f"{entity.name}.toml does not fit the database: {problem}",
+                    hint="Run 'runner migrate', or mend the declaration or the schema file.",
+                )
+            landings_of.create(connection, target, entity)
+        return target
+
+    def _parts(self, plans: Sequence[EntityPlan], targets: dict[str, Target]) -> list[Part]:
+        parts = []
+        for plan, number, files in split.split(plans, self._session.parallelism):
+            name = f"{landings_of.WORKER_NAME}{self._pipeline}/{plan.entity} {self.day}"
+            parts.append(Part(self._dsn, name, self._declared[plan.entity], targets[plan.entity], number, files))
+        return parts
+
+    def _ticker(
+        self, life: Connection, plans: dict[str, EntityPlan], targets: dict[str, Target]
+    ) -> Callable[[], None] | None:
+        progress = self._progress
+        if progress is None:
+            return None
+
+        def tick() -> None:
+            for entity, target in targets.items():
+                _, files, records, *_ = landings_of.part_counts(life, target)
+                progress(entity, files, len(plans[entity].files), records)
+
+        return tick
+
+    def _analyze(self, connection: Connection, chosen: Sequence[tuple[Entity, Landing]]) -> None:
+        """Gather statistics for what is large now; the steps that follow are planned by them."""
+        for entity, landing in chosen:
+            if landing.rows_loaded >= _ANALYZE_ROWS:
+                with contextlib.suppress(Exception):  # the data is published, come what may
+                    connection.execute(f"analyze {entity.table}")
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        connection = connect(self._dsn, f"runner load {self._pipeline} {self.day}")
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn what the server says into an error that the runner can explain."""
+        import psycopg
+
+        try:
+            yield
+        except psycopg.Error as error:
+            reason = redact(str(error).strip() or type(error).__name__, self._dsn)
+            # A landing table that is gone was dropped by another load, which took this one for dead.
+            lost = isinstance(error, psycopg.errors.UndefinedTable)
+            raise self._not_loaded(reason, lost or is_transient(error)) from error

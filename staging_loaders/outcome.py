@@ -1,0 +1,78 @@
+"""What became of the entities of a day, from what landed and what was there before (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from staging_loaders.landing import Target
+from staging_loaders.part import Counts
+from staging_loaders.plan import EntityPlan, Loaded
+from staging_loaders.publish import Landing
+
+
+@dataclass(frozen=True)
+class EntityLoad:
+    """What became of an entity; the counts of an `unchanged` one are those of its earlier load.
+
+    `seconds` are those of all workers together, so that entities that were read side by side compare.
+    """
+
+    entity: str
+    status: Literal["loaded", "unchanged", "absent"]
+    records_read: int
+    rows_loaded: int
+    rejects: int
+    warnings: int
+    files: int
+    bytes: int
+    seconds: float
+    required: bool = False
+
+
+def landed(plan: EntityPlan, target: Target, counts: Sequence[Counts]) -> Landing:
+    """Return what has landed of an entity, part by part, as one."""
+    return Landing(
+        entity=plan.entity,
+        target=target,
+        parts=len(counts),
+        records_read=sum(count.records for count in counts),
+        rows_loaded=sum(count.rows for count in counts),
+        rejects=sum(count.rejects for count in counts),
+        warnings=sum(count.warnings for count in counts),
+        files=len(plan.files),
+        bytes=plan.bytes,
+        fingerprint=plan.fingerprint or "",
+        seconds=sum(count.seconds for count in counts),
+    )
+
+
+def outcome(plan: EntityPlan, landing: Landing | None, before: Loaded | None) -> EntityLoad:
+    """Return what became of a planned entity that has landed, or was left as it was `before`."""
+    if landing is not None:
+        return EntityLoad(
+            plan.entity, "loaded", landing.records_read, landing.rows_loaded, landing.rejects, landing.warnings,
+            landing.files, landing.bytes, landing.seconds, plan.required,
+        )  # fmt: skip
+    if not plan.present or before is None:
+        return EntityLoad(plan.entity, "absent", 0, 0, 0, 0, 0, 0, 0.0, plan.required)
+    return EntityLoad(
+        plan.entity, "unchanged", before.records_read, before.rows_loaded, before.rejects, before.warnings,
+        before.files, before.bytes, 0.0, plan.required,
+    )  # fmt: skip
+
+
+def doubts(loads: Sequence[EntityLoad]) -> list[str]:
+    """Return what a person should hear of: entities that a day must have, and of which nothing could be used."""
+    found = []
+    for load in loads:
+        if load.status != "loaded" or not load.required or load.rows_loaded:
+            continue
+        if load.records_read:
+            told = f"{load.rejects:,} of {load.records_read:,} were rejected"
+            guard = "; --max-rejects N stops such a load before anything is published"
+        else:
+            told, guard = "its files hold no record", ""
+        found.append(f"{load.entity} has no usable record: {told}. The steps take the day as one without any{guard}.")
+    return found
