@@ -42,7 +42,8 @@ def connect(dsn: str, name: str) -> psycopg.Connection[tuple[Any, ...]]:
     """
     import psycopg
 
-    _refuse_split_password(dsn)
+    if _parts(dsn) is None:
+        raise _not_a_connection_string()
     # libpq takes it from here alone; psycopg reads times in this style only, whatever the server's default.
     os.environ["PGDATESTYLE"] = "ISO"
     for pause in [*backoff(5), None]:
@@ -72,16 +73,19 @@ def connect(dsn: str, name: str) -> psycopg.Connection[tuple[Any, ...]]:
     raise AssertionError("unreachable")
 
 
-def _refuse_split_password(dsn: str) -> None:
-    """Raise ConfigError where an unescaped `@` has put a part of the password into the host's name."""
+def _parts(dsn: str) -> dict[str, Any] | None:
+    """Return the parts of a connection string, None for what is none.
+
+    Nor is one whose password has an unescaped `@`: libpq then takes a part of it for the host's name.
+    """
     from psycopg import ProgrammingError, conninfo
 
     try:
-        host = conninfo.conninfo_to_dict(dsn).get("host")
+        parts = conninfo.conninfo_to_dict(dsn)
     except ProgrammingError:
-        raise _not_a_connection_string() from None
-    if host and "@" in str(host) and not str(host).startswith("@"):
-        raise _not_a_connection_string()
+        return None
+    # At the beginning it names an abstract socket.
+    return None if "@" in str(parts.get("host") or "")[1:] else parts
 
 
 def _not_a_connection_string() -> ConfigError:
@@ -94,13 +98,8 @@ def _not_a_connection_string() -> ConfigError:
 
 def describe(dsn: str) -> str:
     """Return where `dsn` points, without user secrets: `user@host:port/database`."""
-    from psycopg import ProgrammingError, conninfo
-
-    try:
-        parts = conninfo.conninfo_to_dict(dsn)
-    except ProgrammingError:
-        return "the server of DATABASE_URL"
-    if "@" in str(parts.get("host") or "")[1:]:
+    parts = _parts(dsn)
+    if parts is None:
         return "the server of DATABASE_URL"
     user = f"{parts['user']}@" if parts.get("user") else ""
     port = f":{parts['port']}" if parts.get("port") else ""
@@ -109,12 +108,7 @@ def describe(dsn: str) -> str:
 
 def redact(text: str, dsn: str) -> str:
     """Remove the password of `dsn` from `text`, in case somebody quotes it."""
-    from psycopg import ProgrammingError, conninfo
-
-    try:
-        password = conninfo.conninfo_to_dict(dsn).get("password")
-    except ProgrammingError:
-        return text
+    password = (_parts(dsn) or {}).get("password")
     return text.replace(str(password), "********") if password else text
 
 
