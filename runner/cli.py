@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import signal
@@ -44,10 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _interrupted(signal.SIGINT)
     except BrokenPipeError:
-        # The reader (head, less) has enough. Standard output is replaced, so that closing it is quiet.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # the reader (head, less) has enough
         return 0
     except Exception as error:
+        if isinstance(error, OSError):
+            _drop_output()  # it may be what failed
         if os.environ.get("RUNNER_DEBUG"):
             raise
         return _fail(
@@ -58,6 +60,12 @@ def main(argv: Sequence[str] | None = None) -> int:
                 hint="This is a fault of the runner's. RUNNER_DEBUG=1 shows where it happened.",
             )
         )
+
+
+def _drop_output() -> None:
+    """Replace standard output, so that closing it is quiet."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _open_streams() -> None:
@@ -99,7 +107,8 @@ def _dispatch(arguments: list[str]) -> int:
             raise UsageError(message, hint=f"See {self.prog} --help.")
 
     module = importlib.import_module(f"runner.commands.{name}")
-    parser = Parser(prog=f"runner {name}", description=COMMANDS[name], allow_abbrev=False)
+    # A command may give an option of all commands a meaning of its own.
+    parser = Parser(prog=f"runner {name}", description=COMMANDS[name], allow_abbrev=False, conflict_handler="resolve")
     parser.add_argument("--project", metavar="DIR", help="the project's folder (default: found from here upwards)")
     parser.add_argument("--pipeline", metavar="P", help="a folder under migrations/ (default: the only one)")
     module.configure(parser)
@@ -113,7 +122,9 @@ def _command_first(arguments: list[str]) -> list[str]:
     moved = 0
     while moved < len(arguments) and arguments[moved].startswith(("--project", "--pipeline")):
         moved += 1 if "=" in arguments[moved] else 2
-    return [*arguments[moved : moved + 1], *arguments[:moved], *arguments[moved + 1 :]]
+    if moved >= len(arguments):
+        return []
+    return [arguments[moved], *arguments[:moved], *arguments[moved + 1 :]]
 
 
 def _overview() -> str:

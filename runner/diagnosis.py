@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     import psycopg
 
 _DIVISION = "22012"
+_DISK_FULL = "53100"
+# Says that a run has one success for a step; see runner/sql.
+_ONE_SUCCESS = "one_success_per_run"
 
 # SQLSTATE, or its class, -> the next action.
 _HINTS = {
@@ -31,7 +34,8 @@ _HINTS = {
     "42P01": "Correct the table's name, or create the table in a schema file.",
     "55P03": "Another transaction holds a lock: try again, or raise '-- lock_timeout: …' at the top of the file.",
     "57014": "Make the statement faster, or raise '-- timeout: …' at the top of the file.",
-    "53100": "The server's disk is full: free space and run again.",
+    _DISK_FULL: "The server's disk is full: free space where its data is ('runner db status' names the folder "
+    "of the embedded one), or move the data to a larger disk, and run again.",
     "08": "The connection was lost: check the server and run again.",
     "57": "The server went away: check its log and run again.",
 }
@@ -50,7 +54,14 @@ def explain(file: SqlFile, statement: Statement | None, error: psycopg.Error) ->
         parts.append(f"detail: {error.diag.message_detail}")
     if inner:
         parts.append(f"where: {inner}")
-    hint = error.diag.message_hint or hint_for(error)
+    hint = hint_for(error)
+    if error.diag.message_hint and error.sqlstate != _DISK_FULL:
+        hint = error.diag.message_hint
+    if error.diag.constraint_name == _ONE_SUCCESS:
+        hint = (
+            f"Another step of this run has written that task_name: this one's is '{file.task_name}', and it writes "
+            "one row with the status success."
+        )
     return "\n".join(parts), hint
 
 

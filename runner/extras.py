@@ -17,7 +17,7 @@ def install(extra: str) -> str:
     From a checkout it is the checkout's own; elsewhere the packages are named one by one, since
     this one need not be in any index.
     """
-    wanted = [f"{_ROOT}[{extra}]"] if (_ROOT / "pyproject.toml").is_file() else requirements(extra)
+    wanted = ["-e", f"{_ROOT}[{extra}]"] if (_ROOT / "pyproject.toml").is_file() else requirements(extra)
     return " ".join([shlex.quote(sys.executable), "-m pip install", *map(shlex.quote, wanted)])
 
 

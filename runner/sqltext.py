@@ -119,6 +119,22 @@ def normalise(text: str) -> str:
     return " ".join(text[start:stop] for kind, start, stop in _tokens(text) if kind not in _COMMENTS)
 
 
+def copies_to_client(statement: Statement) -> bool:
+    """Tell whether this is a `copy` that reads from its client, or writes to it."""
+    if statement.words[:1] != ("copy",):
+        return False
+    depth, previous = 0, ""
+    for kind, begin, end in _tokens(statement.text):
+        if kind in _COMMENTS:
+            continue
+        depth += (kind == "open") - (kind == "close")
+        word = statement.text[begin:end].lower() if kind == "word" and depth == 0 else ""
+        if (previous, word) in (("from", "stdin"), ("to", "stdout")):
+            return True
+        previous = word
+    return False
+
+
 def find_operators(statement: Statement, operators: tuple[str, ...]) -> list[int]:
     """Return the offsets in the file of these one-character operators, outside strings and comments."""
     return [

@@ -166,13 +166,37 @@ def _is_control(statement: Statement) -> bool:
     return first in _CONTROL or statement.words[:2] == ("prepare", "transaction")
 
 
+def _refuse_outside(file: SqlFile, statements: list[Statement], begins: bool) -> None:
+    """Raise ConfigError for a statement after the outer commit, or before the outer begin."""
+    texts = [sqltext.normalise(statement.text).lower() for statement in statements]
+    partner = next((index for index, text in enumerate(texts) if text in (_COMMIT if begins else _BEGIN)), None)
+    if partner is None:
+        return
+    stray = statements[partner + 1] if begins else statements[0]
+    at = sqltext.locate(file.text, stray.start)
+    side, word, way = ("after", "commit", "above") if begins else ("before", "begin", "below")
+    raise ConfigError(
+        f"{file.shown}:{at.line}:{at.column}: a statement stands {side} the outer '{word};'",
+        hint=f"Move it {way} the '{word};': all of a step is one transaction.",
+    )
+
+
 def _without_outer_transaction(file: SqlFile) -> list[Statement]:
     statements = sqltext.split(file.text)
     begins = bool(statements) and sqltext.normalise(statements[0].text).lower() in _BEGIN
     commits = bool(statements) and sqltext.normalise(statements[-1].text).lower() in _COMMIT
+    if begins != commits:
+        _refuse_outside(file, statements, begins)
     if begins and commits and len(statements) > 1:
         statements = statements[1:-1]
     for statement in statements:
+        if sqltext.copies_to_client(statement):
+            at = sqltext.locate(file.text, statement.start)
+            raise ConfigError(
+                f"{file.shown}:{at.line}:{at.column}: copy from stdin or to stdout cannot run here: "
+                "there is no client to send to or read from",
+                hint="Let an entity's declaration load it into staging, or write an insert or a select.",
+            )
         if not _is_control(statement):
             continue
         at = sqltext.locate(file.text, statement.start)

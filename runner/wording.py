@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,9 +18,21 @@ NAME_WIDTH = 22
 
 
 def outcome(day: str, kind: str, name: str, text: str, seconds: float | None = None, *, width: int = NAME_WIDTH) -> str:
-    """Return the line that says what a schema file, load or step did, in colours where the terminal has them."""
-    took = "" if seconds is None else console.style(f"{seconds:8.2f} s", "dim")
-    return f"{day}  {kind:<6}  {console.style(f'{name:<{width}}', 'bold')}  {text:<56}{took}".rstrip()
+    """Return the line that says what a schema file, load or step did."""
+    took = "" if seconds is None else f"{seconds:8.2f} s"
+    return f"{day}  {kind:<6}  {name:<{width}}  {text:<56}{took}".rstrip()
+
+
+def say_outcome(
+    day: str, kind: str, name: str, text: str, seconds: float | None = None, *, width: int = NAME_WIDTH
+) -> None:
+    """Print that line, in colours where the terminal has them."""
+    line = console.printable(outcome(day, kind, name, text, seconds, width=width))
+    start = len(f"{day}  {kind:<6}  ")
+    stop = start + len(name)
+    took = len(line) if seconds is None else line.rindex(f"{seconds:.2f} s")
+    parts = console.style(line[start:stop], "bold"), line[stop:took], console.style(line[took:], "dim")
+    console.say(line[:start] + "".join(parts) if console.colourful(sys.stdout) else line)
 
 
 def describe_step(result: StepResult, reads: Sequence[str] = ()) -> str:

@@ -15,7 +15,7 @@ from runner.commands.load import add_load_options, check_load_options
 from runner.config import Settings
 from runner.lease import Lease
 from runner.step import SqlFile
-from runner.wording import NAME_WIDTH, describe_step, load_lines, outcome
+from runner.wording import NAME_WIDTH, describe_step, load_lines, say_outcome
 
 if TYPE_CHECKING:
     from staging_loaders.load import EntityLoad
@@ -115,4 +115,4 @@ class _Shown:
 
     def _line(self, kind: str, name: str, text: str, seconds: float | None) -> None:
         if not self._quiet:
-            console.say(outcome(self._day, kind, name, text, seconds, width=self._width))
+            say_outcome(self._day, kind, name, text, seconds, width=self._width)

@@ -6,12 +6,14 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from runner import console
+from runner import console, extras
 from runner.config import Settings
 from runner.errors import RunnerError
+
+NEEDS_PIPELINE = False
 
 _TOO_LITTLE, _LITTLE = 200_000_000, 2_000_000_000
 _OLDEST_PYTHON = 0x030B0000
@@ -63,14 +65,19 @@ def examine(settings: Settings) -> Iterator[Finding]:
         "postgresql": _postgresql,
         "java": _java,
         "extras": _extras,
+        "master": _master,
         "project": _project,
         "data": _data,
+        "rates": _rates,
     }
     for name, check in checks.items():
         try:
             yield from check(settings)
         except RunnerError as error:
             yield Finding(name, "fail", error.message, error.hint)
+        except OSError as error:
+            said = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            yield Finding(name, "fail", said, "Check its permissions, or set RUNNER_HOME to a folder of your own.")
 
 
 def _python(settings: Settings) -> Iterator[Finding]:
@@ -87,14 +94,14 @@ def _home(settings: Settings) -> Iterator[Finding]:
     home = settings.home
     mend = "Set RUNNER_HOME to a folder of your own."
     place = _existing(home)
-    if home.exists() and not home.is_dir():
+    if os.path.exists(home) and not home.is_dir():
         yield Finding("home", "fail", f"{home} is not a folder", mend)
     elif not os.access(place, os.W_OK | os.X_OK):
         yield Finding("home", "fail", f"{place} cannot be written", mend)
-    elif home.exists() and os.geteuid() not in (0, home.stat().st_uid):
+    elif os.path.exists(home) and os.geteuid() not in (0, home.stat().st_uid):
         yield Finding("home", "fail", f"{home} belongs to another user", mend)
     else:
-        yield Finding("home", "ok", str(home) if home.exists() else f"{home} (made when needed)")
+        yield Finding("home", "ok", str(home) if os.path.exists(home) else f"{home} (made when needed)")
 
 
 def _disk(settings: Settings) -> Iterator[Finding]:
@@ -162,21 +169,41 @@ def _extras(settings: Settings) -> Iterator[Finding]:
     for extra, (purpose, modules) in _EXTRAS.items():
         missing = [module for module in modules if not _installed(module)]
         if missing:
-            mend = f"Only for {purpose}: pip install 'warehouse-runner[{extra}]'"
+            mend = f"Only for {purpose}: {extras.install(extra)}"
             yield Finding(extra, "warn", f"{', '.join(missing)} not installed", mend)
         else:
             yield Finding(extra, "ok", f"{modules[0]} {version(modules[0])}")
 
 
-def _project(settings: Settings) -> Iterator[Finding]:
-    from runner import project
+def _master(settings: Settings) -> Iterator[Finding]:
+    from runner import master
 
-    pipeline = project.discover(settings)
-    said = f"{settings.project}: {pipeline.name}, {len(pipeline.schema)} schema files, {len(pipeline.steps)} steps"
-    if pipeline.steps:
-        yield Finding("project", "ok", said)
-    else:
-        yield Finding("project", "warn", said, f"Put steps into {settings.migrations}, such as 010_name.sql.")
+    master.reach(master.check(settings.master))
+    yield Finding("master", "ok", settings.master)
+
+
+def _project(settings: Settings) -> Iterator[Finding]:
+    """Every pipeline of the project is looked at, unless one is chosen."""
+    from runner import config, loading, project
+
+    for name in [settings.pipeline] if settings.pipeline else config.pipelines(settings.project) or [""]:
+        chosen = replace(settings, pipeline=name)
+        pipeline = project.discover(chosen)
+        for step in pipeline.steps:
+            step.statements  # noqa: B018 - refuses transaction control
+        entities = loading.declared(chosen)
+        said = ", ".join(
+            [
+                f"{settings.project}: {pipeline.name}",
+                console.count(len(pipeline.schema), "schema file"),
+                console.count(len(pipeline.steps), "step"),
+                *([console.count(len(entities), "entity")] if entities else []),
+            ]
+        )
+        if pipeline.steps:
+            yield Finding("project", "ok", said)
+        else:
+            yield Finding("project", "warn", said, f"Put steps into {chosen.migrations}, such as 010_name.sql.")
 
 
 def _data(settings: Settings) -> Iterator[Finding]:
@@ -191,12 +218,23 @@ def _data(settings: Settings) -> Iterator[Finding]:
         yield Finding("data", "fail", f"{folder} cannot be read", "Check its permissions.")
     else:
         days = [path for path in folder.iterdir() if path.is_dir() and path.name.startswith("sync-")]
-        yield Finding("data", "ok" if days else "warn", f"{folder}: {len(days)} days", None if days else mend)
+        said = f"{folder}: {console.count(len(days), 'day')}"
+        yield Finding("data", "ok" if days else "warn", said, None if days else mend)
+
+
+def _rates(settings: Settings) -> Iterator[Finding]:
+    """Only rates of one's own need a look: the packaged ones come with the loaders."""
+    if settings.rates is None:
+        return
+    from staging_loaders import rates
+
+    rates.check_source(settings.rates)
+    yield Finding("rates", "ok", settings.rates)
 
 
 def _existing(path: Path) -> Path:
     """Return the nearest folder at or above `path` that exists."""
-    while not path.exists():
+    while not os.path.exists(path):  # unlike Path.exists, quiet where we may not look
         path = path.parent
     return path
 

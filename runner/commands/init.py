@@ -10,6 +10,8 @@ from runner import console, scaffold
 from runner.config import Settings
 from runner.errors import ConfigError, UsageError
 
+NEEDS_PIPELINE = False
+
 # Where each template goes, below the new folder.
 _FILES = {
     "runner.toml": "project/runner.toml.j2",
@@ -27,20 +29,22 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
 def configure(parser: argparse.ArgumentParser) -> None:
     """Name the options of `runner init`."""
     parser.add_argument("dir", metavar="DIR", help="the folder to make; it may exist, none of its files is replaced")
-    parser.add_argument("--name", default="shop", help="the pipeline's name (default: shop)")
+    # Elsewhere --pipeline names one that is there; here it is the new one.
+    parser.add_argument("--name", "--pipeline", default="shop", help="the pipeline's name (default: shop)")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Write the files, all or none."""
-    if not _NAME.fullmatch(args.name):
+    name = args.name
+    if not _NAME.fullmatch(name):
         raise UsageError(
-            f"{args.name!r} is not a pipeline's name", hint="Use lower-case letters, digits and '_', a letter first."
+            f"{name!r} is not a pipeline's name", hint="Use lower-case letters, digits and '_', a letter first."
         )
     root = Path(args.dir)
-    targets = {root / path.format(name=args.name): template for path, template in _FILES.items()}
+    targets = {root / path.format(name=name): template for path, template in _FILES.items()}
     if taken := [str(path) for path in targets if path.exists() or path.is_symlink()]:
         raise UsageError(f"{taken[0]} exists already", hint="Choose an empty folder; nothing was written.")
-    texts = {path: scaffold.render(template, name=args.name) for path, template in targets.items()}
+    texts = {path: scaffold.render(template, name=name) for path, template in targets.items()}
     written: list[Path] = []
     try:
         for path, text in texts.items():
@@ -53,7 +57,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         raise ConfigError(
             f"{error.filename or root} cannot be written: {error.strerror}", hint="Choose a folder you may write to."
         ) from error
-    console.say(f"{root}: a project with the pipeline {args.name}")
+    console.say(f"{root}: a project with the pipeline {name}")
     for path in texts:
         console.say(f"  {path.relative_to(root)}")
     console.say(f"\ncd {root}\nrunner apply --day day1\nrunner apply --day day2\nrunner metrics")

@@ -12,7 +12,7 @@ from runner import console, database, days, loading, project, schema
 from runner.config import Settings
 from runner.errors import UsageError
 from runner.lease import Lease
-from runner.wording import load_lines, outcome
+from runner.wording import load_lines, say_outcome
 
 
 def add_load_options(parser: argparse.ArgumentParser) -> None:
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         )
         return 0
     for name in migrated:
-        console.say(outcome(day, "schema", name, "applied"))
+        say_outcome(day, "schema", name, "applied")
     for name, text in load_lines(loads):
-        console.say(outcome(day, "load", name, text, took if name == "all" else None))
+        say_outcome(day, "load", name, text, took if name == "all" else None)
     return 0

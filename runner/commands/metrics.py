@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
+from datetime import datetime
 
 from runner import console, database, days, metrics, project
 from runner.config import Settings
@@ -42,13 +43,18 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     elif args.format == "csv":
         writer = csv.DictWriter(sys.stdout, metrics.COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(found)
+        writer.writerows({key: _text(value) for key, value in row.items()} for row in found)
     elif not found:
         asked = args.run is not None or day is not None
         console.note("there are no such metrics" if asked else "no metrics yet: runner apply --day D")
     else:
         _print_table(found)
     return 0
+
+
+def _text(value: object) -> object:
+    """Times as in JSON; a number keeps its digits, nothing stays nothing."""
+    return console.plain(value) if isinstance(value, datetime) else value
 
 
 def _print_table(found: list[dict[str, object]]) -> None:
@@ -61,7 +67,7 @@ def _print_table(found: list[dict[str, object]]) -> None:
         )
         for row in found
     ]  # fmt: skip
-    console.say(console.table(lines, headers))
+    console.say(console.table(lines, headers, colours={"success": "green", "skipped": "dim", "failure": "red"}))
     for row in found:
         if row["error_message"]:
             console.say(f"\n{row['day']} {row['pipeline_name']}: {console.printable(str(row['error_message']))}")

@@ -24,5 +24,5 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     for name in done:
         console.say(f"schema  {name}  applied")
     if not done:
-        console.say(f"{pipeline.name}: {len(pipeline.schema)} schema files, none is new")
+        console.say(f"{pipeline.name}: {console.count(len(pipeline.schema), 'schema file')}, none is new")
     return 0

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from runner import console, database, days, loading, metrics, plan, project, schema
+from runner.commands.load import check_load_options
 from runner.config import Settings
 from runner.metrics import StepState
 
@@ -28,9 +29,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Print the plan; nothing is executed and nothing is written."""
+    check_load_options(args)
     day = days.check(args.day)
     pipeline = project.discover(settings)
     chosen = project.select(pipeline.steps, args.only, args.first, args.last)
+    if args.load != "never" and loading.has_loaders(settings):
+        loading.check(settings, day, mode=args.load)
     history = _History.read(settings, day)
     pending = [file.id for file in schema.pending(pipeline.schema, history.applied)]
     loads = _loads(settings, day, args.load, history)

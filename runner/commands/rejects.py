@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from runner import console, database, days, metrics, project
-from runner.commands.metrics import rows as count
+from runner import console, database, days, loading, metrics, project
+from runner.commands.metrics import rows as number
 from runner.config import Settings
+from runner.errors import UsageError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--day", metavar="D", help="of one day")
     parser.add_argument("--entity", metavar="E", help="of one entity, by its folder's name")
     parser.add_argument("--severity", choices=("reject", "warning"), help="only records kept out, or only warnings")
-    parser.add_argument("--limit", type=count, default=50, metavar="N", help="show N of them (default: 50; 0: all)")
+    parser.add_argument("--limit", type=number, default=50, metavar="N", help="show N of them (default: 50; 0: all)")
     parser.add_argument("--json", action="store_true", help="print one JSON document, with the raw records")
 
 
@@ -35,6 +36,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
                 severity=args.severity,
                 limit=args.limit or None,
             )
+    if not found and args.entity is not None and args.entity not in (known := loading.declared(settings)):
+        raise UsageError(
+            f"{pipeline.name} declares no entity {args.entity!r}",
+            hint=f"Entities: {', '.join(known)}." if known else f"It declares none under {settings.declarations}.",
+        )
     if args.json:
         console.print_json(found)
         return 0
@@ -49,8 +55,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         )
         for row in found
     ]  # fmt: skip
-    console.say(console.table(rows, headers, width=60))
+    console.say(console.table(rows, headers, width=60, colours={"reject": "red", "warning": "yellow"}))
     left = sum(counts.values()) - len(found)
     more = f"; {left:,} more with --limit 0" if left else ""
-    console.say(f"\n{counts.get('reject', 0):,} rejects, {counts.get('warning', 0):,} warnings{more}")
+    told = [console.count(counts.get(kind, 0), kind) for kind in ("reject", "warning") if args.severity in (None, kind)]
+    console.say(f"\n{', '.join(told)}{more}")
     return 0

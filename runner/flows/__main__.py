@@ -15,17 +15,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
-from runner import config, console, database, days, loading, project
-from runner.commands.load import add_load_options
+from runner import config, console, days, extras, loading, project, wording
+from runner.commands.load import add_load_options, check_load_options
 from runner.config import Settings
 from runner.errors import ConfigError, RunnerError, UsageError
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM outside the flow; inside it Prefect's own handler is in place."""
+from runner.signals import terminating
 
 
 class Parser(argparse.ArgumentParser):
@@ -37,16 +33,16 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the flow and return the exit code; every error ends in a message, never in a traceback."""
-    signal.signal(signal.SIGTERM, _terminate)
     try:
-        return _run(argv)
+        # Outside the flow; inside it Prefect's own handler and the tasks' are in place.
+        with terminating():
+            return _run(argv)
     except RunnerError as error:
         return _fail(error)
     except KeyboardInterrupt as error:
-        print("\ninterrupted: what was not committed is rolled back", file=sys.stderr)
+        console.note("\ninterrupted: what was not committed is rolled back")
         # Prefect's signal is one of these too, see runner.flows.tasks.
-        terminated = isinstance(error, Terminated) or hasattr(error, "signal")
-        return 128 + (signal.SIGTERM if terminated else signal.SIGINT)
+        return 128 + int(getattr(error, "signal", signal.SIGINT))
     except Exception as error:
         if os.environ.get("RUNNER_DEBUG"):
             raise
@@ -62,14 +58,14 @@ def _run(argv: Sequence[str] | None) -> int:
     args = _arguments(argv)
     settings = config.load(vars(args))
     _check(settings, args)
-    database.resolve(settings)
+    loading.resolve_for(settings, args.day, args.load)
     _prepare(settings)
     try:
         import prefect
     except ImportError as error:
         raise ConfigError(
             f"flows need Prefect, which is not installed: {error}",
-            hint="Install it: pip install 'warehouse-runner[prefect]'",
+            hint=f"Install it: {extras.install('prefect')}",
         ) from error
     with _server(settings) as private:
         from prefect.logging.configuration import setup_logging
@@ -104,17 +100,11 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _check(settings: Settings, args: argparse.Namespace) -> None:
     """Refuse at once what the flow would refuse after the server has started."""
+    check_load_options(args)
     days.check(args.day)
     for step in project.discover(settings).steps:
         step.statements  # noqa: B018 - refuses transaction control before anything is run
-    if args.load == "never" or not loading.has_loaders(settings):
-        return
-    from staging_loaders.load import parse_limit
-    from staging_loaders.plan import find_day
-
-    if args.max_rejects is not None:
-        parse_limit(args.max_rejects)
-    find_day(settings.data, args.day)
+    loading.check(settings, args.day, mode=args.load, max_rejects=args.max_rejects)
 
 
 def _prepare(settings: Settings) -> None:
@@ -169,19 +159,15 @@ class Terminal(logging.Handler):
     """Shows on a terminal what the tasks did, and warnings; errors are explained at the end."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if getattr(record, "outcome", False):
-            console.say(console.printable(record.getMessage()))
+        if said := getattr(record, "outcome", None):
+            wording.say_outcome(*said)
         elif record.levelno == logging.WARNING:
             console.note(console.printable(record.getMessage()))
 
 
 def _fail(error: RunnerError) -> int:
-    print(console.explain(error), file=sys.stderr)
+    console.note(console.explain(error))
     return error.exit_code
-
-
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise Terminated
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ what each task returned; the work is the loaders' and the step runner's.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import Any, Literal, cast
 from uuid import UUID
@@ -92,7 +92,8 @@ def apply_day(
     with prefect.tags(*tags(settings)), cancelling():
         _tag_flow_run(flow_run_id, tags(settings))
         try:
-            dsn = database.resolve(settings)
+            loading.check(settings, day, mode=load, max_rejects=max_rejects)
+            dsn = loading.resolve_for(settings, day, load)
             work = _Day(settings, pipeline, Run(pipeline.name, day, flow_run_id, dsn, attempts=1), tasks)
             return work.run(load, max_rejects, wait)
         except RunnerError as error:
@@ -118,11 +119,15 @@ class _Day:
 
     def run(self, load: Load, max_rejects: str | None, wait: float) -> list[StepResult]:
         run = self._run
-        last: Any = as_task("migrate", self._migrate, self._tasks)(return_state=True)
+        last: Any = None
+        if load == "never" and loading.has_loaders(self._settings):
+            last = as_task("check_staging", self._check_staging, self._tasks)(return_state=True)
+            last.result()
+        last = as_task("migrate", self._migrate, self._tasks)(return_state=True, wait_for=[last] if last else None)
         last.result()
-        with Lease(run.dsn, run.pipeline, run.day, run.flow_run_id, wait):
+        with Lease(run.dsn, run.pipeline, run.day, run.flow_run_id, wait, logger().warning):
             try:
-                if loading.has_loaders(self._settings):
+                if load != "never" and loading.has_loaders(self._settings):
                     last = self._load(load, max_rejects, [last])
                 results: list[StepResult] = []
                 for step in self._pipeline.steps:
@@ -143,20 +148,14 @@ class _Day:
             outcome(self._run.day, "schema", name, "applied")
         return migrated
 
-    def _load(self, mode: Load, max_rejects: str | None, after: list[Any]) -> Any:
+    def _load(self, mode: Literal["auto", "always"], max_rejects: str | None, after: list[Any]) -> Any:
         settings, run = self._settings, self._run
-        if mode == "never":
-            checked = as_task("check_staging", self._check_staging, self._tasks)(return_state=True, wait_for=after)
-            checked.result()
-            return checked
-        from staging_loaders.load import DayLoad, parse_limit
+        from staging_loaders.load import DayLoad
         from staging_loaders.session import Session
 
-        if max_rejects is not None:
-            parse_limit(max_rejects)
         stop = loads.Stop()
         with ExitStack() as stack:
-            session = stack.enter_context(Session(master=settings.master, cache=settings.home))
+            session = stack.enter_context(Session(master=settings.master, cache=settings.home, announce=stop.announce))
             load = stack.enter_context(
                 DayLoad(
                     dsn=run.dsn,
@@ -188,6 +187,9 @@ class _Day:
         reads = loading.entities_read(step, self._entities)
 
         def work(attempt: int) -> StepResult:
+            if attempt > 1:
+                with suppress(RunnerError):  # the attempt itself says what is wrong
+                    database.resolve(self._settings)
             with StepRunner(replace(self._run, first_attempt=attempt), logger().warning) as runner:
                 result = runner.run(step)
             outcome(self._run.day, "step", step.id, describe_step(result, reads), result.seconds)

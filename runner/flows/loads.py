@@ -46,6 +46,11 @@ class Stop:
         """Remove the progress from the terminal."""
         self._progress.clear()
 
+    def announce(self, text: str) -> None:
+        """Show what goes on while there is nothing to count yet."""
+        with self._lock:
+            self._progress.show(text)
+
     def __call__(self, what: str, done: int, total: int, records: int) -> None:
         self.check()
         with self._lock:
@@ -113,9 +118,8 @@ class _Landing:
             logger().info(f"{self._load.day} {plan.entity}: {plan.reason}")
             return None
         landing = self._load.land(plan.entity)
-        logger().info(
-            f"{self._load.day} {plan.entity}: {landing.records_read:,} records read from {landing.files:,} files"
-        )
+        read = f"{console.count(landing.records_read, 'record')} read from {console.count(landing.files, 'file')}"
+        logger().info(f"{self._load.day} {plan.entity}: {read}")
         return landing
 
 

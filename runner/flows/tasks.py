@@ -16,13 +16,14 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.exceptions import TerminationSignal
 from prefect.tasks import Task, exponential_backoff
 
-from runner import database
+from runner import database, wording
 from runner.errors import DatabaseUnavailable, RunnerError, StepFailed
+from runner.signals import ENDING
 
 T = TypeVar("T")
 
 OUTCOME = "outcome"
-"""The attribute that marks a log record as a line for the person who runs the flow."""
+"""The attribute of a log record that is a line for the person who runs the flow: what `wording.outcome` is given."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class TaskSettings:
 
 
 class Terminated(TerminationSignal, KeyboardInterrupt):
-    """SIGTERM, both as Prefect and as psycopg know it: psycopg cancels its statement on a KeyboardInterrupt only."""
+    """SIGTERM or a closed terminal, as Prefect and as psycopg know it: psycopg cancels on a KeyboardInterrupt only."""
 
 
 def as_task(
@@ -100,25 +101,29 @@ def logger() -> Any:
 
 def outcome(day: str, kind: str, name: str, text: str, seconds: float | None = None) -> None:
     """Log what a task did, as `runner apply` says it; a terminal shows these lines and no others."""
-    took = "" if seconds is None else f"{seconds:8.2f} s"
-    logger().info(f"{day}  {kind:<6}  {name:<18}  {text:<56}{took}".rstrip(), extra={OUTCOME: True})
+    said = (day, kind, name, text, seconds)
+    logger().info(wording.outcome(*said), extra={OUTCOME: said})
 
 
 @contextmanager
 def cancelling() -> Iterator[None]:
-    """Let SIGTERM cancel the statement that runs in this thread, before Prefect ends the flow run."""
+    """Let a signal that ends the run cancel the statement in this thread, before Prefect ends the flow run."""
     if threading.current_thread() is not threading.main_thread():
         yield  # no signal arrives here
         return
 
     def terminate(number: int, frame: FrameType | None) -> NoReturn:
-        raise Terminated(signal.SIGTERM)
+        raise Terminated(number)
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    before = {number: signal.getsignal(number) for number in ENDING}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, terminate)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _reason(error: Exception) -> str:

@@ -118,6 +118,10 @@ def test_truncated_page_stops_the_day(runner: Runner, connection: Connection, tm
         pytest.param(["apply", "--day", "day1", "--only", ""], "Steps: 010_agents", id="no step"),
         pytest.param(["apply", "--day", "day1", "--wait", "nan"], "--wait", id="no time"),
         pytest.param(["metrics", "--format", "xml"], "--format", id="wrong format"),
+        pytest.param(["apply", "--day", "day1", "--master", "foo"], "'foo' is not a Spark master", id="wrong master"),
+        pytest.param(["load", "--day", "day1", "--master", ""], "'' is not a Spark master", id="empty master"),
+        pytest.param(["apply", "--day", "day1", "--load", "never", "--max-rejects", "1"], "no meaning", id="no load"),
+        pytest.param(["rejects", "--entity", "nope"], "Entities: admin_groups, agent_details", id="unknown entity"),
     ],
 )
 def test_wrong_usage(runner: Runner, connection: Connection, arguments: list[str], message: str) -> None:
@@ -127,6 +131,59 @@ def test_wrong_usage(runner: Runner, connection: Connection, arguments: list[str
     assert message in outcome.err
     assert "hint:" in outcome.err
     assert connection.execute("select count(*) from pipeline_metrics").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given"),
+    [
+        pytest.param(["--day", "day99"], {}, id="wrong day"),
+        pytest.param(["--day", "day1", "--load", "never"], {}, id="not loaded"),
+        pytest.param(["--day", "day1", "--max-rejects", "x"], {}, id="wrong limit"),
+        pytest.param(["--day", "day1"], {"SPARK_MASTER": "foo"}, id="wrong master"),
+        pytest.param(["--day", "day1"], {"FX_RATES_SOURCE": "/nope"}, id="no such rates"),
+    ],
+)
+def test_nothing_is_touched_by_a_wrong_call(
+    runner: Runner, empty_database: str, arguments: list[str], given: dict[str, str]
+) -> None:
+    """The day and the settings are looked at before the schema is made."""
+    outcome = runner("apply", *arguments, DATABASE_URL=empty_database, **given)
+    assert (outcome.code, outcome.out) == (2, ""), outcome.err
+    with psycopg.connect(empty_database) as connection:
+        assert connection.execute("select 1 from pg_tables where schemaname = 'public'").fetchall() == []
+
+
+def test_a_wrong_day_starts_no_server(runner: Runner, home: Path) -> None:
+    """Nothing embedded is set up for a day that is not there."""
+    for mode in ("auto", "never"):
+        outcome = runner("apply", "--day", "day99", "--load", mode, DATABASE_URL="", RUNNER_HOME=str(home))
+        assert outcome.code == 2, outcome.err
+        assert not home.exists()
+
+
+def test_settings_of_all_commands_may_stand_first(runner: Runner, project: Path, tmp_path: Path) -> None:
+    """`--project DIR status` means `status --project DIR`."""
+    assert runner("--project", str(project), "status").err == "no day was applied yet: runner apply --day D\n"
+    assert runner(f"--project={project}", "--pipeline", "demo", "status").code == 0
+    assert "usage: runner COMMAND" in runner("--project", str(project)).out
+
+
+def test_a_closed_output(database: str, project: Path) -> None:
+    """With standard output closed a run does its work all the same, and writes into no other file."""
+    command = f'"{sys.executable}" -m runner apply --day day1 --json >&-'
+    given = environment(DATABASE_URL=database)
+    done = subprocess.run(["sh", "-c", command], cwd=project, env=given, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_full_disk(database: str, project: Path) -> None:
+    """What cannot be written is said, once."""
+    command = f'"{sys.executable}" -m runner apply --day day1 >/dev/full'
+    given = environment(DATABASE_URL=database)
+    done = subprocess.run(["sh", "-c", command], cwd=project, env=given, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: No space left on device\nhint: Free some space")
+    assert "Exception ignored" not in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -188,7 +245,11 @@ def test_day_is_held(runner: Runner, connection: Connection, project: Path) -> N
 
 @pytest.mark.parametrize(
     ("number", "code"),
-    [pytest.param(signal.SIGINT, 130, id="ctrl-c"), pytest.param(signal.SIGTERM, 143, id="terminated")],
+    [
+        pytest.param(signal.SIGINT, 130, id="ctrl-c"),
+        pytest.param(signal.SIGTERM, 143, id="terminated"),
+        pytest.param(signal.SIGHUP, 129, id="terminal closed"),
+    ],
 )
 def test_interrupted_step(
     database: str, connection: Connection, project: Path, number: signal.Signals, code: int

@@ -117,10 +117,69 @@ def test_a_named_server_is_not_the_embedded_one(
     assert "Unset DATABASE_URL" in err
     url = call("db", "url")[1]
     status = call("db", "status")[1]
-    assert "user=ada" in url
+    assert url == "postgresql://ada@127.0.0.1:1/shop\n"
     assert "the embedded one is not used" in status
     assert "hush-hush" not in err + url + status
     assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ({"DATABASE_URL": "host=/tmp/a b port=5433 user=a@b dbname=x/y password=hush"},
+         "postgresql://a%40b@%2Ftmp%2Fa%20b:5433/x%2Fy"),
+        ({"DATABASE_URL": "postgresql://a,[::1]:2/x?sslmode=require"}, "postgresql://a,[::1]:2/x?sslmode=require"),
+        ({"PGHOST": "db.example", "PGDATABASE": "x", "PGPASSWORD": "hush"}, "postgresql://db.example/x"),
+    ],
+    ids=["socket", "two hosts", "environment"],
+)  # fmt: skip
+def test_url_of_a_named_server(
+    call: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, given: dict[str, str], shown: str
+) -> None:
+    """However the server is named, what is printed is a URL that libpq reads as the same place, without a password."""
+    from psycopg import conninfo
+
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert call("db", "url") == (0, f"{shown}\n", "")
+    if url := given.get("DATABASE_URL"):
+        meant = conninfo.conninfo_to_dict(url)
+        meant.pop("password", None)
+        assert {name: value for name, value in conninfo.conninfo_to_dict(shown).items() if value.strip(",")} == meant
+
+
+def test_several_pipelines(call: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    """The server and the machine are looked at without choosing a pipeline; the doctor looks at each."""
+    (tmp_path / "migrations" / "other").mkdir()
+    (tmp_path / "migrations" / "other" / "010_a.sql").write_text("select 1;\n")
+    assert call("db", "status")[0] == 0
+    code, out, _ = call("doctor")
+    assert code == 0
+    assert [line.split()[3] for line in out.splitlines() if "  project" in line] == ["other,", "shop,"]
+    assert "2 pipelines" in call("status")[2]
+
+
+def test_the_end_of_input_is_no_yes(home: Path, tmp_path: Path) -> None:
+    """Ctrl-D at the question removes nothing."""
+    (home / "pg18" / "data").mkdir(parents=True)
+    master, slave = os.openpty()
+    os.write(master, b"\x04")
+    environment = {**os.environ, "RUNNER_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "runner", "db", "reset"],
+        cwd=tmp_path,
+        env=environment,
+        stdin=slave,
+        stderr=slave,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.wait(60) == 1
+    os.close(slave)
+    said = os.read(master, 10_000).decode()
+    os.close(master)
+    assert "for good? [y/N]" in said
+    assert "nothing was removed" in said
+    assert (home / "pg18" / "data").is_dir()
 
 
 @pytest.mark.parametrize(
@@ -196,6 +255,14 @@ def _break_disk(home: Path, project: Path, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 0))  # type: ignore[attr-defined]
 
 
+def _break_master(home: Path, project: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("SPARK_MASTER", "foo")
+
+
+def _break_rates(home: Path, project: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("FX_RATES_SOURCE", "/nope")
+
+
 @pytest.mark.parametrize(
     ("check", "fault"),
     [
@@ -206,8 +273,20 @@ def _break_disk(home: Path, project: Path, patch: pytest.MonkeyPatch) -> None:
         ("java", _break_java),
         ("project", _break_project),
         ("disk", _break_disk),
+        ("master", _break_master),
+        ("rates", _break_rates),
     ],
-    ids=["home", "data folder", "server down", "bad url", "no java", "two steps of one number", "disk full"],
+    ids=[
+        "home",
+        "data folder",
+        "server down",
+        "bad url",
+        "no java",
+        "two steps of one number",
+        "disk full",
+        "master",
+        "rates",
+    ],
 )
 def test_doctor_names_a_fault_and_how_to_mend_it(
     call: Callable[..., tuple[int, str, str]],

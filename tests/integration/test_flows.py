@@ -345,7 +345,7 @@ def test_without_prefect(database: str, tmp_path: Path) -> None:
         check=False,
     )
     assert outcome.returncode == 2
-    assert "pip install 'warehouse-runner[prefect]'" in outcome.stderr
+    assert f"-m pip install -e '{ROOT}[prefect]'" in outcome.stderr
 
 
 def test_unreachable_server(database: str, tmp_path: Path) -> None:
@@ -366,6 +366,7 @@ def test_unreachable_server(database: str, tmp_path: Path) -> None:
     ("number", "code"),
     [
         pytest.param(signal.SIGTERM, 143, id="terminated"),
+        pytest.param(signal.SIGHUP, 129, id="terminal closed"),
         pytest.param(signal.SIGINT, 130, id="ctrl-c"),
         pytest.param(signal.SIGKILL, -9, id="killed"),
     ],

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from runner import lease
 from runner.errors import DayHeld
 from runner.lease import Lease
 
@@ -78,6 +79,34 @@ def test_dead_process_on_this_host_is_not_waited_for(database: str, connection: 
     hold(connection, host=socket.gethostname(), pid=process.pid, age="1 second")
     with Lease(database, "zluri", "day1", "next"):
         assert connection.execute("select flow_run_id from runner_leases").fetchall() == [("next",)]
+
+
+def test_own_number_of_a_dead_run(database: str, connection: Connection) -> None:
+    """In a container that was started again the process numbers are the same: ours that is not ours is dead."""
+    hold(connection, host=socket.gethostname(), pid=os.getpid(), age="1 second")
+    assert lease.holders(connection, "zluri") == {}
+    with Lease(database, "zluri", "day1", "next"):
+        assert lease.holders(connection, "zluri")["day1"].flow_run_id == "next"
+
+
+def test_status_sees_through_the_dead(connection: Connection) -> None:
+    """Who was killed on this host, even one whose parent has not looked yet, holds nothing; who is elsewhere does."""
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        hold(connection, host=socket.gethostname(), pid=process.pid, age="1 second")
+        assert list(lease.holders(connection, "zluri")) == ["day1"]
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert lease.holders(connection, "zluri") == {}
+    connection.execute("update runner_leases set host = 'elsewhere'")
+    assert list(lease.holders(connection, "zluri")) == ["day1"]
+
+
+def test_who_waits_says_for_whom(database: str) -> None:
+    """Waiting is announced once, with the holder."""
+    said: list[str] = []
+    with Lease(database, "zluri", "day1", "first"), pytest.raises(DayHeld):
+        Lease(database, "zluri", "day1", "second", 0.5, said.append).__enter__()
+    assert said == [f"day1: waiting up to 0.5 s for run first on {socket.gethostname()} (pid {os.getpid()})"]
 
 
 def test_same_run_may_enter_again(database: str) -> None:

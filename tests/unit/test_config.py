@@ -104,6 +104,16 @@ def test_two_pipelines_must_be_chosen_from(folder: Path) -> None:
     assert config.load({}, {}, folder).pipeline == "shop"
 
 
+def test_some_commands_need_no_pipeline(folder: Path) -> None:
+    """What looks at the server alone takes a project with two pipelines, or one whose setting is wrong, as it is."""
+    assert config.load({}, {}, folder, need_pipeline=False).pipeline == "shop"
+    (folder / "migrations" / "other").mkdir()
+    assert config.load({}, {}, folder, need_pipeline=False).pipeline == ""
+    assert config.load({}, {"RUNNER_PIPELINE": "gone"}, folder, need_pipeline=False).pipeline == ""
+    with pytest.raises(UsageError):
+        config.load({"pipeline": "gone"}, {}, folder, need_pipeline=False)
+
+
 def test_errors_have_a_next_action(folder: Path) -> None:
     """Every configuration error says what to do."""
     with pytest.raises(RunnerError) as caught:

@@ -76,6 +76,8 @@ def test_outer_transaction(tmp_path: Path, text: str) -> None:
         pytest.param("select 1; rollback to a", "rollback to", id="rollback to"),
         pytest.param("select 1; prepare transaction 'x'", "prepare transaction", id="two-phase"),
         pytest.param("begin isolation level serializable; select 1; commit", ":1:1:", id="modes"),
+        pytest.param("begin;\nselect 1;\ncommit;\nselect 2;", ":4:1: a statement stands after", id="after commit"),
+        pytest.param("select 1;\nbegin;\nselect 2;\ncommit;", ":1:1: a statement stands before", id="before begin"),
     ],
 )
 def test_transaction_control_is_refused(tmp_path: Path, text: str, place: str) -> None:
@@ -88,6 +90,24 @@ def test_words_that_only_look_like_control(tmp_path: Path) -> None:
     """A prepared statement and a block's own begin and end are not transaction control."""
     file = read(tmp_path, "prepare p as select 1; do $$ begin perform 1; end $$; execute p")
     assert len(file.statements) == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("copy things from stdin", id="from stdin"),
+        pytest.param("select 1; COPY (select 1 /* a */) TO STDOUT with (format csv)", id="to stdout"),
+    ],
+)
+def test_copy_through_the_client_is_refused(tmp_path: Path, text: str) -> None:
+    """A copy through the client has nobody to talk to; it is refused before anything runs."""
+    with pytest.raises(ConfigError, match="copy from stdin or to stdout cannot run here"):
+        _ = read(tmp_path, text).statements
+
+
+def test_copy_on_the_server(tmp_path: Path) -> None:
+    """A copy of the server's own files is a statement like any other, whatever its words."""
+    assert read(tmp_path, "copy (select a from stdin) to '/tmp/to stdout'").statements
 
 
 @pytest.mark.parametrize(

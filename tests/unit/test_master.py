@@ -1,0 +1,47 @@
+"""Which Spark masters there are, and what is said of others."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from runner import master
+from runner.errors import ConfigError, UsageError
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "local", "local[4]", "local[*]", "local[2,3]", "local[*, 2]", "local-cluster[2,1,1024]", "yarn",
+        "spark://10.0.0.1:7077", "spark://a:7077,b.example:7078", "spark://[::1]:7077", "k8s://https://host:6443",
+    ],
+)  # fmt: skip
+def test_masters(name: str) -> None:
+    """Spark's own addresses are taken as they are."""
+    assert master.check(name) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", "foo", "local[0]", "local[]", "local[x]", "Local", "spark://host", "spark://:7077", "k8s://", "yarn "]
+)
+def test_no_master(name: str) -> None:
+    """Anything else is refused with what there is."""
+    with pytest.raises(UsageError, match="is not a Spark master") as error:
+        master.check(name)
+    assert "local[*]" in (error.value.hint or "")
+
+
+def test_standalone_master_must_answer() -> None:
+    """One of its hosts is enough; where nobody listens, that is said at once."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        master.reach(f"spark://127.0.0.1:1,127.0.0.1:{port}")
+    with pytest.raises(ConfigError, match=r"no Spark master answers at spark://127.0.0.1:1: Connection refused"):
+        master.reach("spark://127.0.0.1:1")
+
+
+@pytest.mark.parametrize("name", ["local[*]", "yarn", "k8s://https://127.0.0.1:1"])
+def test_other_masters_are_not_asked(name: str) -> None:
+    """Only a standalone cluster has one address that can be tried."""
+    master.reach(name)
