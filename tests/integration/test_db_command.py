@@ -126,7 +126,7 @@ def test_a_named_server_is_not_the_embedded_one(
 @pytest.mark.parametrize(
     ("given", "shown"),
     [
-        ({"DATABASE_URL": "host=/tmp/a b port=5433 user=a@b dbname=x/y password=hush"},
+        ({"DATABASE_URL": "host='/tmp/a b' port=5433 user=a@b dbname=x/y password=hush"},
          "postgresql://a%40b@%2Ftmp%2Fa%20b:5433/x%2Fy"),
         ({"DATABASE_URL": "postgresql://a,[::1]:2/x?sslmode=require"}, "postgresql://a,[::1]:2/x?sslmode=require"),
         ({"PGHOST": "db.example", "PGDATABASE": "x", "PGPASSWORD": "hush"}, "postgresql://db.example/x"),
