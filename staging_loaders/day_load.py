@@ -65,6 +65,7 @@ class DayLoad:
         self._dsn = dsn
         self._pipeline = pipeline
         self._base = base
+        self._folder = declarations
         self._declared = load_declarations(declarations)
         self._flow_run_id = flow_run_id
         self._session = session
@@ -213,7 +214,7 @@ class DayLoad:
             problem = landings_of.check_table(connection, entity)
             if problem:
                 raise ConfigError(
-                    f"{entity.name}.toml does not fit the database: {problem}",
+                    f"{self._folder / entity.name}.toml does not fit the database: {problem}",
                     hint="Run 'runner migrate', or mend the declaration or the schema file.",
                 )
             landings_of.create(connection, target, entity)

@@ -12,18 +12,20 @@
 
 A field may carry: `from` (default: the column's name), `type` (see TYPES), `required`,
 `malformed = "reject"` (default "warn"), `min` and `max` (inclusive), `below` (its size is smaller),
-`default = { minor_unit_of = "<currency column>" }`.
+`default = { minor_unit_of = "<currency column>" }`. docs/declarations.md tells all of it with examples.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from runner.errors import ConfigError
+from staging_loaders.toml_lines import line_of
 
 # A field's type -> the column types it fits, as PostgreSQL's format_type() names them.
 TYPES: dict[str, tuple[str, ...]] = {
@@ -102,35 +104,41 @@ def load_declarations(folder: Path) -> dict[str, Entity]:
     if not files:
         raise ConfigError(
             f"no loader declarations in {folder}",
-            hint="Declare each entity in a file of its own there: runner new loader NAME.",
+            hint="Declare each entity in a file of its own there, named after its folder in a day: orders.toml.",
         )
     entities = {file.stem: read_declaration(file) for file in files}
     tables: dict[str, str] = {}
     for entity in entities.values():
         if entity.table in tables:
-            raise ConfigError(
-                f"{entity.name}.toml: table {entity.table} is already filled by {tables[entity.table]}.toml"
-            )
+            reader = _Reader(folder / f"{entity.name}.toml", entity.text)
+            raise reader.fail("table", f"{entity.table} is already filled by {tables[entity.table]}.toml")
         tables[entity.table] = entity.name
     return entities
 
 
 def read_declaration(file: Path) -> Entity:
     """Return the entity that `file` declares."""
+    hint = "A declaration is a TOML file in UTF-8."
     try:
-        text = file.read_text("utf-8")
-        return _Reader(str(file)).entity(file.stem, text, tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"{file}: {error}", hint="A declaration is a TOML file in UTF-8.") from error
+        text = file.read_bytes().decode("utf-8-sig")
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        problem, _, place = str(error).partition(" (at ")
+        numbers = re.findall(r"[0-9]+", place) or [str(text.count("\n") + 1)]
+        raise ConfigError(f"{':'.join([str(file), *numbers])}: {problem}", hint=hint) from error
+    except (UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{file}: {getattr(error, 'strerror', None) or error}", hint=hint) from error
+    return _Reader(file, text).entity(file.stem, data)
 
 
 class _Reader:
-    """Reads the values of one declaration, naming file and key in each error."""
+    """Reads the values of one declaration, naming file, line and key in each error."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: Path, text: str) -> None:
         self.file = file
+        self.text = text
 
-    def entity(self, name: str, text: str, data: dict[str, Any]) -> Entity:
+    def entity(self, name: str, data: dict[str, Any]) -> Entity:
         if not _FOLDER.fullmatch(name):
             raise self.fail("file name", "it names the entity's folder: letters, digits, '_' and '-', at most 40")
         self.known("", data, {"table", "required", "key", "fields"})
@@ -138,11 +146,11 @@ class _Reader:
         declared = self.get("fields", data, dict)
         fields = tuple(self.field(column, spec) for column, spec in declared.items())
         entity = Entity(
-            name, table, self.get("required", data, bool, False), self.identifier("key", data), fields, text
+            name, table, self.get("required", data, bool, False), self.identifier("key", data), fields, self.text
         )
         by_column = {field.column: field for field in fields}
         if entity.key not in by_column or not by_column[entity.key].required:
-            raise self.fail("key", f"{entity.key} is not a required field")
+            raise self.fail("key", f"{entity.key} is not a field with required = true")
         for field in fields:
             other = by_column.get(field.minor_unit_of or "")
             if field.minor_unit_of and (other is None or other.type != "currency"):
@@ -158,13 +166,17 @@ class _Reader:
         self.known(where, spec, _FIELD_KEYS)
         kind = self.get("type", spec, str, "text", where)
         if kind not in TYPES:
-            raise self.fail(where + "type", f"{kind!r} is no type; there are {', '.join(TYPES)}")
+            raise self.fail(where + "type", f"{kind!r} is no type{_similar(kind, TYPES)}; there are {', '.join(TYPES)}")
         malformed = self.get("malformed", spec, str, "warn", where)
         if malformed not in ("warn", "reject"):
             raise self.fail(where + "malformed", 'either "warn" or "reject"')
         limits = {key: self.get(key, spec, int, None, where) for key in ("min", "max", "below")}
         if kind not in _ORDERED and any(limit is not None for limit in limits.values()):
             raise self.fail(where[:-1], f"min, max and below are for {' and '.join(_ORDERED)}")
+        if limits["min"] is not None and limits["max"] is not None and limits["min"] > limits["max"]:
+            raise self.fail(where + "min", f"{limits['min']} is more than max, {limits['max']}: nothing would pass")
+        if limits["below"] is not None and limits["below"] <= 0:
+            raise self.fail(where + "below", "no size is below that; it must be more than 0")
         default = self.get("default", spec, dict, {}, where)
         self.known(where + "default.", default, {"minor_unit_of"})
         if default and kind != "integer":
@@ -210,9 +222,19 @@ class _Reader:
     def known(self, where: str, table: dict[str, Any], names: set[str]) -> None:
         for key in table:
             if key not in names:
-                raise self.fail(where + key, f"unknown key; known are {', '.join(sorted(names))}")
+                raise self.fail(where + key, f"unknown key{_similar(key, names)}; known are {', '.join(sorted(names))}")
 
     def fail(self, key: str, problem: str) -> ConfigError:
+        line = line_of(self.text, key)
+        place = f"{self.file}:{line}" if line else str(self.file)
         return ConfigError(
-            f"{self.file}: {key}: {problem}", hint="staging_loaders/entity.py says what may stand there."
+            f"{place}: {key}: {problem}", hint="Mend the declaration: docs/declarations.md lists its keys."
         )
+
+
+def _similar(word: str, known: Iterable[str]) -> str:
+    """Return a question that names the known word which may be meant, or nothing."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(word.lower(), list(known), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import ConfigError
-from staging_loaders.entity import load_declarations
+from staging_loaders.entity import load_declarations, read_declaration
 
 ZLURI = Path(__file__).parents[2] / "staging_loaders" / "zluri"
 GOOD = 'table = "stg_x"\nkey = "x_id"\n[fields]\nx_id = { from = "id", type = "integer", required = true }\n'
@@ -52,7 +52,19 @@ def test_a_path_defaults_to_the_columns_name(tmp_path: Path) -> None:
         (GOOD + "y = { type = 'integer[]', required = true }", "fields.y.required: an array"),
         (GOOD.replace("key", "ky"), "ky: unknown key"),
         (GOOD.replace('key = "x_id"\n', ""), "key: missing"),
-        (GOOD.replace('"x_id"', '"z"'), "key: z is not a required field"),
+        (GOOD.replace('"x_id"', '"z"'), "2: key: z is not a field with required = true"),
+        (GOOD.replace("[fields]", "[field]"), "3: field: unknown key (did you mean fields?)"),
+        (GOOD + "y = { type = 'Integer' }", "5: fields.y.type: 'Integer' is no type (did you mean integer?)"),
+        (GOOD + "y = { requird = true }", "5: fields.y.requird: unknown key (did you mean required?)"),
+        (GOOD + "y = { required = 'true' }", "5: fields.y.required: must be true or false"),
+        (GOOD + "y = { type = 'number', min = 0.5 }", "5: fields.y.min: must be an integer"),
+        (GOOD + "y = { type = 'number', min = 2, max = 1 }", "5: fields.y.min: 2 is more than max, 1"),
+        (GOOD + "y = { type = 'integer', below = 0 }", "5: fields.y.below: no size is below that"),
+        (GOOD + "y = { from = ['a', 1] }", "5: fields.y.from: a path"),
+        (GOOD + "[fields.y]\ntype = 'text'\nmax = 1", "5: fields.y: min, max and below are for"),
+        (GOOD + "[fields.y]\ntype = 'text'\nmx = 1", "7: fields.y.mx: unknown key (did you mean max?)"),
+        (GOOD + "y = {}\ny = {}", "Cannot overwrite a value"),
+        (GOOD + "y = {", "toml:5:"),
         (GOOD.replace('"stg_x"', '"stg_x; drop"'), "table: 'stg_x; drop' is not a lower-case SQL name"),
         ("table = ", "Invalid value"),
     ],
@@ -71,7 +83,7 @@ def test_two_entities_cannot_fill_one_table(tmp_path: Path) -> None:
     """Each would remove the other's rows."""
     (tmp_path / "x.toml").write_text(GOOD)
     (tmp_path / "y.toml").write_text(GOOD)
-    with pytest.raises(ConfigError, match=r"y\.toml: table stg_x is already filled by x\.toml"):
+    with pytest.raises(ConfigError, match=r"y\.toml:1: table: stg_x is already filled by x\.toml"):
         load_declarations(tmp_path)
 
 
@@ -79,4 +91,20 @@ def test_a_folder_without_declarations_is_refused(tmp_path: Path) -> None:
     """The hint says how to write one."""
     with pytest.raises(ConfigError, match="no loader declarations") as error:
         load_declarations(tmp_path)
-    assert "runner new loader" in (error.value.hint or "")
+    assert "orders.toml" in (error.value.hint or "")
+
+
+def test_a_byte_order_mark_is_no_obstacle(tmp_path: Path) -> None:
+    """Editors write one."""
+    (tmp_path / "x.toml").write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+    assert load_declarations(tmp_path)["x"].table == "stg_x"
+
+
+def test_an_unreadable_declaration_is_named(tmp_path: Path) -> None:
+    """Whatever is wrong with it, the file is the user's own."""
+    (tmp_path / "x.toml").write_bytes(b"\xff")
+    (tmp_path / "y.toml").mkdir()
+    for name in ("x", "y"):
+        with pytest.raises(ConfigError, match=rf"{tmp_path}/{name}\.toml: ") as error:
+            read_declaration(tmp_path / f"{name}.toml")
+        assert error.value.hint
