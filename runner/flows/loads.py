@@ -71,7 +71,7 @@ def run(
 
     Raises what the first failed task raised; nothing is published then.
     """
-    from staging_loaders.load import refresh_rates
+    from staging_loaders.load import doubts, refresh_rates
 
     planned = as_task("plan_load", lambda _: load.plan(), settings)(return_state=True, wait_for=after)
     plans: list[EntityPlan] = planned.result()
@@ -96,6 +96,8 @@ def run(
         loads = load.publish(landings, max_rejects)
         for name, text in load_lines(loads):
             outcome(load.day, "load", name, text)
+        for doubt in doubts(loads):
+            logger().warning(f"{load.day}: {doubt}")
         return loads
 
     published = as_task("publish_staging", publish, settings)(return_state=True, wait_for=[rated])
