@@ -28,7 +28,7 @@ def colourful(stream: TextIO) -> bool:
 def style(text: str, colour: str, stream: TextIO | None = None) -> str:
     """Return `text` in a colour where `stream` (standard output) shows colours."""
     stream = sys.stdout if stream is None else stream
-    return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if colourful(stream) else text
+    return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if text and colourful(stream) else text
 
 
 def printable(text: str) -> str:
