@@ -43,7 +43,7 @@ _ORDERED = ("integer", "number")
 _TAKEN = ("day", "source_file", "position")
 _KINDS = {str: "a string", bool: "true or false", int: "an integer", dict: "a table"}
 
-_FIELD_KEYS = {"from", "type", "required", "malformed", "min", "max", "below", "default"}
+FIELD_KEYS = {"from", "type", "required", "malformed", "min", "max", "below", "default"}
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}", re.ASCII)
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}", re.ASCII)
 
@@ -163,7 +163,7 @@ class _Reader:
             raise self.fail(where[:-1], f"not a column name of ours: a-z, 0-9, '_', and none of {', '.join(_TAKEN)}")
         if not isinstance(spec, dict):
             raise self.fail(where[:-1], 'a field is a table, such as { from = "id", type = "text" }')
-        self.known(where, spec, _FIELD_KEYS)
+        self.known(where, spec, FIELD_KEYS)
         kind = self.get("type", spec, str, "text", where)
         if kind not in TYPES:
             raise self.fail(where + "type", f"{kind!r} is no type{_similar(kind, TYPES)}; there are {', '.join(TYPES)}")
