@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from staging_loaders import part as parts
 from staging_loaders.entity import load_declarations
 from staging_loaders.files import find_files
 from staging_loaders.load import DayLoad, EntityLoad, doubts, load_day, plan_day
+from staging_loaders.plan import read_loaded
 from staging_loaders.session import Inline
 from staging_loaders.values import Number
 
@@ -523,6 +525,18 @@ def test_a_connection_lost_at_the_commit(
         with pytest.raises(LoadFailed, match="the server closed the connection"):
             load(database, base)
     assert connection.execute("select count(*) from stg_agents").fetchone() == (1 if committed else 0,)
+
+
+def test_another_loader_can_say_that_a_day_is_loaded(connection: Connection) -> None:
+    """With the statement of the README, steps see a day that somebody else has put into staging."""
+    [statement] = re.findall(r"^```sql\n(.*?)^```$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    connection.execute(
+        "insert into stg_agents (day, source_file, position, agent_id, email, name) values ('day9', 'x', 1, 7, '', '')"
+    )
+    connection.execute(statement)
+    connection.execute("set app.day = 'day9'")
+    assert connection.execute("select is_loaded('agents'), is_loaded('roles')").fetchone() == (True, False)
+    assert read_loaded(connection, "zluri", "day9", load_declarations(ZLURI))["agents"].intact
 
 
 def test_a_second_pipeline_needs_no_python(database: str, connection: Connection, tmp_path: Path) -> None:
