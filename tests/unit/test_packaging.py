@@ -79,7 +79,7 @@ def test_an_installed_runner_makes_a_project(wheel: Path, tmp_path: Path) -> Non
         return done.stdout
 
     run("init", "demo", cwd=tmp_path)
-    assert "1 steps" in run("doctor", cwd=tmp_path / "demo")
+    assert "1 step, 1 entity" in run("doctor", cwd=tmp_path / "demo")
     origin = "import runner, staging_loaders; print(runner.__file__, staging_loaders.__file__)"
     done = subprocess.run(
         [sys.executable, "-P", "-c", origin], env=environment, capture_output=True, text=True, check=True
