@@ -74,5 +74,5 @@ def doubts(loads: Sequence[EntityLoad]) -> list[str]:
             guard = "; --max-rejects N stops such a load before anything is published"
         else:
             told, guard = "its files hold no record", ""
-        found.append(f"{load.entity} has no usable record: {told}. The steps take the day as one without any{guard}.")
+        found.append(f"{load.entity} has no usable record: {told}. The steps find no row of it for this day{guard}.")
     return found

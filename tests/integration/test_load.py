@@ -253,7 +253,7 @@ def test_too_many_rejects_publish_nothing(database: str, base: Path, limit: str,
     assert "agents/a.json:2  name is blank" in str(error.value)
 
 
-USELESS = "agents has no usable record: %s. The steps take the day as one without any%s."
+USELESS = "agents has no usable record: %s. The steps find no row of it for this day%s."
 
 
 @pytest.mark.parametrize(
