@@ -8,7 +8,11 @@ language sql immutable parallel safe
 return (hashint8extended(seed, 42) & 9223372036854775807) % choices;
 
 -- Nine of ten agents are in the snapshot; all have details, so both sources meet.
-insert into stg_agents
+insert into stg_agents (
+    day, source_file, position, agent_id, email, name, job_title, language, mobile, phone, time_zone, last_login_at,
+    org_agent_id, available, available_since, deactivated, focus_mode, agent_operational_status, ticket_scope,
+    last_active_at, signature, freshchat_agent, created_at, updated_at
+)
 select
     'bench', format('page-%%s.json', lpad((n / 1000)::text, 6, '0')), n %% 1000, n,
     format('agent.%%s@example.com', n), format('Agent %%s', n), 'Support engineer', 'en', null, '+1 555 0100',
@@ -18,7 +22,11 @@ select
 from generate_series(1, %(rows)s / 10) as n
 where n %% 10 <> 0;
 
-insert into stg_agent_details
+insert into stg_agent_details (
+    day, source_file, position, agent_id, email, name, job_title, language, mobile, phone, time_zone, last_login_at,
+    org_agent_id, available, available_since, deactivated, focus_mode, agent_operational_status, ticket_scope,
+    last_active_at, signature, freshchat_agent, created_at, updated_at, role_ids
+)
 select
     'bench', format('%%s.json', n), 1, n,
     format('agent.%%s@example.com', n), format('Agent %%s', n), 'Support engineer', 'en', null, '+1 555 0100',
@@ -54,13 +62,20 @@ select
     '2024-01-01Z', '2026-03-01Z'
 from generate_series(1, %(rows)s / 10) as n;
 
-insert into stg_budgets
+insert into stg_budgets (
+    day, source_file, position, budget_id, budget_uuid, name, description, retired, start_date, recurring_interval,
+    timezone, limit_amount, overspend_buffer, assigned_amount, spent_cleared, spent_pending, spent_total
+)
 select
     'bench', 'budgets.json', n, md5(format('budget %%s', n)), md5(format('budget uuid %%s', n)), format('Budget %%s', n),
     'Travel and meals', false, '2026-01-01', 'MONTHLY', 'US/Eastern', 5000, 0, 4000, n %% 4000, 12.34, n %% 4000 + 12.34
 from generate_series(1, %(rows)s / 10) as n;
 
-insert into stg_cards
+insert into stg_cards (
+    day, source_file, position, card_id, card_uuid, name, user_id, user_uuid, budget_id, budget_uuid, last_four,
+    valid_thru, status, type, share_budget_funds, recurring, recurring_limit, current_limit, current_spent,
+    created_time, updated_time
+)
 select
     'bench', 'cards.json', n, md5(format('card %%s', n)), md5(format('card uuid %%s', n)), format('Card %%s', n),
     md5(format('user %%s', n %% 1000)), md5(format('user uuid %%s', n %% 1000)), md5(format('budget %%s', n)),
@@ -69,7 +84,11 @@ select
 from generate_series(1, %(rows)s / 10) as n;
 
 -- Six of ten in dollars, three in currencies with a reference rate, one with a rate of its own.
-insert into stg_transactions
+insert into stg_transactions (
+    day, source_file, position, transaction_id, transaction_uuid, transaction_type, occurred_time, updated_time,
+    user_id, user_uuid, user_name, merchant_name, raw_merchant_name, card_id, card_uuid, budget_id, budget_uuid,
+    minor_units, currency, exponent, payload_rate
+)
 select
     'bench', format('page-%%s.json', lpad((n / 5000)::text, 6, '0')), n %% 5000,
     md5(format('transaction %%s', n)), md5(format('uuid %%s', n)), 'CLEAR',

@@ -7,6 +7,9 @@ begin;
 -- What the plans below need to know is how large a table is, for which a small sample will do.
 set local default_statistics_target = 10;
 
+-- Each worker would collect nearly all of the day's ids again.
+set local max_parallel_workers_per_gather = 0;
+
 select require_loaded('agents');
 
 -- What is new or differs, one record an agent: the newest of either source, `agents` before
@@ -14,134 +17,96 @@ select require_loaded('agents');
 -- A record that is newer and says the same is a change, too: what comes late must lose to it.
 -- A table, because a count of its rows is what keeps the plans below right.
 create temporary table newest_agents on commit drop as
-with records as (
+with changed as (
 
     select
-        agent_id,
-        email,
-        name,
-        job_title,
-        language,
-        mobile,
-        phone,
-        time_zone,
-        last_login_at,
-        org_agent_id,
-        available,
-        available_since,
-        deactivated,
-        focus_mode,
-        agent_operational_status,
-        ticket_scope,
-        last_active_at,
-        signature,
-        freshchat_agent,
-        created_at,
-        updated_at,
+        staged.agent_id,
+        staged.email,
+        staged.name,
+        staged.job_title,
+        staged.language,
+        staged.mobile,
+        staged.phone,
+        staged.time_zone,
+        staged.last_login_at,
+        staged.org_agent_id,
+        staged.available,
+        staged.available_since,
+        staged.deactivated,
+        staged.focus_mode,
+        staged.agent_operational_status,
+        staged.ticket_scope,
+        staged.last_active_at,
+        staged.signature,
+        staged.freshchat_agent,
+        staged.created_at,
+        staged.updated_at,
         1::smallint as version_source,
         -- In a subquery of its own, so that it is worked out once and not for each row.
         (select day_order(current_setting('app.day'))) as version_key,
-        source_file,
-        position
-    from stg_agents
-    where day = current_setting('app.day')
+        staged.source_file,
+        staged.position,
+        current.agent_id is null as is_new,
+        current.agent_id is not null
+            and current.updated_at is not distinct from staged.updated_at
+            and current.version_source = 1
+            and current.version_key = (select day_order(current_setting('app.day'))) as is_correction
+    from stg_agents as staged
+    left join agents as current on current.agent_id = staged.agent_id
+    where staged.day = (select current_setting('app.day'))
+        and (
+            current.agent_id is null
+            -- First what is false for most rows.
+            or (staged.content_hash, 1, (select day_order(current_setting('app.day'))))
+                is distinct from (current.content_hash, current.version_source, current.version_key)
+            and (coalesce(staged.updated_at, '-infinity'), (select day_order(current_setting('app.day'))), 1)
+                >= (coalesce(current.updated_at, '-infinity'), current.version_key, current.version_source)
+        )
 
     union all
 
     select
-        agent_id,
-        email,
-        name,
-        job_title,
-        language,
-        mobile,
-        phone,
-        time_zone,
-        last_login_at,
-        org_agent_id,
-        available,
-        available_since,
-        deactivated,
-        focus_mode,
-        agent_operational_status,
-        ticket_scope,
-        last_active_at,
-        signature,
-        freshchat_agent,
-        created_at,
-        updated_at,
+        staged.agent_id,
+        staged.email,
+        staged.name,
+        staged.job_title,
+        staged.language,
+        staged.mobile,
+        staged.phone,
+        staged.time_zone,
+        staged.last_login_at,
+        staged.org_agent_id,
+        staged.available,
+        staged.available_since,
+        staged.deactivated,
+        staged.focus_mode,
+        staged.agent_operational_status,
+        staged.ticket_scope,
+        staged.last_active_at,
+        staged.signature,
+        staged.freshchat_agent,
+        staged.created_at,
+        staged.updated_at,
         0::smallint as version_source,
         (select day_order(current_setting('app.day'))) as version_key,
-        source_file,
-        position
-    from stg_agent_details
-    where day = current_setting('app.day')
-
-),
-
-changed as (
-
-    select
-        records.*,
+        staged.source_file,
+        staged.position,
         current.agent_id is null as is_new,
         current.agent_id is not null
-            and current.updated_at is not distinct from records.updated_at
-            and current.version_source = records.version_source
-            and current.version_key = records.version_key as is_correction
-    from records
-    left join agents as current on current.agent_id = records.agent_id
-    where current.agent_id is null or (
-        -- First what is false for most rows.
-        (
-            records.version_source,
-            records.email,
-            records.name,
-            records.job_title,
-            records.language,
-            records.mobile,
-            records.phone,
-            records.time_zone,
-            records.last_login_at,
-            records.org_agent_id,
-            records.available,
-            records.available_since,
-            records.deactivated,
-            records.focus_mode,
-            records.agent_operational_status,
-            records.ticket_scope,
-            records.last_active_at,
-            records.signature,
-            records.freshchat_agent,
-            records.created_at,
-            records.updated_at,
-            records.version_key
-        ) is distinct from (
-            current.version_source,
-            current.email,
-            current.name,
-            current.job_title,
-            current.language,
-            current.mobile,
-            current.phone,
-            current.time_zone,
-            current.last_login_at,
-            current.org_agent_id,
-            current.available,
-            current.available_since,
-            current.deactivated,
-            current.focus_mode,
-            current.agent_operational_status,
-            current.ticket_scope,
-            current.last_active_at,
-            current.signature,
-            current.freshchat_agent,
-            current.created_at,
-            current.updated_at,
-            current.version_key
+            and current.updated_at is not distinct from staged.updated_at
+            and current.version_source = 0
+            and current.version_key = (select day_order(current_setting('app.day'))) as is_correction
+    from stg_agent_details as staged
+    left join agents as current on current.agent_id = staged.agent_id
+    where staged.day = (select current_setting('app.day'))
+        and (
+            current.agent_id is null
+            -- First what is false for most rows.
+            or (staged.content_hash, 0, (select day_order(current_setting('app.day'))))
+                is distinct from (current.content_hash, current.version_source, current.version_key)
+            and (coalesce(staged.updated_at, '-infinity'), (select day_order(current_setting('app.day'))), 0)
+                >= (coalesce(current.updated_at, '-infinity'), current.version_key, current.version_source)
         )
-        and (coalesce(records.updated_at, '-infinity'), records.version_key, records.version_source)
-            >= (coalesce(current.updated_at, '-infinity'), current.version_key, current.version_source)
-    )
 
 )
 
@@ -163,13 +128,13 @@ using (
 
     select agent_id, 1::smallint as version_source, updated_at, source_file, position
     from stg_agents
-    where day = current_setting('app.day')
+    where day = (select current_setting('app.day'))
 
     union all
 
     select agent_id, 0::smallint as version_source, updated_at, source_file, position
     from stg_agent_details
-    where day = current_setting('app.day')
+    where day = (select current_setting('app.day'))
 
 ) as later
 where newest.is_correction
@@ -179,20 +144,19 @@ where newest.is_correction
     and (later.source_file, later.position) > (newest.source_file, newest.position);
 
 -- Who has a good record is known; whether one who only was rejected is, `agents` says.
--- Materialized, which keeps workers away: each would collect the same ids again.
 create temporary table day_presence on commit drop as
-with named as materialized (
+with named as (
 
     select agent_id, true as is_active, true as has_record
     from stg_agents
-    where day = current_setting('app.day')
+    where day = (select current_setting('app.day'))
 
     union all
 
     select record_key::bigint as agent_id, true as is_active, false as has_record
     from stg_rejects
     where pipeline = 'zluri'
-        and day = current_setting('app.day')
+        and day = (select current_setting('app.day'))
         and entity = 'agents'
         and severity = 'reject'
         and record_key is not null
@@ -201,7 +165,7 @@ with named as materialized (
 
     select agent_id, false as is_active, true as has_record
     from stg_agent_details
-    where day = current_setting('app.day')
+    where day = (select current_setting('app.day'))
 
 ),
 
@@ -396,7 +360,7 @@ history_changes as (
 
         select agent_id, is_active
         from agent_status_history
-        where day = current_setting('app.day')
+        where day = (select current_setting('app.day'))
 
     ) as stored on stored.agent_id = presence.agent_id
     where presence.is_active is distinct from stored.is_active
@@ -462,7 +426,7 @@ unknown_changes as (
 
         select agent_id
         from agent_presence_unknown
-        where day = current_setting('app.day')
+        where day = (select current_setting('app.day'))
 
     ) as stored on stored.agent_id = presence.agent_id
     where presence.agent_id is null or stored.agent_id is null

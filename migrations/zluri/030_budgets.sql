@@ -30,6 +30,7 @@ staged as (
         spent_cleared,
         spent_pending,
         spent_total,
+        content_hash,
         source_file,
         position,
         -- In a subquery of its own, so that it is worked out once and not for each row.
@@ -50,37 +51,7 @@ changed as (
     left join budgets as current on current.budget_id = staged.budget_id
     where current.budget_id is null or (
         -- First what is false for most rows.
-        (
-            staged.budget_uuid,
-            staged.name,
-            staged.description,
-            staged.retired,
-            staged.start_date,
-            staged.recurring_interval,
-            staged.timezone,
-            staged.limit_amount,
-            staged.overspend_buffer,
-            staged.assigned_amount,
-            staged.spent_cleared,
-            staged.spent_pending,
-            staged.spent_total,
-            staged.version_key
-        ) is distinct from (
-            current.budget_uuid,
-            current.name,
-            current.description,
-            current.retired,
-            current.start_date,
-            current.recurring_interval,
-            current.timezone,
-            current.limit_amount,
-            current.overspend_buffer,
-            current.assigned_amount,
-            current.spent_cleared,
-            current.spent_pending,
-            current.spent_total,
-            current.version_key
-        )
+        (staged.content_hash, staged.version_key) is distinct from (current.content_hash, current.version_key)
         and staged.version_key >= current.version_key
     )
 

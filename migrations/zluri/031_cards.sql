@@ -33,6 +33,7 @@ staged as (
         current_spent,
         created_time,
         updated_time,
+        content_hash,
         source_file,
         position,
         -- In a subquery of its own, so that it is worked out once and not for each row.
@@ -55,45 +56,7 @@ changed as (
     left join cards as current on current.card_id = staged.card_id
     where current.card_id is null or (
         -- First what is false for most rows.
-        (
-            staged.card_uuid,
-            staged.name,
-            staged.user_id,
-            staged.user_uuid,
-            staged.budget_id,
-            staged.budget_uuid,
-            staged.last_four,
-            staged.valid_thru,
-            staged.status,
-            staged.type,
-            staged.share_budget_funds,
-            staged.recurring,
-            staged.recurring_limit,
-            staged.current_limit,
-            staged.current_spent,
-            staged.created_time,
-            staged.updated_time,
-            staged.version_key
-        ) is distinct from (
-            current.card_uuid,
-            current.name,
-            current.user_id,
-            current.user_uuid,
-            current.budget_id,
-            current.budget_uuid,
-            current.last_four,
-            current.valid_thru,
-            current.status,
-            current.type,
-            current.share_budget_funds,
-            current.recurring,
-            current.recurring_limit,
-            current.current_limit,
-            current.current_spent,
-            current.created_time,
-            current.updated_time,
-            current.version_key
-        )
+        (staged.content_hash, staged.version_key) is distinct from (current.content_hash, current.version_key)
         and (coalesce(staged.updated_time, '-infinity'), staged.version_key)
             >= (coalesce(current.updated_time, '-infinity'), current.version_key)
     )

@@ -8,6 +8,17 @@
 create table agents (
 
     agent_id bigint not null,
+    updated_at timestamptz,
+    content_hash bigint generated always as (
+        hash_record_extended(row(
+            email, name, job_title, language, mobile, phone, time_zone, last_login_at, org_agent_id,
+            available, available_since, deactivated, focus_mode, agent_operational_status,
+            ticket_scope, last_active_at, signature, freshchat_agent, created_at, updated_at
+        ), 0)
+    ) stored,
+    version_source smallint not null,
+    version_key text collate "C" not null,
+    status text not null,
     email text not null,
     name text not null,
     job_title text,
@@ -27,10 +38,6 @@ create table agents (
     signature text,
     freshchat_agent boolean,
     created_at timestamptz,
-    updated_at timestamptz,
-    status text not null,
-    version_key text collate "C" not null,
-    version_source smallint not null,
     constraint agents_pkey primary key (agent_id),
     constraint agent_status_is_known check (status in ('active', 'inactive')),
     constraint agent_email_is_not_empty check (email <> ''),

@@ -3,6 +3,14 @@
 create table budgets (
 
     budget_id text collate "C" not null,
+    content_hash bigint generated always as (
+        hash_record_extended(row(
+            budget_uuid, name, description, retired, start_date, recurring_interval, timezone,
+            limit_amount, overspend_buffer, assigned_amount, spent_cleared, spent_pending,
+            spent_total
+        ), 0)
+    ) stored,
+    version_key text collate "C" not null,
     budget_uuid text,
     name text,
     description text,
@@ -16,7 +24,6 @@ create table budgets (
     spent_cleared numeric,
     spent_pending numeric,
     spent_total numeric,
-    version_key text collate "C" not null,
     constraint budgets_pkey primary key (budget_id),
     constraint budget_limit_is_not_negative check (limit_amount >= 0)
 
@@ -25,6 +32,15 @@ create table budgets (
 create table cards (
 
     card_id text collate "C" not null,
+    updated_time timestamptz,
+    content_hash bigint generated always as (
+        hash_record_extended(row(
+            card_uuid, name, user_id, user_uuid, budget_id, budget_uuid, last_four, valid_thru,
+            status, type, share_budget_funds, recurring, recurring_limit, current_limit,
+            current_spent, created_time, updated_time
+        ), 0)
+    ) stored,
+    version_key text collate "C" not null,
     card_uuid text,
     name text,
     user_id text,
@@ -41,8 +57,6 @@ create table cards (
     current_limit numeric,
     current_spent numeric,
     created_time timestamptz not null,
-    updated_time timestamptz,
-    version_key text collate "C" not null,
     constraint cards_pkey primary key (card_id),
     constraint card_recurring_limit_is_not_negative check (recurring_limit >= 0),
     constraint card_limit_is_not_negative check (current_limit >= 0),

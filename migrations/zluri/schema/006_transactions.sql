@@ -18,10 +18,22 @@ create table fx_rates (
 create table transactions (
 
     transaction_id text collate "C" not null,
-    transaction_uuid text not null,
-    transaction_type text,
     occurred_time timestamptz not null,
     updated_time timestamptz,
+    content_hash bigint generated always as (
+        hash_record_extended(row(
+            transaction_uuid, transaction_type, occurred_time, updated_time, user_id, user_uuid,
+            user_name, merchant_name, raw_merchant_name, card_id, card_uuid, budget_id, budget_uuid
+        ), 0)
+    ) stored,
+    version_key text collate "C" not null,
+    original_amount numeric not null,
+    original_currency text not null,
+    exchange_rate numeric,
+    amount_usd numeric,
+    fx_source text not null,
+    transaction_uuid text not null,
+    transaction_type text,
     user_id text,
     user_uuid text,
     user_name text,
@@ -31,12 +43,6 @@ create table transactions (
     card_uuid text,
     budget_id text,
     budget_uuid text,
-    original_amount numeric not null,
-    original_currency text not null,
-    exchange_rate numeric,
-    amount_usd numeric,
-    fx_source text not null,
-    version_key text collate "C" not null,
     constraint transactions_pkey primary key (transaction_id),
     constraint currency_is_three_capitals check (length(original_currency) = 3 and original_currency = upper(original_currency)),
     constraint fx_source_is_known check (fx_source in ('USD', 'ECB', 'PAYLOAD', 'MISSING')),
