@@ -81,6 +81,8 @@ def _open_streams() -> None:
 
 def _dispatch(arguments: list[str]) -> int:
     arguments = _command_first(arguments)
+    if arguments[:1] == ["help"] and len(arguments) > 1:
+        arguments = [arguments[1], "--help"]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_overview())
         return 0

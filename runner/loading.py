@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -126,8 +126,8 @@ def declared(settings: Settings) -> list[str]:
     return list(load_declarations(settings.declarations)) if has_loaders(settings) else []
 
 
-def require_loaded(connection: database.Connection, settings: Settings, day: str) -> None:
-    """Raise NotLoaded where an entity the day must have is not in staging.
+def require_loaded(settings: Settings, day: str, found: Collection[str]) -> None:
+    """Raise NotLoaded where an entity the day must have is not among those `found` in staging.
 
     An unloaded day looks like an empty one, and an empty snapshot marks everybody inactive.
     """
@@ -135,7 +135,7 @@ def require_loaded(connection: database.Connection, settings: Settings, day: str
 
     entities = load_declarations(settings.declarations)
     required = {name for name, entity in entities.items() if entity.required}
-    missing = sorted(required - loaded(connection, settings, day))
+    missing = sorted(required - set(found))
     if missing:
         raise NotLoaded(
             f"{day} is not loaded: staging has no {', '.join(missing)}", hint=f"Load it: runner load --day {day}"

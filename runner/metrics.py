@@ -74,6 +74,14 @@ def states(connection: database.Connection, pipeline: str, day: str | None = Non
     return {(row[0], row[1]): StepState(*row[2:]) for row in found}
 
 
+def is_loaded(connection: database.Connection, pipeline: str, day: str) -> bool:
+    """Tell whether the books know a load of the day."""
+    row = connection.execute(
+        "select exists (select from stg_loads where pipeline = %s and day = %s)", (pipeline, day)
+    ).fetchone()
+    return bool(row[0])
+
+
 _REJECTS = (
     "day", "entity", "severity", "reason", "field", "source_file", "position", "record_key", "raw_value", "raw_record",
 )  # fmt: skip

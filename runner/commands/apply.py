@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     dsn = loading.resolve_for(settings, day, args.load)
     with database.connect(dsn, "runner migrate") as connection:
         if args.load == "never" and loading.has_loaders(settings):
-            loading.require_loaded(connection, settings, day)
+            loading.require_loaded(settings, day, loading.loaded(connection, settings, day))
         migrated = schema.migrate(connection, pipeline.name, pipeline.schema)
     shown = _Shown(day, args.json, (*pipeline.schema, *steps), loading.declared(settings))
     shown.migrated(migrated)

@@ -33,9 +33,10 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     day = days.check(args.day)
     pipeline = project.discover(settings)
     chosen = project.select(pipeline.steps, args.only, args.first, args.last)
-    if args.load != "never" and loading.has_loaders(settings):
-        loading.check(settings, day, mode=args.load)
+    loading.check(settings, day, mode=args.load)
     history = _History.read(settings, day)
+    if args.load == "never" and loading.has_loaders(settings):
+        loading.require_loaded(settings, day, history.loaded)
     pending = [file.id for file in schema.pending(pipeline.schema, history.applied)]
     loads = _loads(settings, day, args.load, history)
     if loads is None:

@@ -26,6 +26,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     day = days.check(args.day) if args.day else None
     found: list[dict[str, Any]] = []
     counts: dict[str, int] = {}
+    known_day = False
     with database.connect(database.resolve(settings), "runner rejects") as connection:
         if not metrics.nothing_yet(connection):
             found, counts = metrics.rejects(
@@ -36,6 +37,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
                 severity=args.severity,
                 limit=args.limit or None,
             )
+            known_day = day is not None and metrics.is_loaded(connection, pipeline.name, day)
     if not found and args.entity is not None and args.entity not in (known := loading.declared(settings)):
         raise UsageError(
             f"{pipeline.name} declares no entity {args.entity!r}",
@@ -45,7 +47,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         console.print_json(found)
         return 0
     if not found:
-        console.say("no rejects and no warnings")
+        console.say("no rejects and no warnings" if day is None or known_day else f"{day} is not loaded")
         return 0
     headers = ("day", "entity", "severity", "file:record", "field", "key", "value", "reason")
     rows = [

@@ -181,7 +181,8 @@ class _Day:
 
     def _check_staging(self, attempt: int) -> None:
         with database.connect(self._run.dsn, "runner load") as connection:
-            loading.require_loaded(connection, self._settings, self._run.day)
+            found = loading.loaded(connection, self._settings, self._run.day)
+        loading.require_loaded(self._settings, self._run.day, found)
 
     def _step(self, step: SqlFile) -> Callable[[int], StepResult]:
         reads = loading.entities_read(step, self._entities)

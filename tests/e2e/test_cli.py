@@ -121,6 +121,7 @@ def test_truncated_page_stops_the_day(runner: Runner, connection: Connection, tm
         pytest.param(["apply", "--day", "day1", "--master", "foo"], "'foo' is not a Spark master", id="wrong master"),
         pytest.param(["load", "--day", "day1", "--master", ""], "'' is not a Spark master", id="empty master"),
         pytest.param(["apply", "--day", "day1", "--load", "never", "--max-rejects", "1"], "no meaning", id="no load"),
+        pytest.param(["plan", "--day", "day1", "--load", "never"], "runner load --day day1", id="plan, not loaded"),
         pytest.param(["rejects", "--entity", "nope"], "Entities: admin_groups, agent_details", id="unknown entity"),
     ],
 )
@@ -355,6 +356,7 @@ def test_a_server_that_only_reads(runner: Runner, connection: Connection, projec
 def test_version_and_overview(runner: Runner) -> None:
     """Without a command the runner says what it can do, and it knows its version."""
     assert "apply" in runner().out
+    assert "usage: runner apply" in runner("help", "apply").out
     assert runner("--version").out.startswith("runner 0.")
 
 
