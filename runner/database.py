@@ -21,6 +21,9 @@ Connection = Any
 # Serialization failure, deadlock, lock time-out, lost connection, server going down or
 # coming up, too many connections: https://www.postgresql.org/docs/current/errcodes-appendix.html
 _TRANSIENT = re.compile(r"40001|40P01|55P03|08\w{3}|57P0[1-5]|53300")
+_TRIED = re.compile(
+    r'^(connection is bad: )?connection to server (at|on socket) "[^"]*"(, port \d+| \([^)]*\))* failed: '
+)
 # Seconds a connection attempt, an idle probe and unacknowledged data may take.
 _CONNECT_TIMEOUT, _KEEPALIVE, _UNACKNOWLEDGED = 10, 30, 60
 
@@ -116,7 +119,8 @@ def _reason(error: Exception, dsn: str) -> str:
     """Return the last line of libpq's message, the one that says why."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith(("Is the server running", "Multiple connection"))]
-    return redact(lines[-1] if lines else "no reason given", dsn)
+    # Where it was tried is said already.
+    return redact(_TRIED.sub("", lines[-1]) if lines else "no reason given", dsn)
 
 
 def is_transient(error: psycopg.Error) -> bool:

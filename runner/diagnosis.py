@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _DIVISION = "22012"
 _DISK_FULL = "53100"
+_SYNTAX = "42601"
 # Says that a run has one success for a step; see runner/sql.
 _ONE_SUCCESS = "one_success_per_run"
 
@@ -28,7 +29,7 @@ _HINTS = {
     "25P02": "An earlier statement of the transaction failed.",
     "2D000": "A procedure or 'do' block commits: the runner alone opens and closes the transaction.",
     "42501": "Grant the privilege to the role that runs the pipeline.",
-    "42601": "Correct the SQL at the caret.",
+    _SYNTAX: "Correct the SQL at the caret.",
     "42703": "Correct the column's name, or add the column in a schema file.",
     "42883": "Check the function's name and the types of its arguments, or create it in a schema file.",
     "42P01": "Correct the table's name, or create the table in a schema file.",
@@ -57,6 +58,8 @@ def explain(file: SqlFile, statement: Statement | None, error: psycopg.Error) ->
     hint = hint_for(error)
     if error.diag.message_hint and error.sqlstate != _DISK_FULL:
         hint = error.diag.message_hint
+    if error.sqlstate == _SYNTAX and at.source.lstrip().startswith("\\"):
+        hint = "Commands of psql's own do not run here: remove it, or write it in SQL."
     if error.diag.constraint_name == _ONE_SUCCESS:
         hint = (
             f"Another step of this run has written that task_name: this one's is '{file.task_name}', and it writes "

@@ -12,7 +12,7 @@ import pytest
 
 from runner import step
 from runner.apply import Run, StepResult, StepRunner
-from runner.errors import StepFailed
+from runner.errors import DatabaseUnavailable, StepFailed
 from runner.step import STEP_KEYS, SqlFile
 
 METRICS = """
@@ -110,6 +110,34 @@ def test_failure_rolls_back_everything(
 
 
 @pytest.mark.parametrize(
+    ("statements", "hint"),
+    [
+        pytest.param(
+            ["do $$ begin raise 'full' using errcode = '53100', hint = 'Check free disk space.'; end $$"],
+            "'runner db status' names the folder", id="disk full",
+        ),
+        pytest.param(
+            [METRICS.replace("'things_task'", "'other_task'"), METRICS.replace("'things_task'", "'other_task'")],
+            "this one's is 'things_task'", id="another step's task name",
+        ),
+        pytest.param([INSERT, "\\echo hello"], "Commands of psql's own", id="psql command"),
+        pytest.param(["do $$ begin raise 'no' using hint = 'Ask Ada.'; end $$"], "Ask Ada.", id="the step's own"),
+    ],
+)  # fmt: skip
+def test_the_hint_fits(
+    things: Connection,
+    make_step: Callable[..., SqlFile],
+    apply: Callable[..., StepResult],
+    statements: list[str],
+    hint: str,
+) -> None:
+    """What to do next is said for the cause at hand, and before what the server would say in general."""
+    with pytest.raises(StepFailed) as caught:
+        apply(make_step(*statements))
+    assert hint in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
     ("broken", "place"),
     [
         pytest.param("select 1,\n   nothing_here", ":5:4: column", id="column"),
@@ -173,6 +201,23 @@ def test_lost_connection_is_retried(database: str, things: Connection, make_step
         result = runner.run(make_step(INSERT, kill, METRICS))
     assert result.attempt == 2
     assert things_and_metrics(things) == (1, ["success"])
+
+
+def test_the_server_is_brought_back_before_another_attempt(
+    database: str, things: Connection, make_step: Callable[..., SqlFile]
+) -> None:
+    """Before a step is tried again its server may be started; where that fails, the attempt itself says so."""
+    things.execute("create sequence tries")
+    fault = "do $$ begin if nextval('tries') < 3 then raise 'not yet' using errcode = '40001'; end if; end $$"
+    calls: list[int] = []
+
+    def revive() -> None:
+        calls.append(1)
+        raise DatabaseUnavailable("no")
+
+    with StepRunner(Run("zluri", "day1", "run-1", database), lambda _: None, revive) as runner:
+        assert runner.run(make_step(fault, INSERT, METRICS)).attempt == 3
+    assert len(calls) == 2
 
 
 def test_settings_are_local_and_bound(database: str, things: Connection, make_step: Callable[..., SqlFile]) -> None:
