@@ -22,7 +22,7 @@ Connection = Any
 # coming up, too many connections: https://www.postgresql.org/docs/current/errcodes-appendix.html
 _TRANSIENT = re.compile(r"40001|40P01|55P03|08\w{3}|57P0[1-5]|53300")
 _TRIED = re.compile(
-    r'^(connection is bad: )?connection to server (at|on socket) "[^"]*"(, port \d+| \([^)]*\))* failed: '
+    r'^(connection (is bad|failed): )?connection to server (at|on socket) "[^"]*"(, port \d+| \([^)]*\))* failed: '
 )
 # Seconds a connection attempt, an idle probe and unacknowledged data may take.
 _CONNECT_TIMEOUT, _KEEPALIVE, _UNACKNOWLEDGED = 10, 30, 60
