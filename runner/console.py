@@ -133,33 +133,37 @@ def explain(error: RunnerError) -> str:
 class Progress:
     """A progress line on a terminal, silence elsewhere.
 
-    Used as a callback: `progress(what, files_done, files_total, records)`.
+    Used as a callback: `progress(what, files_done, files_total, records)`. What is done side by
+    side is shown as one.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = sys.stderr if stream is None else stream
-        self._shown = False
+        self._shown = ""
         self._on = self._stream.isatty()
+        self._parts: dict[str, tuple[int, int, int]] = {}
 
     def __call__(self, what: str, done: int, total: int, records: int) -> None:
         if not self._on:
             return
+        self._parts[what] = done, total, records
+        done, total, records = (sum(column) for column in zip(*self._parts.values(), strict=True))
         filled = 20 * done // max(total, 1)
         bar = "█" * filled + "·" * (20 - filled)
-        self.show(f"{what:<14} {bar} {done}/{total} {'file' if total == 1 else 'files'}  {count(records, 'record')}")
+        self.show(f"loading  {bar}  {done:,} of {count(total, 'file')}  {count(records, 'record')}")
 
     def show(self, text: str) -> None:
         """Say what goes on; the next word replaces it. What a line of the terminal does not hold is cut off."""
-        if not self._on:
-            return
-        self._write(f"\r\x1b[2K{text[: self._columns() - 1]}")
-        self._shown = True
+        text = text[: self._columns() - 1] if self._on else ""
+        if text != self._shown:
+            self._write(f"\r\x1b[2K{text}")
+            self._shown = text
 
     def clear(self) -> None:
         """Remove the line, so that the next output starts at the margin."""
         if self._shown:
             self._write("\r\x1b[2K")
-            self._shown = False
+            self._shown = ""
 
     def _write(self, text: str) -> None:
         with suppress(OSError):  # the terminal may be gone

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 _NAME = "warehouse-runner"
+# Older metadata writes "pyspark (==4.3.*)".
+_BLANKS = str.maketrans("", "", " ()")
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -30,5 +32,5 @@ def requirements(extra: str) -> list[str]:
     except PackageNotFoundError:
         lines = []
     asked = re.compile(rf"extra\s*==\s*['\"]{re.escape(extra)}['\"]")
-    found = [line.partition(";")[0].strip().replace(" ", "") for line in lines if asked.search(line)]
+    found = [line.partition(";")[0].translate(_BLANKS) for line in lines if asked.search(line)]
     return found or [{"spark": "pyspark"}.get(extra, extra)]
