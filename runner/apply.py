@@ -6,19 +6,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
-from runner import database, diagnosis
+from runner import database, diagnosis, transaction
 from runner.errors import DatabaseUnavailable, RunnerError, StepFailed
 from runner.step import SqlFile
+from runner.transaction import Metrics, StatementFailed
 
-if TYPE_CHECKING:
-    import psycopg
-
-    from runner.sqltext import Statement
-
-# Seconds to wait for a run of another day that is in the same step.
-_LOCK_PATIENCE = 300.0
 # Seconds to wait for the server to say how a lost commit ended.
 _SETTLE_PATIENCE = 60.0
 
@@ -65,7 +58,7 @@ class StepRunner:
         self._run = run
         self._log = log
         self._revive = revive
-        self._open: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._open: database.Connection | None = None
 
     def __enter__(self) -> StepRunner:
         return self
@@ -84,7 +77,7 @@ class StepRunner:
             began = time.perf_counter()
             try:
                 return self._attempt(step, number, started)
-            except _StatementFailed as failed:
+            except StatementFailed as failed:
                 error, statement = failed.error, failed.statement
                 transient = database.is_transient(error)
                 message, hint = diagnosis.explain(step, statement, error)
@@ -118,107 +111,36 @@ class StepRunner:
         raise StepFailed(told, hint=hint, transient=transient) from cause
 
     def _attempt(self, step: SqlFile, number: int, started: float) -> StepResult:
-        import psycopg
-
-        connection = self._begin(step, number)
-        done, mark = self._look_back(connection, step)
-        if done:
+        run = self._run
+        local = transaction.settings(
+            step, pipeline=run.pipeline, day=run.day, flow_run_id=run.flow_run_id, attempt=number
+        )
+        connection = transaction.begin(self._connection, step, local, self._log)
+        done = self._own_success(connection, step)
+        if done is not None:
             connection.execute("rollback")
             return _result(step, done, started, already_done=True)
-        for statement in step.statements:
-            try:
-                connection.execute(statement.text.encode())
-            except psycopg.Error as error:
-                raise _StatementFailed(statement, error) from error
-        row, xid = self._own_metrics(connection, step, mark)
-        self._commit(connection, xid)
-        return _result(step, row, started)
+        mark = transaction.newest_metrics(connection)
+        transaction.execute(connection, step)
+        metrics = transaction.own_metrics(connection, step, local, mark)
+        self._commit(connection)
+        return _result(step, metrics, started)
 
-    def _begin(self, step: SqlFile, number: int) -> psycopg.Connection[tuple[Any, ...]]:
-        """Open the transaction, with its settings and locks.
-
-        While another run is in the same step, or the day's staging is being published,
-        the transaction is opened anew: its `now()` is the step's start.
-        """
+    def _own_success(self, connection: database.Connection, step: SqlFile) -> Metrics | None:
+        """Return what this run has written for the step and day before, if it has."""
         run = self._run
-        deadline = time.monotonic() + _LOCK_PATIENCE
-        pause = 0.02
-        while True:
-            connection = self._connection()
-            connection.execute("begin")
-            database.set_local(
-                connection,
-                {
-                    "app.flow_run_id": run.flow_run_id,
-                    "app.day": run.day,
-                    "app.pipeline": run.pipeline,
-                    "app.step": step.id,
-                    "app.attempt": str(number),
-                    "application_name": f"runner {run.pipeline}/{step.id} {run.day}"[:63],
-                    "lock_timeout": f"{step.lock_timeout}ms",
-                    "statement_timeout": f"{step.timeout}ms",
-                    # Without it, the statement of a killed runner would go on in the server.
-                    "client_connection_check_interval": "1s",
-                },
-            )
-            if database.try_lock(
-                connection,
-                exclusive=f"step:{run.pipeline}/{step.id}",
-                shared=f"staging:{run.pipeline}/{run.day}",
-            ):
-                return connection
-            connection.execute("rollback")
-            if time.monotonic() > deadline:
-                raise StepFailed(
-                    f"another run has held this step for {_LOCK_PATIENCE:.0f} s",
-                    hint="See who it is in pg_stat_activity: application_name starts with 'runner'.",
-                )
-            if pause == 1.0:
-                self._log(f"{run.day} {step.id}: waiting for another run that is in this step")
-            time.sleep(pause)
-            pause = min(pause * 2, 2.0) if pause != 0.64 else 1.0
-
-    def _look_back(
-        self, connection: psycopg.Connection[tuple[Any, ...]], step: SqlFile
-    ) -> tuple[tuple[Any, ...] | None, int]:
-        """Return this run's own earlier success, if any, and the newest metrics id."""
-        run = self._run
-        rows = connection.execute(
-            f"select {_COLUMNS} from pipeline_metrics"
+        row = connection.execute(
+            f"select {transaction.METRICS} from pipeline_metrics"
             " where flow_run_id = %s and (task_name = %s or step = %s) and day = %s and status = 'success'",
             (run.flow_run_id, step.task_name, step.id, run.day),
-        ).fetchall()
-        (mark,) = connection.execute("select coalesce(max(id), 0) from pipeline_metrics").fetchone() or (0,)
-        return (rows[0] if rows else None), mark
+        ).fetchone()
+        return Metrics.of(row, step) if row else None
 
-    def _own_metrics(
-        self, connection: psycopg.Connection[tuple[Any, ...]], step: SqlFile, mark: int
-    ) -> tuple[tuple[Any, ...], str]:
-        """Return the one metrics row the step has written, and the transaction's id."""
-        rows = connection.execute(
-            f"select {_COLUMNS}, pg_current_xact_id()::text from pipeline_metrics"
-            " where id > %s and flow_run_id = %s and day = %s and step = %s",
-            (mark, self._run.flow_run_id, self._run.day, step.id),
-        ).fetchall()
-        if len(rows) != 1:
-            found = "no row" if not rows else f"{len(rows)} rows"
-            raise StepFailed(
-                f"{step.shown} wrote {found} of this run and day to pipeline_metrics, where exactly one belongs; "
-                "its changes are rolled back",
-                hint="End the step with one insert into pipeline_metrics, with flow_run_id and day "
-                "from current_setting('app.flow_run_id') and current_setting('app.day').",
-            )
-        if rows[0][0] == "failure":
-            raise StepFailed(
-                f"{step.shown} reports its own failure: {rows[0][6]}",
-                hint="Its changes are rolled back; mend the cause.",
-            )
-        return rows[0], rows[0][-1]
-
-    def _commit(self, connection: psycopg.Connection[tuple[Any, ...]], xid: str) -> None:
+    def _commit(self, connection: database.Connection) -> None:
         """Commit; when the connection dies meanwhile, ask the server how it ended."""
         import psycopg
 
+        (xid,) = connection.execute("select pg_current_xact_id()::text").fetchone() or ("",)
         try:
             connection.execute("commit")
         except psycopg.OperationalError as error:
@@ -284,7 +206,7 @@ class StepRunner:
         except (psycopg.Error, DatabaseUnavailable) as error:
             self._log(f"the failure could not be recorded in pipeline_metrics: {str(error).splitlines()[0]}")
 
-    def _connection(self) -> psycopg.Connection[tuple[Any, ...]]:
+    def _connection(self) -> database.Connection:
         if self._open is None or self._open.closed:
             self._open = database.connect(self._run.dsn, f"runner {self._run.pipeline} {self._run.day}")
         return self._open
@@ -295,28 +217,15 @@ class StepRunner:
             self._open = None
 
 
-_COLUMNS = "status, table_name, rows_inserted, rows_updated, rows_deleted, attempt, error_message"
-
-
-class _StatementFailed(Exception):
-    """A statement of a step failed; the server's error, and which statement it was."""
-
-    def __init__(self, statement: Statement, error: psycopg.Error) -> None:
-        super().__init__(str(error))
-        self.statement = statement
-        self.error = error
-
-
-def _result(step: SqlFile, row: tuple[Any, ...], started: float, *, already_done: bool = False) -> StepResult:
-    status, table, inserted, updated, deleted, attempt = row[:6]
+def _result(step: SqlFile, metrics: Metrics, started: float, *, already_done: bool = False) -> StepResult:
     return StepResult(
         step=step.id,
-        table=table or step.table,
-        status=status,
-        rows_inserted=inserted,
-        rows_updated=updated,
-        rows_deleted=deleted,
-        attempt=attempt,
+        table=metrics.table,
+        status=metrics.status,
+        rows_inserted=metrics.rows_inserted,
+        rows_updated=metrics.rows_updated,
+        rows_deleted=metrics.rows_deleted,
+        attempt=metrics.attempt,
         seconds=time.perf_counter() - started,
         already_done=already_done,
     )
