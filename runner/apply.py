@@ -226,6 +226,6 @@ def _result(step: SqlFile, metrics: Metrics, started: float, *, already_done: bo
         rows_updated=metrics.rows_updated,
         rows_deleted=metrics.rows_deleted,
         attempt=metrics.attempt,
-        seconds=time.perf_counter() - started,
+        seconds=round(time.perf_counter() - started, 6),
         already_done=already_done,
     )

@@ -79,6 +79,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
                 finally:
                     progress.clear()
                 shown.step(step, results[-1])
+    if not steps:
+        console.note(f"{pipeline.name} has no steps yet: put them into {settings.migrations}, such as 010_name.sql")
     if args.json:
         console.print_json(
             {

@@ -211,6 +211,8 @@ def _data(settings: Settings) -> Iterator[Finding]:
         yield Finding("data", "warn", f"{settings.data}: not on this machine, so not checked here")
         return
     folder = Path(settings.data)
+    if folder == settings.project / "data" and not folder.exists() and not _any_loaders(settings):
+        return  # steps that nobody loads for need no files
     mend = "Name the folder that holds sync-<day> folders: --data, DATA_BASE_PATH or data in runner.toml."
     if not folder.is_dir():
         yield Finding("data", "fail", f"there is no folder {folder}", mend)
@@ -220,6 +222,13 @@ def _data(settings: Settings) -> Iterator[Finding]:
         days = [path for path in folder.iterdir() if path.is_dir() and path.name.startswith("sync-")]
         said = f"{folder}: {console.count(len(days), 'day')}"
         yield Finding("data", "ok" if days else "warn", said, None if days else mend)
+
+
+def _any_loaders(settings: Settings) -> bool:
+    from runner import config, loading
+
+    names = config.pipelines(settings.project)
+    return any(loading.has_loaders(replace(settings, pipeline=name)) for name in names)
 
 
 def _rates(settings: Settings) -> Iterator[Finding]:

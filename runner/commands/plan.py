@@ -69,7 +69,10 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             for load in loads
         ]
         console.say(console.table(rows, ("entity", "action", "files", "bytes", "why")) + "\n")
-    console.say(console.table([(step.step, step.action, step.reason) for step in steps], ("step", "action", "why")))
+    if steps:
+        console.say(console.table([(step.step, step.action, step.reason) for step in steps], ("step", "action", "why")))
+    else:
+        console.note(f"{pipeline.name} has no steps yet: put them into {settings.migrations}, such as 010_name.sql")
     return 0
 
 

@@ -47,7 +47,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         console.print_json(found)
         return 0
     if not found:
-        console.say("no rejects and no warnings" if day is None or known_day else f"{day} is not loaded")
+        none = f"no {args.severity}s" if args.severity else "no rejects and no warnings"
+        console.say(none if day is None or known_day else f"{day} is not loaded")
         return 0
     headers = ("day", "entity", "severity", "file:record", "field", "key", "value", "reason")
     rows = [
