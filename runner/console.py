@@ -165,6 +165,11 @@ class Progress:
             self._write("\r\x1b[2K")
             self._shown = ""
 
+    def note(self, text: str) -> None:
+        """Print a line to keep; what goes on is shown again with the next word."""
+        self.clear()
+        note(text)
+
     def _write(self, text: str) -> None:
         with suppress(OSError):  # the terminal may be gone
             self._stream.write(text)

@@ -73,7 +73,7 @@ def load(
     from staging_loaders.load import doubts, load_day
     from staging_loaders.session import Session
 
-    announce = progress.show if progress is not None else None
+    announce, note = (progress.show, progress.note) if progress is not None else (None, console.note)
     with Session(master=settings.master, cache=settings.home, announce=announce) as session:
         for pause in [*database.backoff(settings.attempts), None]:
             try:
@@ -98,7 +98,7 @@ def load(
             except (LoadFailed, DatabaseUnavailable) as error:
                 if pause is None or not (error.transient or isinstance(error, DatabaseUnavailable)):
                     raise
-                console.note(f"{error.message.splitlines()[0]}; again in {pause:.1f} s")
+                note(f"{error.message.splitlines()[0]}; again in {pause:.1f} s")
                 time.sleep(pause)
                 with suppress(RunnerError):  # the next attempt says what is wrong
                     database.resolve(settings)

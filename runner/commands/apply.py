@@ -7,12 +7,13 @@ import dataclasses
 import time
 import uuid
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runner import console, database, days, loading, project, schema
 from runner.apply import Run, StepResult, StepRunner
 from runner.commands.load import add_load_options, check_load_options
 from runner.config import Settings
+from runner.errors import RunnerError
 from runner.lease import Lease
 from runner.step import SqlFile
 from runner.wording import NAME_WIDTH, describe_step, load_lines, say_outcome
@@ -51,47 +52,51 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         if args.load == "never" and loading.has_loaders(settings):
             loading.require_loaded(settings, day, loading.loaded(connection, settings, day))
         migrated = schema.migrate(connection, pipeline.name, pipeline.schema)
+    document: dict[str, Any] = {
+        "day": day,
+        "pipeline": pipeline.name,
+        "flow_run_id": flow_run_id,
+        "migrated": migrated,
+        "loads": [],
+        "steps": [],
+    }
     shown = _Shown(day, args.json, (*pipeline.schema, *steps), loading.declared(settings))
     shown.migrated(migrated)
     progress = console.Progress()
-    loads: list[EntityLoad] = []
-    results: list[StepResult] = []
-    with Lease(dsn, pipeline.name, day, flow_run_id, args.wait, console.note):
-        if args.load != "never" and loading.has_loaders(settings):
-            started = time.perf_counter()
-            try:
-                loads = loading.load(
-                    settings, dsn, day, flow_run_id, mode=args.load, max_rejects=args.max_rejects, progress=progress
-                )
-            finally:
-                progress.clear()
-            shown.loads(loads, time.perf_counter() - started)
-        with StepRunner(
-            Run(pipeline.name, day, flow_run_id, dsn, settings.attempts),
-            console.note,
-            # The embedded server is started again, wherever it went.
-            lambda: database.resolve(settings),
-        ) as runner:
-            for step in steps:
-                progress.show(f"{day}  step    {step.id} …")
+    try:
+        with Lease(dsn, pipeline.name, day, flow_run_id, args.wait, console.note):
+            if args.load != "never" and loading.has_loaders(settings):
+                started = time.perf_counter()
                 try:
-                    results.append(runner.run(step))
+                    loads = loading.load(
+                        settings, dsn, day, flow_run_id, mode=args.load, max_rejects=args.max_rejects, progress=progress
+                    )
                 finally:
                     progress.clear()
-                shown.step(step, results[-1])
+                shown.loads(loads, time.perf_counter() - started)
+                document["loads"] += map(dataclasses.asdict, loads)
+            with StepRunner(
+                Run(pipeline.name, day, flow_run_id, dsn, settings.attempts),
+                progress.note,
+                # The embedded server is started again, wherever it went.
+                lambda: database.resolve(settings),
+            ) as runner:
+                for step in steps:
+                    progress.show(f"{day}  step    {step.id} …")
+                    try:
+                        result = runner.run(step)
+                    finally:
+                        progress.clear()
+                    shown.step(step, result)
+                    document["steps"].append(dataclasses.asdict(result))
+    except RunnerError as error:
+        if args.json:  # what was done until then, and why no more
+            console.print_json(document | {"error": {"message": error.message, "hint": error.hint}})
+        raise
     if not steps:
         console.note(f"{pipeline.name} has no steps yet: put them into {settings.migrations}, such as 010_name.sql")
     if args.json:
-        console.print_json(
-            {
-                "day": day,
-                "pipeline": pipeline.name,
-                "flow_run_id": flow_run_id,
-                "migrated": migrated,
-                "loads": [dataclasses.asdict(load) for load in loads],
-                "steps": [dataclasses.asdict(result) for result in results],
-            }
-        )
+        console.print_json(document)
     return 0
 
 

@@ -220,6 +220,11 @@ def test_failing_step(runner: Runner, connection: Connection, project: Path) -> 
     assert rows == [("010_first", "success"), ("020_second", "failure")]
     shown = runner("status", cwd=project).out
     assert "FAILED" in shown
+    machine = runner("apply", "--day", "day1", "--json", cwd=project)
+    assert (machine.code, machine.err) == (1, outcome.err)
+    document = json.loads(machine.out)
+    assert [step["step"] for step in document["steps"]] == ["010_first"]
+    assert document["error"]["hint"].startswith("Guard the divisor")
 
 
 def test_transaction_control_is_refused_before_anything_runs(
