@@ -166,9 +166,11 @@ class Progress:
             self._shown = ""
 
     def note(self, text: str) -> None:
-        """Print a line to keep; what goes on is shown again with the next word."""
+        """Print a line to keep, above the one that says what goes on."""
+        shown = self._shown
         self.clear()
         note(text)
+        self.show(shown)
 
     def _write(self, text: str) -> None:
         with suppress(OSError):  # the terminal may be gone
