@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
 import signal
@@ -10,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from runner import __version__
-from runner.errors import ConfigError, RunnerError, UsageError
+from runner import __version__, streams
+from runner.errors import RunnerError, UsageError
 from runner.signals import Terminated, terminating
 
 # What `runner --help` prints; each name is a module of runner.commands.
@@ -32,7 +31,7 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; every error ends in a message, never in a traceback."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    _open_streams()
+    streams.open_closed()
     try:
         with terminating():
             code = _dispatch(arguments)
@@ -45,38 +44,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _interrupted(signal.SIGINT)
     except BrokenPipeError:
-        _drop_output()  # the reader (head, less) has enough
+        streams.drop_output()  # the reader (head, less) has enough
         return 0
     except Exception as error:
         if isinstance(error, OSError):
-            _drop_output()  # it may be what failed
+            streams.drop_output()  # it may be what failed
         if os.environ.get("RUNNER_DEBUG"):
             raise
-        return _fail(
-            _of_the_server(error)
-            or _of_the_system(error)
-            or RunnerError(
-                f"{type(error).__name__}: {error}",
-                hint="This is a fault of the runner's. RUNNER_DEBUG=1 shows where it happened.",
-            )
-        )
+        from runner import unexpected
 
-
-def _drop_output() -> None:
-    """Replace standard output, so that closing it is quiet."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _open_streams() -> None:
-    """Give what was closed (`>&-`) a place to go to, so that no file of ours takes its number."""
-    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
-        if getattr(sys, name) is None:
-            try:
-                os.fstat(number)
-            except OSError:
-                os.open(os.devnull, os.O_RDWR)
-            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+        return _fail(unexpected.translate(error))
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -138,30 +115,6 @@ def _overview() -> str:
         f"{lines}\n\n"
         "runner COMMAND --help explains a command; runner --version names the version."
     )
-
-
-def _of_the_server(error: Exception) -> RunnerError | None:
-    """Return the server's own refusal, met where no file is to blame; None for any other error."""
-    psycopg = sys.modules.get("psycopg")
-    if psycopg is None or not isinstance(error, psycopg.Error):
-        return None
-    from runner import diagnosis
-
-    return RunnerError(f"the server says: {diagnosis.primary(error)}", hint=diagnosis.hint_for(error))
-
-
-def _of_the_system(error: Exception) -> RunnerError | None:
-    """Return what the operating system refused: a file that may not be read, a full disk; None for any other error."""
-    import errno
-
-    if not isinstance(error, OSError) or not error.strerror:
-        return None
-    what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return RunnerError(what, hint="Free some space and run again; what was not committed is rolled back.")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return ConfigError(what, hint="Check who may read and write it, or set RUNNER_HOME to a folder of your own.")
-    return None
 
 
 def _fail(error: RunnerError) -> int:

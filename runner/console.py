@@ -15,6 +15,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, TextIO
 
+from runner import streams
 from runner.errors import RunnerError
 
 _CODES = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "dim": "2", "bold": "1"}
@@ -37,8 +38,11 @@ def printable(text: str) -> str:
 
 
 def say(text: str = "") -> None:
-    """Print a result."""
-    print(text)
+    """Print a result, at once; a reader who has enough (head, less) does not stop the work."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        streams.drop_output()
 
 
 def note(text: str) -> None:

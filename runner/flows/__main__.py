@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from runner import config, console, days, extras, loading, project, wording
+from runner import config, console, days, extras, loading, project, streams, unexpected, wording
 from runner.commands.load import add_load_options, check_load_options
 from runner.config import Settings
 from runner.errors import ConfigError, RunnerError, UsageError
@@ -33,6 +33,7 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the flow and return the exit code; every error ends in a message, never in a traceback."""
+    streams.open_closed()
     try:
         # Outside the flow; inside it Prefect's own handler and the tasks' are in place.
         with terminating():
@@ -46,12 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("RUNNER_DEBUG"):
             raise
-        return _fail(
-            RunnerError(
-                f"{type(error).__name__}: {error}",
-                hint="This is a fault of the runner's or of Prefect's. RUNNER_DEBUG=1 shows where it happened.",
-            )
-        )
+        return _fail(unexpected.translate(error))
 
 
 def _run(argv: Sequence[str] | None) -> int:

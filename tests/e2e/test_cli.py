@@ -365,6 +365,18 @@ def test_version_and_overview(runner: Runner) -> None:
     assert runner("--version").out.startswith("runner 0.")
 
 
+def test_reader_that_leaves_early(database: str, connection: Connection, project: Path) -> None:
+    """A run whose output nobody reads any more goes on to its end."""
+    add_step(project, "020_second", "select 1;")
+    with start("apply", "--day", "day1", cwd=project, DATABASE_URL=database) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(60) == 0
+    assert connection.execute("select count(*) from pipeline_metrics").fetchone() == (2,)
+
+
 def test_reader_that_leaves(database: str, project: Path) -> None:
     """A reader that has enough, such as head, is no error."""
     with start("--help", cwd=project, DATABASE_URL=database) as process:
