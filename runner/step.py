@@ -14,10 +14,11 @@ from runner.sqltext import Statement
 
 NAME = re.compile(r"(?P<number>[0-9]{1,9})_(?P<name>[A-Za-z][A-Za-z0-9_]{0,49})", re.ASCII)
 _KEY = re.compile(r"--\s*([a-z_]+):(?:\s+(.*))?$")
+_TABLE = re.compile(r"[a-z_]\w*(\.[a-z_]\w*)?", re.ASCII)
 _DURATION = re.compile(r"([0-9]{1,9})\s*(ms|s|min|h)", re.ASCII)
 _UNITS = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000}
 
-STEP_KEYS = ("timeout", "lock_timeout", "description", "table")
+STEP_KEYS = ("timeout", "lock_timeout", "description", "table", "watermark", "technical")
 SCHEMA_KEYS = ("timeout", "lock_timeout", "description", "transaction")
 
 _CONTROL = ("begin", "start", "commit", "end", "rollback", "abort", "savepoint", "release")
@@ -44,6 +45,10 @@ class SqlFile:
     description: str = ""
     table: str = ""
     in_transaction: bool = True
+    watermark: tuple[str, ...] = ()
+    """Tables that only remember how far the data reach: their rows are counted nowhere."""
+    technical: tuple[str, ...] = ()
+    """Columns (`loaded_at`, `agents.loaded_at`) that say when a row was written, and nothing about the data."""
 
     @property
     def id(self) -> str:
@@ -106,6 +111,8 @@ def read(path: Path, root: Path, keys: tuple[str, ...]) -> SqlFile:
         description=header.get("description", ("", 0))[0],
         table=header.get("table", (match["name"], 0))[0],
         in_transaction=_in_transaction(header, shown),
+        watermark=_names(header, "watermark", shown),
+        technical=_names(header, "technical", shown),
     )
 
 
@@ -152,6 +159,19 @@ def _duration(header: dict[str, tuple[str, int]], key: str, default: int, shown:
             hint="Write a number and a unit: 500ms, 300s, 5min, 1h.",
         )
     return milliseconds
+
+
+def _names(header: dict[str, tuple[str, int]], key: str, shown: str) -> tuple[str, ...]:
+    """Return the names that a header key lists: `a, b`, each with its table or schema in front or without."""
+    value, line = header.get(key, ("", 0))
+    names = tuple(name.strip() for name in value.split(",")) if value else ()
+    for name in names:
+        if not _TABLE.fullmatch(name):
+            raise ConfigError(
+                f"{shown}:{line}: {key} is {value!r}: {name!r} is not a name",
+                hint=f"Write names in lower case, separated by commas: -- {key}: one, another",
+            )
+    return names
 
 
 def _in_transaction(header: dict[str, tuple[str, int]], shown: str) -> bool:

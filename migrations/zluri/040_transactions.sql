@@ -1,6 +1,7 @@
 -- 040_transactions: one row a transaction, newest update wins, priced at the rate of its own date.
 -- An older update never overwrites a newer one, whichever day brings it.
 -- description: transactions in their currency and in US dollars
+-- watermark: transaction_pipeline_state
 begin;
 
 -- What the plans below need to know is how large a table is, for which a small sample will do.

@@ -124,6 +124,15 @@ def test_wrong_file(tmp_path: Path, name: str, text: str, message: str) -> None:
         read(tmp_path, text, name)
 
 
+def test_names_in_a_header(tmp_path: Path) -> None:
+    """What a step declares about tables and columns is read as lists of names."""
+    file = read(tmp_path, "-- watermark: state, other.state\n-- technical: loaded_at,things.seen_at\nselect 1")
+    assert file.watermark == ("state", "other.state")
+    assert file.technical == ("loaded_at", "things.seen_at")
+    with pytest.raises(ConfigError, match=r"010_things.sql:1: watermark is 'a b': 'a b' is not a name"):
+        read(tmp_path, "-- watermark: a b\nselect 1")
+
+
 def test_not_utf8(tmp_path: Path) -> None:
     """A file that is not UTF-8 is refused with the byte's place."""
     (tmp_path / "010_a.sql").write_bytes(b"select '\xff'")
