@@ -63,7 +63,10 @@ select unknown.agent_id
 from agent_role_unknown as unknown
 inner join agents on agents.agent_id = unknown.agent_id
 inner join roles on roles.role_id = unknown.role_id
-where is_loaded('agent_details') or is_loaded('roles');
+where is_loaded('agent_details') or is_loaded('roles')
+
+-- In the order in which pairs are written further down.
+order by agent_id;
 
 analyze touched_agents;
 
@@ -117,6 +120,17 @@ stored_pairs as (
 
 ),
 
+-- Once more as lists, so that agents are looked up, which are fewer than pairs.
+stored_roles as (
+
+    select
+        agent_id,
+        array_agg(role_id) as role_ids
+    from stored_pairs
+    group by agent_id
+
+),
+
 pairs as (
 
     select agent_id, role_id
@@ -132,13 +146,9 @@ pairs as (
 
     select changes.agent_id, named.role_id
     from history_changes as changes
+    left join stored_roles on stored_roles.agent_id = changes.agent_id
     cross join lateral unnest(changes.role_ids) as named(role_id)
-    where not exists (
-
-        select from stored_pairs
-        where stored_pairs.agent_id = changes.agent_id and stored_pairs.role_id = named.role_id
-
-    )
+    where stored_roles.agent_id is null or named.role_id <> all (stored_roles.role_ids)
 
 ),
 
@@ -152,7 +162,12 @@ latest as materialized (
             when today.agent_id is not null and coalesce(stored.day_key < context.day_key, true)
                 then today.role_ids
             else stored.role_ids
-        end as role_ids
+        end as role_ids,
+        exists (
+
+            select from agent_role_mapping as mapping where mapping.agent_id = touched.agent_id
+
+        ) as had_roles
     from touched_agents as touched
     cross join context
     left join day_role_lists as today on today.agent_id = touched.agent_id
@@ -174,6 +189,7 @@ latest as materialized (
 select
     pairs.agent_id,
     pairs.role_id,
+    latest.had_roles,
     agents.agent_id is not null and roles.role_id is not null as is_known,
     case when pairs.role_id = any (latest.role_ids) then 'assigned' else 'removed' end as status
 from pairs
@@ -194,14 +210,15 @@ with context as (
 
 ),
 
--- Only what differs goes on: an unchanged row is not even locked.
+-- Only what differs goes on: an unchanged row is not even locked. Of agents that have roles:
+-- all roles of the others are new.
 mapping_changes as (
 
     select
         coalesce(stored.agent_id, named.agent_id) as agent_id,
         coalesce(stored.role_id, named.role_id) as role_id,
         named.status
-    from (select agent_id, role_id, status from named_pairs where is_known) as named
+    from (select agent_id, role_id, status from named_pairs where is_known and had_roles) as named
     full join (
 
         select mapping.agent_id, mapping.role_id, mapping.status
@@ -217,11 +234,22 @@ mapping_changes as (
 mapping_upserted as (
 
     insert into agent_role_mapping as target (agent_id, role_id, status)
-    select mapping_changes.agent_id, mapping_changes.role_id, mapping_changes.status
-    from mapping_changes
-    where mapping_changes.status is not null
+    select agent_id, role_id, status
+    from (
+
+        select agent_id, role_id, status
+        from named_pairs
+        where is_known and not had_roles
+
+        union all
+
+        select agent_id, role_id, status
+        from mapping_changes
+        where status is not null
+
+    ) as wanted
     -- In the order of its index: rows in the order of a hash would land all over it.
-    order by mapping_changes.agent_id, mapping_changes.role_id
+    order by agent_id, role_id
     on conflict (agent_id, role_id) do update
     set status = excluded.status
     where target.status <> excluded.status

@@ -106,7 +106,10 @@ union
 
 select unknown.group_id
 from group_member_unknown as unknown
-inner join agents on agents.agent_id = unknown.agent_id;
+inner join agents on agents.agent_id = unknown.agent_id
+
+-- In the order in which members are written further down.
+order by group_id;
 
 analyze touched_groups;
 
@@ -123,7 +126,12 @@ latest as (
             when today.agent_ids is not null and coalesce(stored.day_key < context.day_key, true)
                 then today.agent_ids
             else stored.agent_ids
-        end as agent_ids
+        end as agent_ids,
+        exists (
+
+            select from group_membership as member where member.group_id = touched.group_id
+
+        ) as had_members
     from touched_groups as touched
     cross join context
     left join newest_groups as today on today.group_id = touched.group_id
@@ -144,12 +152,19 @@ latest as (
 
 select
     latest.group_id,
+    latest.had_members,
     listed.agent_id,
     agents.agent_id is not null as is_known,
     coalesce(agents.status = 'active', false) as is_active
 from latest
 -- A list may name a member twice.
-cross join lateral (select distinct agent_id from unnest(latest.agent_ids) as named(agent_id)) as listed
+cross join lateral (
+
+    select distinct agent_id
+    from unnest(latest.agent_ids) as named(agent_id)
+    order by agent_id
+
+) as listed
 left join agents on agents.agent_id = listed.agent_id;
 
 analyze desired_members;
@@ -279,13 +294,14 @@ restated as (
 
 ),
 
+-- Of groups that have members: all members of the others are new.
 member_changes as (
 
     select
         coalesce(stored.group_id, desired.group_id) as group_id,
         coalesce(stored.agent_id, desired.agent_id) as agent_id,
         desired.group_id is null as is_gone
-    from (select group_id, agent_id from desired_members where is_known) as desired
+    from (select group_id, agent_id from desired_members where is_known and had_members) as desired
     full join (
 
         select membership.group_id, membership.agent_id
@@ -301,8 +317,19 @@ members_inserted as (
 
     insert into group_membership (group_id, agent_id)
     select group_id, agent_id
-    from member_changes
-    where not is_gone
+    from (
+
+        select group_id, agent_id
+        from desired_members
+        where is_known and not had_members
+
+        union all
+
+        select group_id, agent_id
+        from member_changes
+        where not is_gone
+
+    ) as missing
     -- In the order of its index: rows in the order of a hash would land all over it.
     order by group_id, agent_id
     returning group_id
