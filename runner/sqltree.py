@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from runner.errors import ConfigError
+
 
 class NotSql(Exception):
     """PostgreSQL would not parse the text; `offset` is the character it stumbles over."""
@@ -54,9 +56,11 @@ class Relations:
 
 
 def parse(text: str) -> list[Tree]:
-    """Return the statements of `text`, transaction control included; NotSql where PostgreSQL would refuse it."""
-    from pglast import parser
+    """Return the statements of `text`, transaction control included; NotSql where PostgreSQL would refuse it.
 
+    ConfigError where the parser is not installed.
+    """
+    parser = _parser()
     try:
         raw = parser.parse_sql(text)
     except parser.ParseError as error:
@@ -69,6 +73,20 @@ def parse(text: str) -> list[Tree]:
         stop = start + statement.stmt_len if statement.stmt_len else len(text)
         trees.append(Tree(statement.stmt, start, stop))
     return trees
+
+
+def _parser() -> Any:
+    """Return pglast's parser, or say how to install it."""
+    try:
+        from pglast import parser
+    except ModuleNotFoundError as error:
+        from runner import extras
+
+        raise ConfigError(
+            "this needs PostgreSQL's own parser, pglast, which is not installed",
+            hint=f"Install it: {extras.install('parser')}",
+        ) from error
+    return parser
 
 
 def children(node: Any) -> Iterator[Any]:
