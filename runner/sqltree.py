@@ -60,13 +60,11 @@ def parse(text: str) -> list[Tree]:
 
     ConfigError where the parser is not installed.
     """
-    parser = _parser()
+    pg = parser()
     try:
-        raw = parser.parse_sql(text)
-    except parser.ParseError as error:
-        message, place = error.args[0], error.args[1] if len(error.args) > 1 else 0
-        # libpg_query counts characters here, and pglast takes them for bytes and counts them again.
-        raise NotSql(message, len(text[: place or 0].encode())) from error
+        raw = pg.parse_sql(text)
+    except pg.ParseError as error:
+        raise not_sql(text, error) from error
     trees = []
     for statement in raw or ():
         start = statement.stmt_location or 0
@@ -75,8 +73,15 @@ def parse(text: str) -> list[Tree]:
     return trees
 
 
-def _parser() -> Any:
-    """Return pglast's parser, or say how to install it."""
+def not_sql(text: str, error: Any) -> NotSql:
+    """Return pglast's refusal of `text` as ours."""
+    message, place = error.args[0], error.args[1] if len(error.args) > 1 else 0
+    # libpg_query counts characters here, and pglast takes them for bytes and counts them again.
+    return NotSql(message, len(text[: place or 0].encode()))
+
+
+def parser() -> Any:
+    """Return pglast's `parser` module; ConfigError, which says how to install it, where there is none."""
     try:
         from pglast import parser
     except ModuleNotFoundError as error:
