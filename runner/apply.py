@@ -7,8 +7,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from runner import database, diagnosis, transaction
-from runner.errors import DatabaseUnavailable, RunnerError, StepFailed
+from runner import checks, database, diagnosis, transaction
+from runner.check import Check
+from runner.checks import CheckResult
+from runner.errors import CheckFailed, DatabaseUnavailable, RunnerError, StepFailed
 from runner.step import SqlFile
 from runner.transaction import Metrics, StatementFailed
 
@@ -20,6 +22,7 @@ _SETTLE_PATIENCE = 60.0
 class Run:
     """One application of a day; its id is the Prefect flow run's or a fresh UUID.
 
+    `checks` are the pipeline's: each runs in the transaction of its step, before the commit.
     `attempts` is how often a step is tried on a passing fault. `first_attempt` numbers
     the first of them, for callers that retry by themselves.
     """
@@ -30,11 +33,12 @@ class Run:
     dsn: str = field(repr=False)
     attempts: int = 5
     first_attempt: int = 1
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """How a step ended; `status` is `success` or `skipped`, `seconds` includes retries."""
+    """How a step ended; `status` is `success` or `skipped`, `seconds` includes retries and checks."""
 
     step: str
     table: str
@@ -45,6 +49,7 @@ class StepResult:
     attempt: int
     seconds: float
     already_done: bool = False
+    checks: tuple[CheckResult, ...] = ()
 
 
 class StepRunner:
@@ -74,6 +79,7 @@ class StepRunner:
         pauses = list(database.backoff(self._run.attempts))
         for attempt in range(self._run.attempts):
             number = self._run.first_attempt + attempt
+            failed_checks: tuple[CheckResult, ...] = ()
             began = time.perf_counter()
             try:
                 return self._attempt(step, number, started)
@@ -90,6 +96,7 @@ class StepRunner:
                 transient, message, hint, cause = True, error_.message, error_.hint or "", error_
             except StepFailed as error_:
                 transient, message, hint, cause = False, error_.message, error_.hint or "", error_
+                failed_checks = error_.results if isinstance(error_, CheckFailed) else ()
             except BaseException:
                 self._abandon(step, number, time.perf_counter() - began)
                 raise
@@ -105,16 +112,15 @@ class StepRunner:
                 with suppress(RunnerError):  # the next attempt says what is wrong
                     self._revive()
         message = database.redact(message, self._run.dsn)
-        self._record_failure(step, number, message, time.perf_counter() - began)
+        self._record_failure(step, number, message, time.perf_counter() - began, failed_checks)
         tries = f" after {attempt + 1} attempts" if attempt else ""
         told = f"{self._run.day} {step.id} failed{tries}\n{message}"
+        if failed_checks:
+            raise CheckFailed(told, hint=hint, results=failed_checks) from cause
         raise StepFailed(told, hint=hint, transient=transient) from cause
 
     def _attempt(self, step: SqlFile, number: int, started: float) -> StepResult:
-        run = self._run
-        local = transaction.settings(
-            step, pipeline=run.pipeline, day=run.day, flow_run_id=run.flow_run_id, attempt=number
-        )
+        local = self._settings(step, number)
         connection = transaction.begin(self._connection, step, local, self._log)
         done = self._own_success(connection, step)
         if done is not None:
@@ -123,8 +129,19 @@ class StepRunner:
         mark = transaction.newest_metrics(connection)
         transaction.execute(connection, step)
         metrics = transaction.own_metrics(connection, step, local, mark)
+        # A skipped step has changed nothing; what there was before was checked with what wrote it.
+        wanted = checks.of(self._run.checks, step) if metrics.status != "skipped" else ()
+        results = checks.run(connection, wanted)
+        checks.require(results)
+        checks.record(connection, results, local)
         self._commit(connection)
-        return _result(step, metrics, started)
+        return _result(step, metrics, started, results)
+
+    def _settings(self, step: SqlFile, number: int) -> dict[str, str]:
+        run = self._run
+        return transaction.settings(
+            step, pipeline=run.pipeline, day=run.day, flow_run_id=run.flow_run_id, attempt=number
+        )
 
     def _own_success(self, connection: database.Connection, step: SqlFile) -> Metrics | None:
         """Return what this run has written for the step and day before, if it has."""
@@ -178,13 +195,17 @@ class StepRunner:
         self._close()
         self._record_failure(step, number, "interrupted", seconds)
 
-    def _record_failure(self, step: SqlFile, number: int, message: str, seconds: float) -> None:
-        """Write the failure's metrics row in a transaction of its own; without a server there is none."""
+    def _record_failure(
+        self, step: SqlFile, number: int, message: str, seconds: float, failed: tuple[CheckResult, ...] = ()
+    ) -> None:
+        """Write the failure's metrics row and failed checks in a transaction of their own; without a server none."""
         import psycopg
 
         run = self._run
         try:
-            self._connection().execute(
+            connection = self._connection()
+            connection.execute("begin")
+            connection.execute(
                 "insert into pipeline_metrics (flow_run_id, task_name, pipeline_name, table_name, day, attempt,"
                 " status, error_message, pipeline, step, rows_affected, duration_seconds, started_at)"
                 " values (%s, %s, %s, %s, %s, %s, 'failure', %s, %s, %s, 0, %s,"
@@ -203,7 +224,10 @@ class StepRunner:
                     seconds,
                 ),
             )
+            checks.record(connection, failed, self._settings(step, number))
+            connection.execute("commit")
         except (psycopg.Error, DatabaseUnavailable) as error:
+            self._close()
             self._log(f"the failure could not be recorded in pipeline_metrics: {str(error).splitlines()[0]}")
 
     def _connection(self) -> database.Connection:
@@ -217,7 +241,14 @@ class StepRunner:
             self._open = None
 
 
-def _result(step: SqlFile, metrics: Metrics, started: float, *, already_done: bool = False) -> StepResult:
+def _result(
+    step: SqlFile,
+    metrics: Metrics,
+    started: float,
+    results: tuple[CheckResult, ...] = (),
+    *,
+    already_done: bool = False,
+) -> StepResult:
     return StepResult(
         step=step.id,
         table=metrics.table,
@@ -228,4 +259,5 @@ def _result(step: SqlFile, metrics: Metrics, started: float, *, already_done: bo
         attempt=metrics.attempt,
         seconds=round(time.perf_counter() - started, 6),
         already_done=already_done,
+        checks=results,
     )

@@ -51,6 +51,11 @@ def note(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
+def warn(text: str) -> None:
+    """Print a warning to standard error, marked as one."""
+    note(style("warning: ", "yellow", sys.stderr) + printable(text))
+
+
 def interactive() -> bool:
     """Tell whether a person can be asked: questions go to standard error, answers come from standard input."""
     return sys.stdin.isatty() and sys.stderr.isatty()
@@ -92,10 +97,12 @@ def table(
     *,
     width: int | None = None,
     colours: Mapping[str, str] | None = None,
+    styled: bool = True,
 ) -> str:
     """Return an aligned table: numbers to the right, None empty, cells cut at `width` characters.
 
-    `colours` maps what a cell says to the colour in which a terminal shows it.
+    `colours` maps what a cell says to the colour in which a terminal shows it. What is not
+    printed at once but becomes part of a message is not `styled`.
     """
     colours = colours or {}
     cells = [[_cell(value, width) for value in row] for row in rows]
@@ -108,7 +115,8 @@ def table(
         shown = (style(p, colours[c]) if c in colours else p for p, c in zip(parts, row, strict=True))
         return "  ".join(shown).rstrip()
 
-    return "\n".join([style(line(headers), "bold"), *(line(row) for row in cells)])
+    head = style(line(headers), "bold") if styled else line(headers)
+    return "\n".join([head, *(line(row) for row in cells)])
 
 
 def _numeric(column: list[str]) -> bool:

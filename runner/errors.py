@@ -5,6 +5,8 @@ Nothing of ours is imported here, so that any module may raise these.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class RunnerError(Exception):
     """An error the runner can explain to the person who ran it.
@@ -69,6 +71,17 @@ class TooManyRejects(LoadFailed):
 
 class StepFailed(RunnerError):
     """A step failed and was rolled back."""
+
+
+class CheckFailed(StepFailed):
+    """Checks of a step found rows that must not exist; the step was rolled back.
+
+    `results` are the `CheckResult`s of those that failed.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, results: tuple[Any, ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.results = results
 
 
 class SchemaFailed(RunnerError):

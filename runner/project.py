@@ -1,4 +1,4 @@
-"""The files of a pipeline: its schema files and steps, found, ordered and selected. Pure."""
+"""The files of a pipeline: its schema files, steps and checks, found, ordered and selected. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner import check
 from runner import step as step_module
+from runner.check import Check
 from runner.config import Settings
 from runner.errors import ConfigError, UsageError
 from runner.step import SCHEMA_KEYS, STEP_KEYS, SqlFile
@@ -15,11 +17,12 @@ from runner.step import SCHEMA_KEYS, STEP_KEYS, SqlFile
 
 @dataclass(frozen=True)
 class Pipeline:
-    """What a folder under migrations/ holds, each in the order of its numbers."""
+    """What a folder under migrations/ holds, each in the order of its numbers; checks in that of their names."""
 
     name: str
     schema: tuple[SqlFile, ...]
     steps: tuple[SqlFile, ...]
+    checks: tuple[Check, ...] = ()
 
 
 def discover(settings: Settings) -> Pipeline:
@@ -33,16 +36,21 @@ def discover(settings: Settings) -> Pipeline:
             hint="Go to a project's folder, name it with --project, or make one: runner init DIR",
         )
     folder = settings.migrations
+    steps = _files(folder, settings.project, STEP_KEYS)
     return Pipeline(
         settings.pipeline,
         _files(folder / "schema", settings.project, SCHEMA_KEYS),
-        _files(folder, settings.project, STEP_KEYS),
+        steps,
+        tuple(check.read(path, settings.project, steps) for path in _paths(folder / "checks")),
     )
 
 
+def _paths(folder: Path) -> list[Path]:
+    return sorted(folder.glob("[!._]*.sql")) if folder.is_dir() else []
+
+
 def _files(folder: Path, root: Path, keys: tuple[str, ...]) -> tuple[SqlFile, ...]:
-    paths = sorted(folder.glob("[!._]*.sql")) if folder.is_dir() else []
-    files = sorted((step_module.read(path, root, keys) for path in paths), key=lambda f: (f.number, f.name))
+    files = sorted((step_module.read(path, root, keys) for path in _paths(folder)), key=lambda f: (f.number, f.name))
     for first, second in itertools.pairwise(files):
         if first.number == second.number:
             raise ConfigError(

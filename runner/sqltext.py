@@ -29,7 +29,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _BLOCK_EDGE = re.compile(r"/\*|\*/")
-_COMMENTS = ("space", "line", "block")
+COMMENTS = ("space", "line", "block")
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ def locate(text: str, offset: int) -> Location:
     return Location(text.count("\n", 0, offset) + 1, offset - start + 1, text[start : len(text) if stop < 0 else stop])
 
 
-def _tokens(text: str) -> list[tuple[str, int, int]]:
-    """Return (kind, start, stop) of every token; an unclosed comment runs to the end."""
-    tokens = []
+def tokens(text: str) -> list[tuple[str, int, int]]:
+    """Return (kind, start, stop) of every token, `COMMENTS` included; an unclosed comment runs to the end."""
+    found = []
     position = 0
     while position < len(text):
         match = _TOKEN.match(text, position)
@@ -78,8 +78,8 @@ def _tokens(text: str) -> list[tuple[str, int, int]]:
                     break
                 depth += 1 if edge.group() == "/*" else -1
                 position = edge.end()
-        tokens.append((kind, start, position))
-    return tokens
+        found.append((kind, start, position))
+    return found
 
 
 def split(text: str) -> list[Statement]:
@@ -89,8 +89,8 @@ def split(text: str) -> list[Statement]:
     start = stop = None
     depth = body = 0
     previous = ""
-    for kind, begin, end in _tokens(text):
-        if kind in _COMMENTS:
+    for kind, begin, end in tokens(text):
+        if kind in COMMENTS:
             continue
         if kind == "end" and depth <= 0 and body == 0:
             if start is not None and stop is not None:
@@ -116,7 +116,7 @@ def split(text: str) -> list[Statement]:
 
 def normalise(text: str) -> str:
     """Return `text` with comments dropped and white space folded: what counts for a checksum."""
-    return " ".join(text[start:stop] for kind, start, stop in _tokens(text) if kind not in _COMMENTS)
+    return " ".join(text[start:stop] for kind, start, stop in tokens(text) if kind not in COMMENTS)
 
 
 def copies_to_client(statement: Statement) -> bool:
@@ -124,8 +124,8 @@ def copies_to_client(statement: Statement) -> bool:
     if statement.words[:1] != ("copy",):
         return False
     depth, previous = 0, ""
-    for kind, begin, end in _tokens(statement.text):
-        if kind in _COMMENTS:
+    for kind, begin, end in tokens(statement.text):
+        if kind in COMMENTS:
             continue
         depth += (kind == "open") - (kind == "close")
         word = statement.text[begin:end].lower() if kind == "word" and depth == 0 else ""
@@ -139,6 +139,6 @@ def find_operators(statement: Statement, operators: tuple[str, ...]) -> list[int
     """Return the offsets in the file of these one-character operators, outside strings and comments."""
     return [
         statement.start + begin
-        for kind, begin, end in _tokens(statement.text)
+        for kind, begin, end in tokens(statement.text)
         if kind == "other" and statement.text[begin:end] in operators
     ]

@@ -99,7 +99,7 @@ def read(path: Path, root: Path, keys: tuple[str, ...]) -> SqlFile:
         text = " " + text[1:]
     if "\0" in text:
         raise ConfigError(f"{shown} contains a NUL character", hint="Remove it; is the file UTF-16?")
-    header = _header(text, shown, keys)
+    header = read_header(text, shown, keys)
     return SqlFile(
         path=path,
         shown=shown,
@@ -123,7 +123,7 @@ def _shown(path: Path, root: Path) -> str:
         return str(path)
 
 
-def _header(text: str, shown: str, keys: tuple[str, ...]) -> dict[str, tuple[str, int]]:
+def read_header(text: str, shown: str, keys: tuple[str, ...]) -> dict[str, tuple[str, int]]:
     """Return key -> (value, line) of the comment lines at the top."""
     header: dict[str, tuple[str, int]] = {}
     for number, line in enumerate(text.splitlines(), 1):

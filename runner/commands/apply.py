@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from runner import console, database, days, loading, project, schema
+from runner import checks, console, database, days, loading, project, schema
 from runner.apply import Run, StepResult, StepRunner
 from runner.commands.load import add_load_options, check_load_options
 from runner.config import Settings
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
                 shown.loads(loads, time.perf_counter() - started)
                 document["loads"] += map(dataclasses.asdict, loads)
             with StepRunner(
-                Run(pipeline.name, day, flow_run_id, dsn, settings.attempts),
+                Run(pipeline.name, day, flow_run_id, dsn, settings.attempts, checks=pipeline.checks),
                 progress.note,
                 # The embedded server is started again, wherever it went.
                 lambda: database.resolve(settings),
@@ -91,7 +91,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
                     document["steps"].append(dataclasses.asdict(result))
     except RunnerError as error:
         if args.json:  # what was done until then, and why no more
-            console.print_json(document | {"error": {"message": error.message, "hint": error.hint}})
+            failed = [dataclasses.asdict(result) for result in getattr(error, "results", ())]
+            told = {"message": error.message, "hint": error.hint} | ({"checks": failed} if failed else {})
+            console.print_json(document | {"error": told})
         raise
     if not steps:
         console.note(f"{pipeline.name} has no steps yet: put them into {settings.migrations}, such as 010_name.sql")
@@ -119,6 +121,8 @@ class _Shown:
 
     def step(self, step: SqlFile, result: StepResult) -> None:
         self._line("step", step.id, describe_step(result, loading.entities_read(step, self._entities)), result.seconds)
+        for text in checks.warnings(result.checks):
+            console.warn(f"{self._day}  {text}")
 
     def _line(self, kind: str, name: str, text: str, seconds: float | None) -> None:
         if not self._quiet:

@@ -6,7 +6,7 @@ what each task returned; the work is the loaders' and the step runner's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import Any, Literal, cast
@@ -19,8 +19,9 @@ from prefect.flows import Flow
 from prefect.states import Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from runner import config, console, database, days, loading, project, schema
+from runner import checks, config, console, database, days, loading, project, schema
 from runner.apply import Run, StepResult, StepRunner
+from runner.check import Check
 from runner.config import Settings
 from runner.errors import RunnerError
 from runner.flows import loads, report
@@ -94,7 +95,9 @@ def apply_day(
         try:
             loading.check(settings, day, mode=load, max_rejects=max_rejects)
             dsn = loading.resolve_for(settings, day, load)
-            work = _Day(settings, pipeline, Run(pipeline.name, day, flow_run_id, dsn, attempts=1), tasks)
+            work = _Day(
+                settings, pipeline, Run(pipeline.name, day, flow_run_id, dsn, attempts=1, checks=pipeline.checks), tasks
+            )
             return work.run(load, max_rejects, wait)
         except RunnerError as error:
             logger().error(f"{error.message}\nhint: {error.hint}" if error.hint else error.message)
@@ -131,9 +134,9 @@ class _Day:
                     last = self._load(load, max_rejects, [last])
                 results: list[StepResult] = []
                 for step in self._pipeline.steps:
-                    last = as_task(step.task_name, self._step(step), self._tasks, timeout=_time_limit(step))(
-                        return_state=True, wait_for=[last]
-                    )
+                    last = as_task(
+                        step.task_name, self._step(step), self._tasks, timeout=_time_limit(step, self._run.checks)
+                    )(return_state=True, wait_for=[last])
                     results.append(last.result())
             except Exception:
                 self._report()
@@ -194,6 +197,8 @@ class _Day:
             with StepRunner(replace(self._run, first_attempt=attempt), logger().warning) as runner:
                 result = runner.run(step)
             outcome(self._run.day, "step", step.id, describe_step(result, reads), result.seconds)
+            for text in checks.warnings(result.checks):
+                logger().warning(f"{self._run.day}  {console.printable(text)}")
             return result
 
         return work
@@ -207,12 +212,13 @@ class _Day:
             logger().warning(f"the metrics could not be shown: {console.printable(str(error).splitlines()[0])}")
 
 
-def _time_limit(step: SqlFile) -> float:
+def _time_limit(step: SqlFile, known: Sequence[Check] = ()) -> float:
     """Return the seconds after which a step's task gives up.
 
-    The server stops each statement at the step's `timeout`; this is for what the server cannot see.
+    The server stops each statement at the `timeout` of its file; this is for what the server cannot see.
     """
-    return len(step.statements) * step.timeout / 1000 + _WAITING
+    statements = len(step.statements) * step.timeout + sum(check.file.timeout for check in checks.of(known, step))
+    return statements / 1000 + _WAITING
 
 
 def _tag_flow_run(flow_run_id: str, wanted: tuple[str, ...]) -> None:

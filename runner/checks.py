@@ -1,0 +1,190 @@
+"""Checks inside a step's transaction: run before its commit, shown, and recorded in check_results."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from runner import console, database, diagnosis, sqltext
+from runner.check import Check
+from runner.errors import CheckFailed, StepFailed
+from runner.step import SqlFile
+
+if TYPE_CHECKING:
+    import psycopg
+
+SAMPLE = 5
+"""How many of the rows that must not exist are shown and kept."""
+
+# Characters of a value that a table shows.
+_WIDTH = 40
+_READ_ONLY = "25006"
+
+# All rows are counted and the first ones taken along, by evaluating the select once. A limit would
+# have the planner look for a quick first row, and there is none where all is well.
+_COUNTED = """
+select count(*), coalesce(json_agg(row_to_json(runner_row)) filter (where runner_number <= {sample}), '[]')::text
+from (select runner_row, row_number() over () as runner_number from (
+{select}
+) as runner_row) as numbered
+"""
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What a check found: `status` is `passed`, `warned` or `failed`; `sample` are the first rows, column -> value."""
+
+    check: str
+    severity: str
+    description: str
+    status: str
+    rows_failed: int
+    sample: tuple[dict[str, Any], ...]
+    seconds: float
+    source: str
+    """The check's file with line and column, as messages show it."""
+
+
+def of(checks: Sequence[Check], step: SqlFile) -> list[Check]:
+    """Return the checks that run after `step`."""
+    return [check for check in checks if check.step == step.id]
+
+
+def run(connection: database.Connection, checks: Sequence[Check]) -> tuple[CheckResult, ...]:
+    """Run checks in the open transaction of their step, which they only read, and return what each found.
+
+    What a step has written they see, and nobody else does yet. Raises StepFailed for a check that
+    cannot be run, and psycopg's error for a passing fault. Rows that were found raise nothing:
+    see `require`.
+    """
+    if not checks:
+        return ()
+    connection.execute("savepoint runner_checks")
+    results = tuple(_run(connection, check) for check in checks)
+    connection.execute("rollback to savepoint runner_checks; release savepoint runner_checks")
+    return results
+
+
+def _run(connection: database.Connection, check: Check) -> CheckResult:
+    import psycopg
+
+    # A transaction that has written may still be told to read only; going back to the savepoint ends that.
+    connection.execute(
+        "rollback to savepoint runner_checks; set local transaction_read_only = on; "
+        f"set local statement_timeout = {check.file.timeout}"
+    )
+    started = time.perf_counter()
+    try:
+        text = _COUNTED.format(sample=SAMPLE, select=check.statement.text)
+        count, sample = connection.execute(text.encode()).fetchone()
+    except psycopg.Error as error:
+        if database.is_transient(error):
+            raise
+        raise _broken(check, _at_the_source(connection, check, error)) from error
+    at = sqltext.locate(check.file.text, check.statement.start)
+    return CheckResult(
+        check=check.name,
+        severity=check.severity,
+        description=check.description,
+        status="passed" if not count else "failed" if check.severity == "error" else "warned",
+        rows_failed=count,
+        sample=tuple(json.loads(sample, parse_float=Decimal)),
+        seconds=round(time.perf_counter() - started, 6),
+        source=f"{check.file.shown}:{at.line}:{at.column}",
+    )
+
+
+def _at_the_source(connection: database.Connection, check: Check, error: psycopg.Error) -> psycopg.Error:
+    """Return the error that the select has by itself, whose position is the file's."""
+    import psycopg
+
+    if error.diag.statement_position is None:
+        return error
+    # It was refused before it ran, and so it will be again.
+    connection.execute("rollback to savepoint runner_checks; set local transaction_read_only = on")
+    try:
+        connection.execute(check.statement.text.encode())
+    except psycopg.Error as own:
+        return own
+    return error
+
+
+def _broken(check: Check, error: psycopg.Error) -> StepFailed:
+    message, hint = diagnosis.explain(check.file, check.statement, error)
+    if error.sqlstate == _READ_ONLY:
+        hint = "A check only reads: let the step write, and the check select the rows that must not exist."
+    return StepFailed(f"{message}\nthe check {check.name} cannot be run; the step is rolled back", hint=hint)
+
+
+def require(results: Sequence[CheckResult]) -> None:
+    """Raise CheckFailed where a check of severity `error` found rows."""
+    failed = tuple(result for result in results if result.status == "failed")
+    if not failed:
+        return
+    raise CheckFailed(
+        "\n".join(_told(result, "check failed") for result in failed),
+        hint="The step is rolled back. Find out how it makes these rows, and correct the step or its data; "
+        "'-- severity: warn' in the check would let them in.",
+        results=failed,
+    )
+
+
+def warnings(results: Sequence[CheckResult]) -> list[str]:
+    """Return a text for each check that warned: what was found, and its first rows."""
+    return [_told(result, "check warns") for result in results if result.status == "warned"]
+
+
+def _told(result: CheckResult, verdict: str) -> str:
+    count = console.count(result.rows_failed, "row")
+    return f"{result.source}: {verdict}: {count}: {result.description}\n{_rows(result)}"
+
+
+def _rows(result: CheckResult) -> str:
+    """Return the sample as an aligned table, indented."""
+    headers = list(result.sample[0])
+    if not headers:
+        return "    (rows without columns)"
+    rows = [[shown(row.get(name)) for name in headers] for row in result.sample]
+    lines = console.table(rows, headers, width=_WIDTH, styled=False).splitlines()
+    left = result.rows_failed - len(rows)
+    return "\n".join(f"    {line}" for line in [*lines, *([f"… and {left:,} more"] if left else [])])
+
+
+def shown(value: Any) -> str | None:
+    """Return a value as a table shows it; an id keeps its digits together."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, dict)):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return None if value is None else str(value)
+
+
+def record(connection: database.Connection, results: Sequence[CheckResult], local: Mapping[str, str]) -> None:
+    """Write results to check_results, in the transaction at hand; `local` are the settings of the step's own."""
+    for result in results:
+        connection.execute(
+            "insert into check_results (pipeline, step, check_name, severity, flow_run_id, day, attempt, status,"
+            " rows_failed, sample, seconds) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            (
+                local["app.pipeline"],
+                local["app.step"],
+                result.check,
+                result.severity,
+                local["app.flow_run_id"],
+                local["app.day"],
+                int(local["app.attempt"]),
+                result.status,
+                result.rows_failed,
+                json.dumps(result.sample, default=_number),
+                result.seconds,
+            ),
+        )
+
+
+def _number(value: Decimal) -> float | str:
+    """Return a number that JSON keeps exactly, else its digits."""
+    return float(value) if Decimal(repr(float(value))) == value else str(value)
