@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runner import sqltext
+from runner import excerpt, sqltext, trace
 from runner.sqltext import Statement
 from runner.step import SqlFile
+from runner.trace import Place
 
 if TYPE_CHECKING:
     import psycopg
 
-_DIVISION = "22012"
+# How many other places of an error are named.
+_SHOWN = 4
 _DISK_FULL = "53100"
 _SYNTAX = "42601"
 # Says that a run has one success for a step; see runner/sql.
@@ -19,7 +21,7 @@ _ONE_SUCCESS = "one_success_per_run"
 
 # SQLSTATE, or its class, -> the next action.
 _HINTS = {
-    _DIVISION: "Guard the divisor: … / nullif(divisor, 0).",
+    "22012": "Guard the divisor: … / nullif(divisor, 0).",
     "22P02": "A text does not have the form of its type: look at the value named above.",
     "23502": "A row lacks a required value: filter it out, or give it one.",
     "23505": "Two rows have one key: reduce the source to one row a key, or use 'on conflict'.",
@@ -46,39 +48,49 @@ _DEFAULT = "Correct it and run again; nothing of it was kept."
 def explain(file: SqlFile, statement: Statement | None, error: psycopg.Error) -> tuple[str, str]:
     """Return (message, hint) for an error of `statement`: place, line with caret, the server's words.
 
-    The server names a position for what it could not parse or resolve; for what
-    failed while it ran, the statement's first word is named.
+    The first place is in the statement that was sent; those in the functions and views that
+    it ran follow. `statement` is None for what the commit brings up.
     """
-    at, inner = place(file, statement, error)
-    parts = [f"{file.shown}:{at.line}:{at.column}: {primary(error)}", _excerpt(at)]
+    found = trace.follow(file, statement, error)
+    first, *inner = found.places
+    parts = [f"{_position(first)}: {primary(error)}", _draw(first)]
     if error.diag.message_detail:
         parts.append(f"detail: {error.diag.message_detail}")
-    if inner:
-        parts.append(f"where: {inner}")
+    for place in inner:
+        parts += [f"in {place.inside}, {_position(place)}", _draw(place)]
+    if found.query:
+        parts += ["in a statement that was put together there", excerpt.draw(*found.query)]
+    if found.rest:
+        parts.append(f"where: {found.rest}")
+    return "\n".join(parts), _hint(file, first, error)
+
+
+def _position(place: Place) -> str:
+    return excerpt.position(place.file.shown, place.file.text, place.offset)
+
+
+def _draw(place: Place) -> str:
+    """Return the line with its carets, and where else it may be."""
+    drawn = excerpt.draw(place.file.text, place.offset, place.others)
+    if place.others:
+        places = [sqltext.locate(place.file.text, offset) for offset in place.others]
+        more = [f"{at.line}:{at.column}" for at in places[:_SHOWN]] + ["…"] * (len(places) > _SHOWN)
+        drawn += f"\nor at {', '.join(more)}: the server does not say which"
+    return drawn
+
+
+def _hint(file: SqlFile, place: Place, error: psycopg.Error) -> str:
     hint = hint_for(error)
     if error.diag.message_hint and error.sqlstate != _DISK_FULL:
         hint = error.diag.message_hint
-    if error.sqlstate == _SYNTAX and at.source.lstrip().startswith("\\"):
+    if error.sqlstate == _SYNTAX and sqltext.locate(place.file.text, place.offset).source.lstrip().startswith("\\"):
         hint = "Commands of psql's own do not run here: remove it, or write it in SQL."
     if error.diag.constraint_name == _ONE_SUCCESS:
         hint = (
             f"Another step of this run has written that task_name: this one's is '{file.task_name}', and it writes "
             "one row with the status success."
         )
-    return "\n".join(parts), hint
-
-
-def place(file: SqlFile, statement: Statement | None, error: psycopg.Error) -> tuple[sqltext.Location, str | None]:
-    """Return where the error stands in the file, and the server's context for errors inside functions."""
-    start = statement.start if statement else 0
-    position = error.diag.statement_position
-    offset = start + int(position) - 1 if position else start
-    if statement and not position and error.sqlstate == _DIVISION:
-        # The server does not say where it divided; a single division can only be the one.
-        divisions = sqltext.find_operators(statement, ("/", "%"))
-        offset = divisions[0] if len(divisions) == 1 else offset
-    context = error.diag.context
-    return sqltext.locate(file.text, offset), context.splitlines()[0] if context else None
+    return hint
 
 
 def primary(error: psycopg.Error) -> str:
@@ -90,14 +102,9 @@ def primary(error: psycopg.Error) -> str:
 
 def hint_for(error: psycopg.Error) -> str:
     """Return one next action for the error's SQLSTATE."""
-    state = error.sqlstate or "08"
-    return _HINTS.get(state) or _HINTS.get(state[:2]) or _DEFAULT
+    return hint_for_state(error.sqlstate or "08")
 
 
-def _excerpt(at: sqltext.Location) -> str:
-    """Return the line with a caret below the column; long lines are cut around it."""
-    source = at.source.rstrip("\r\n").replace("\t", " ")
-    column = at.column - 1
-    cut = max(0, column - 80)
-    gutter = f"{at.line:>5} | "
-    return f"{gutter}{source[cut : cut + 120]}\n{' ' * (len(gutter) - 2)}| {' ' * (column - cut)}^"
+def hint_for_state(sqlstate: str) -> str:
+    """Return one next action for a SQLSTATE."""
+    return _HINTS.get(sqlstate) or _HINTS.get(sqlstate[:2]) or _DEFAULT

@@ -1,0 +1,236 @@
+"""From an error of the server to the places in SQL files where it came up: the statement, then the functions it ran."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runner import definitions, frames, sqltext, suspects, targets
+from runner.definitions import Definition, Definitions, Fragment
+from runner.frames import Query, Routine
+from runner.step import SqlFile
+from runner.suspects import Fault
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from runner.sqltext import Statement
+
+
+@dataclass(frozen=True)
+class Place:
+    """An offset in a file; `others` are places there that are as likely to be the one."""
+
+    file: SqlFile
+    offset: int
+    others: tuple[int, ...] = ()
+    inside: str = ""
+    """The function or view in which it is; empty for the statement that was sent."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Where an error came up: the first place is in the statement that was sent, the last one the innermost.
+
+    `query` is text that a function put together and ran, and that stands in no file, with the
+    offset of the error in it. `rest` is what the server said of where it was, if that led nowhere.
+    """
+
+    places: tuple[Place, ...]
+    query: tuple[str, int] | None = None
+    rest: str = ""
+
+
+def follow(file: SqlFile, statement: Statement | None, error: psycopg.Error) -> Trace:
+    """Return where `error` came up that the server raised for `statement`; for the commit where that is None."""
+    diag = error.diag
+    start = statement.start if statement else 0
+    if diag.statement_position:
+        return Trace((Place(file, start + int(diag.statement_position) - 1),))
+    if statement is None:
+        return Trace((_at_commit(file, Fault.of(error)),))
+    return _Walk(Fragment(file, start, statement.text), error).trace()
+
+
+def _at_commit(file: SqlFile, fault: Fault) -> Place:
+    """Return where a deferred constraint was broken: what writes its table; else the last statement."""
+    whole = [Fragment(file, statement.start, statement.text) for statement in file.statements]
+    found = [offset for fragment in whole for offset in suspects.find(fragment, fault)] if fault.table else []
+    return Place(file, found[0], tuple(found[1:])) if found else Place(file, whole[-1].start)
+
+
+class _Walk:
+    """Goes along the frames, from the statement inwards, and narrows down a fragment of SQL on the way."""
+
+    def __init__(self, statement: Fragment, error: psycopg.Error) -> None:
+        self.error = error
+        self.fault = Fault.of(error)
+        self.fragment = statement
+        """The part of a file that is left: the error is in it."""
+        self.area = statement
+        """The body in which a query is looked for."""
+        self.inside = ""
+        self.places: list[Place] = []
+        self.dynamic = ""
+        self.definitions = Definitions(statement.file)
+
+    def trace(self) -> Trace:
+        diag = self.error.diag
+        for frame in frames.read(diag.context):
+            if isinstance(frame, Query):
+                self._enter_query(frame.text)
+            elif not self._enter(frame):
+                # Where it was called is known, the function is not: it is the server's own, or in no file.
+                self._call(frame.name)
+                return Trace(tuple(self.places), rest=(diag.context or "").splitlines()[0])
+        if diag.internal_query and diag.internal_position:
+            return self._at_internal_position(diag.internal_query, int(diag.internal_position) - 1)
+        if self.dynamic:
+            self._add(self.fragment.start)
+            found = suspects.find(Fragment(self.fragment.file, 0, self.dynamic), self.fault)
+            return Trace(tuple(self.places), (self.dynamic, found[0] if found else 0))
+        self._suspect()
+        known = self.places[1:] or frames.read(diag.context)
+        return Trace(tuple(self.places), rest="" if known else _first_line(diag.context))
+
+    def _add(self, offset: int, others: tuple[int, ...] = ()) -> None:
+        self.places.append(Place(self.fragment.file, offset, others, self.inside))
+
+    def _enter(self, routine: Routine) -> bool:
+        """Go into a function or block; False where its text is not known."""
+        if routine.name == frames.BLOCK:
+            body = definitions.body_of(self.fragment)
+            inside = self.inside
+        else:
+            found = self.definitions.find(routine.name, routine.types)
+            body, inside = (found.body, routine.name) if found else (None, "")
+        if body is None:
+            return False
+        if inside != self.inside or routine.name != frames.BLOCK:
+            self._call(routine.name)
+        self.inside, self.area, self.dynamic = inside, body, ""
+        self.fragment = _statement_of(body, routine)
+        return True
+
+    def _call(self, name: str) -> None:
+        """Add the place where the fragment calls the function `name`; for a trigger's what it fires on."""
+        if self.dynamic:
+            self._add(self.fragment.start)
+            return
+        calls = _calls(self.fragment, name)
+        if not calls:
+            calls = [
+                offset
+                for offset, found in self.definitions.mentioned(self.fragment)
+                if _calls(found.body, name) or found.name == name
+            ]
+        offsets = calls or targets.written(self.fragment) or [self._first()]
+        self._add(offsets[0], tuple(offsets[1:]) if calls else ())
+
+    def _enter_query(self, text: str) -> None:
+        """Narrow the fragment down to a query that the function ran."""
+        start = _align(self.area, self.fragment.start, text)
+        if start is None:
+            self.dynamic = text
+        else:
+            self.fragment = self.area.part(max(start, self.area.start), start + len(text))
+
+    def _at_internal_position(self, query: str, position: int) -> Trace:
+        start = _align(self.area, self.fragment.start, query)
+        if start is None:
+            start = _align(self.area, self.area.start, query)
+        if start is not None:
+            self._add(start + position)
+            return Trace(tuple(self.places))
+        self._add(self.fragment.start)
+        return Trace(tuple(self.places), (query, position))
+
+    def _suspect(self) -> None:
+        """Add what can have raised the error, in the fragment or in what it calls without the server's telling."""
+        found = suspects.find(self.fragment, self.fault)
+        if found:
+            self._add(found[0], tuple(found[1:]))
+            return
+        for offset, definition, inner in self._hidden():
+            self._add(offset)
+            self.places.append(Place(definition.body.file, inner[0], tuple(inner[1:]), definition.name))
+            return
+        self._add(self._first())
+
+    def _hidden(self) -> list[tuple[int, Definition, list[int]]]:
+        """Return views and functions that become a part of the statement, and that have what can have failed."""
+        if self.fault.sqlstate[:2] != "22":
+            return []
+        found = []
+        for offset, definition in self.definitions.mentioned(self.fragment):
+            if inner := suspects.find(definition.body, self.fault):
+                found.append((offset, definition, inner))
+        return found[:1]
+
+    def _first(self) -> int:
+        return self.fragment.tokens[0].offset if self.fragment.tokens else self.fragment.start
+
+
+def _first_line(context: str | None) -> str:
+    return (context or "").split("\n", 1)[0]
+
+
+def _calls(fragment: Fragment, name: str) -> list[int]:
+    following = [token.text for token in fragment.tokens[1:]] + [""]
+    return [
+        token.offset
+        for token, after in zip(fragment.tokens, following, strict=True)
+        if token.text == name and token.kind in ("word", "quoted") and after == "("
+    ]
+
+
+def _statement_of(body: Fragment, routine: Routine) -> Fragment:
+    """Return the statement of a body that a frame names: by number in SQL, by line in plpgsql."""
+    if routine.statement is not None:
+        statements = sqltext.split(body.text)
+        if routine.statement <= len(statements):
+            statement = statements[routine.statement - 1]
+            return body.part(body.start + statement.start, body.start + statement.start + len(statement.text))
+        return body
+    if routine.line is None:
+        return body
+    lines = body.text.splitlines(keepends=True)
+    start = body.start + sum(map(len, lines[: routine.line - 1]))
+    stop = start + len(lines[routine.line - 1]) if routine.line <= len(lines) else start
+    tokens = [token for token in body.part(start).tokens if token.offset < stop]
+    wanted = _keyword(routine.what)
+    named = [token.offset for token in tokens if token.text == wanted]
+    begin = (named or [token.offset for token in tokens] or [start])[0]
+    rest = body.part(begin)
+    end = next((token.stop for token in rest.tokens if token.kind == "end"), None)
+    if wanted in ("if", "while", "for", "foreach"):
+        closing = next((t.stop for t in rest.tokens if t.depth == 0 and t.text in ("then", "loop")), None)
+        end = closing or end
+    return body.part(begin, end)
+
+
+def _keyword(what: str) -> str:
+    """Return the word with which a plpgsql statement begins: `at RETURN QUERY` -> `return`."""
+    words = what.removeprefix("at ").split()
+    return words[0].lower() if words and words[0].isupper() and words[0] != "SQL" else ""
+
+
+def _align(area: Fragment, start: int, query: str) -> int | None:
+    """Return the offset at which a query of a function stands in its body, so that characters match; None if nowhere.
+
+    plpgsql blanks `into …` out, and writes `SELECT` for `perform`, whose last letter it keeps a blank.
+    """
+    texts = [(query, 0)]
+    if query.startswith("SELECT "):
+        texts.append((query[6:], 6))
+    if blank := re.search(r"\S( {6,})", query):
+        texts.append((query[: blank.start(1)], 0))
+    for text, skipped in texts:
+        if not text.strip():
+            continue
+        for begin in (start - area.start, 0):
+            index = area.text.find(text, max(begin, 0))
+            if index >= 0:
+                return area.start + index - skipped
+    return None
