@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -55,7 +56,7 @@ class StepResult:
 class StepRunner:
     """Runs steps one after the other over one connection, which it opens again when it is lost.
 
-    A context manager; not for use by several threads. `revive` is called before a step is tried
+    A context manager; not for use by several threads, `interrupt` excepted. `revive` is called before a step is tried
     again: it may start a server that is gone, and what it raises counts for nothing.
     """
 
@@ -64,12 +65,27 @@ class StepRunner:
         self._log = log
         self._revive = revive
         self._open: database.Connection | None = None
+        self._stop = threading.Event()
+        self._leaving = False
 
     def __enter__(self) -> StepRunner:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._close()
+
+    def interrupt(self) -> None:
+        """End what runs, from another thread: `run` rolls back and raises KeyboardInterrupt, as on Ctrl-C.
+
+        A request that falls between two statements is lost; ask again until the step has ended.
+        """
+        import psycopg
+
+        self._stop.set()
+        connection = self._open
+        if connection is not None and not self._leaving:
+            with suppress(psycopg.Error):
+                connection.cancel_safe(timeout=5)
 
     def run(self, step: SqlFile) -> StepResult:
         """Run `step`, again after passing faults; raise StepFailed after recording the failure."""
@@ -100,6 +116,9 @@ class StepRunner:
             except BaseException:
                 self._abandon(step, number, time.perf_counter() - began)
                 raise
+            if self._stop.is_set():
+                self._abandon(step, number, time.perf_counter() - began)
+                raise KeyboardInterrupt from cause
             self._close()
             if not transient or attempt == len(pauses):
                 break
@@ -107,7 +126,7 @@ class StepRunner:
                 f"{self._run.day} {step.id}: attempt {attempt + 1} of {self._run.attempts} failed "
                 f"({message.splitlines()[0]}); again in {pauses[attempt]:.1f} s"
             )
-            time.sleep(pauses[attempt])
+            self._stop.wait(pauses[attempt])
             if self._revive is not None:
                 with suppress(RunnerError):  # the next attempt says what is wrong
                     self._revive()
@@ -121,7 +140,7 @@ class StepRunner:
 
     def _attempt(self, step: SqlFile, number: int, started: float) -> StepResult:
         local = self._settings(step, number)
-        connection = transaction.begin(self._connection, step, local, self._log)
+        connection = transaction.begin(self._connection_for_work, step, local, self._log)
         done = self._own_success(connection, step)
         if done is not None:
             connection.execute("rollback")
@@ -181,9 +200,8 @@ class StepRunner:
                     break
             except DatabaseUnavailable:
                 pass
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or self._stop.wait(pause):
                 break
-            time.sleep(pause)
             pause = min(pause * 2, 2.0)
         raise StepFailed(
             f"the connection was lost during the commit of transaction {xid}, and the server does not say how it ended",
@@ -191,7 +209,8 @@ class StepRunner:
         )
 
     def _abandon(self, step: SqlFile, number: int, seconds: float) -> None:
-        """Leave after an interruption: psycopg has cancelled the statement, closing rolls back."""
+        """Leave after an interruption: the statement was cancelled, closing rolls back."""
+        self._leaving = True
         self._close()
         self._record_failure(step, number, "interrupted", seconds)
 
@@ -229,6 +248,11 @@ class StepRunner:
         except (psycopg.Error, DatabaseUnavailable) as error:
             self._close()
             self._log(f"the failure could not be recorded in pipeline_metrics: {str(error).splitlines()[0]}")
+
+    def _connection_for_work(self) -> database.Connection:
+        if self._stop.is_set():
+            raise KeyboardInterrupt
+        return self._connection()
 
     def _connection(self) -> database.Connection:
         if self._open is None or self._open.closed:
