@@ -6,19 +6,21 @@ import argparse
 import dataclasses
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runner import checks, console, database, days, loading, project, schema
 from runner.apply import Run, StepResult, StepRunner
 from runner.commands.load import add_load_options, check_load_options
 from runner.config import Settings
-from runner.errors import RunnerError
+from runner.errors import RunnerError, UsageError
 from runner.lease import Lease
+from runner.project import Pipeline
 from runner.step import SqlFile
 from runner.wording import NAME_WIDTH, describe_step, load_lines, say_outcome
 
 if TYPE_CHECKING:
+    from runner.graph import Graph
     from staging_loaders.load import EntityLoad
 
 
@@ -34,6 +36,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="load staging where the day's files are new (auto), in any case, or not at all",
     )
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="run up to N steps at once that do not depend on each other"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
@@ -45,6 +50,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     steps = project.select(pipeline.steps, args.only, args.first, args.last)
     for step in steps:
         step.statements  # noqa: B018 - refuses transaction control before anything is run
+    graph = _graph(pipeline, steps, args.jobs)
     loading.check(settings, day, mode=args.load, max_rejects=args.max_rejects)
     flow_run_id = str(uuid.uuid4())
     dsn = loading.resolve_for(settings, day, args.load)
@@ -75,20 +81,21 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
                     progress.clear()
                 shown.loads(loads, time.perf_counter() - started)
                 document["loads"] += map(dataclasses.asdict, loads)
-            with StepRunner(
-                Run(pipeline.name, day, flow_run_id, dsn, settings.attempts, checks=pipeline.checks),
-                progress.note,
+            this = Run(pipeline.name, day, flow_run_id, dsn, settings.attempts, checks=pipeline.checks)
+
+            def runner(log: Callable[[str], None]) -> StepRunner:
                 # The embedded server is started again, wherever it went.
-                lambda: database.resolve(settings),
-            ) as runner:
-                for step in steps:
-                    progress.show(f"{day}  step    {step.id} …")
-                    try:
-                        result = runner.run(step)
-                    finally:
-                        progress.clear()
-                    shown.step(step, result)
-                    document["steps"].append(dataclasses.asdict(result))
+                return StepRunner(this, log, lambda: database.resolve(settings))
+
+            def done(step: SqlFile, result: StepResult) -> None:
+                progress.clear()
+                shown.step(step, result)
+                document["steps"].append(dataclasses.asdict(result))
+
+            if graph is None:
+                _one_by_one(steps, runner, day, progress, done)
+            else:
+                _side_by_side(steps, graph, args.jobs, runner, day, progress, done)
     except RunnerError as error:
         if args.json:  # what was done until then, and why no more
             failed = [dataclasses.asdict(result) for result in getattr(error, "results", ())]
@@ -100,6 +107,77 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.json:
         console.print_json(document)
     return 0
+
+
+def _graph(pipeline: Pipeline, steps: Sequence[SqlFile], jobs: int) -> Graph | None:
+    """Return which step waits for which, where several are to run at once."""
+    if jobs < 1:
+        raise UsageError(f"--jobs is {jobs}", hint="Give a number of steps to run at once: --jobs 4")
+    if jobs == 1 or len(steps) < 2:
+        return None
+    from runner import graph
+
+    return graph.build(graph.effects(pipeline), [step.id for step in steps])
+
+
+def _one_by_one(
+    steps: Sequence[SqlFile],
+    runner: Callable[[Callable[[str], None]], StepRunner],
+    day: str,
+    progress: console.Progress,
+    done: Callable[[SqlFile, StepResult], None],
+) -> None:
+    """Run the steps in the order of their files."""
+    with runner(progress.note) as one:
+        for place, step in enumerate(steps):
+            progress.show(f"{day}  step    {step.id} …")
+            try:
+                result = one.run(step)
+            except RunnerError:
+                progress.clear()
+                _note_not_run(day, [other.id for other in steps[place + 1 :]])
+                raise
+            finally:
+                progress.clear()
+            done(step, result)
+
+
+def _side_by_side(
+    steps: Sequence[SqlFile],
+    graph: Graph,
+    jobs: int,
+    runner: Callable[[Callable[[str], None]], StepRunner],
+    day: str,
+    progress: console.Progress,
+    done: Callable[[SqlFile, StepResult], None],
+) -> None:
+    """Run up to `jobs` steps at once; of several that fail, the last in the order of the files is raised."""
+    from runner import jobs as side_by_side
+
+    try:
+        side_by_side.run(
+            steps,
+            graph,
+            jobs,
+            runner,
+            log=progress.note,
+            running=lambda names: progress.show(f"{day}  step    {', '.join(names)} …"),
+            done=done,
+        )
+    except side_by_side.Failed as failed:
+        progress.clear()
+        *others, last = (failed.errors[step.id] for step in steps if step.id in failed.errors)
+        for error in others:
+            console.note(console.explain(error))
+        _note_not_run(day, failed.not_run)
+        raise last from failed
+    finally:
+        progress.clear()
+
+
+def _note_not_run(day: str, names: Sequence[str]) -> None:
+    if names:
+        console.note(f"{day}: not run: {', '.join(names)}")
 
 
 class _Shown:

@@ -1,0 +1,323 @@
+"""What a step reads and writes, in the end: through functions, triggers, foreign keys and views, too.
+
+From the files alone, no server. What may happen counts as happening; what cannot be known is said
+to be unclear. Names are those of tables without `public.`, and of sequences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from runner import sqltext, sqltree
+from runner.check import Check
+from runner.step import SqlFile
+
+# Statements that change no table that others see, whatever else they do.
+_HARMLESS = {
+    "CheckPointStmt", "ClosePortalStmt", "CommentStmt", "ConstraintsSetStmt", "DeallocateStmt", "DiscardStmt",
+    "ExecuteStmt", "FetchStmt", "ListenStmt", "NotifyStmt", "TransactionStmt", "UnlistenStmt", "VacuumStmt",
+    "VariableShowStmt",
+}  # fmt: skip
+# Statements whose tables `sqltree.relations` finds.
+_QUERIES = {
+    "CopyStmt", "CreateStmt", "CreateTableAsStmt", "DeclareCursorStmt", "DeleteStmt", "ExplainStmt", "InsertStmt",
+    "MergeStmt", "PrepareStmt", "SelectStmt", "TruncateStmt", "UpdateStmt",
+}  # fmt: skip
+# Statements that change what a table is.
+_REMAKING = {
+    "AlterTableStmt",
+    "CreateTrigStmt",
+    "DropStmt",
+    "IndexStmt",
+    "LockStmt",
+    "RefreshMatViewStmt",
+    "RenameStmt",
+}
+# Settings that make a name mean something else.
+_MEANING = ("search_path", "role", "session_authorization")
+_SEQUENCES = ("nextval", "setval", "currval", "lastval")
+_TEMPORARY = "pg_temp"
+
+
+@dataclass(frozen=True)
+class Effects:
+    """The tables read and written; `unclear` says why there may be more, and is empty where there are not."""
+
+    reads: frozenset[str] = frozenset()
+    writes: frozenset[str] = frozenset()
+    unclear: str = ""
+
+    def __or__(self, other: Effects) -> Effects:
+        return Effects(self.reads | other.reads, self.writes | other.writes, self.unclear or other.unclear)
+
+
+class Schema:
+    """What the schema files say that a statement does not show: functions, triggers, foreign keys, views."""
+
+    def __init__(self, files: Iterable[SqlFile] = ()) -> None:
+        self._functions: dict[str, Any] = {}
+        self._triggers: dict[str, set[str]] = {}
+        self._views: dict[str, Any] = {}
+        self._referenced: dict[str, set[str]] = {}
+        """Table -> the tables its foreign keys point to."""
+        self._changing: dict[str, set[str]] = {}
+        """Table -> the tables that a change of its rows changes (`on delete cascade`)."""
+        self._functions_seen: dict[str, Effects] = {}
+        self._tables: set[str] = set()
+        """Every name that stands where a table or sequence must stand."""
+        for file in files:
+            try:
+                trees = sqltree.parse(file.text)
+            except sqltree.NotSql:
+                continue  # the server will say so
+            for tree in trees:
+                self._learn(tree.node)
+
+    def _learn(self, node: Any) -> None:
+        kind = type(node).__name__
+        self._tables |= {_name(found) for found in sqltree.walk(node) if type(found).__name__ == "RangeVar"}
+        if kind == "CreateFunctionStmt":
+            name = node.funcname[-1].sval
+            # Functions of one name count as one, which does what any of them does.
+            self._functions.setdefault(name, []).append(node)
+        elif kind == "CreateTrigStmt":
+            self._triggers.setdefault(_name(node.relation), set()).add(node.funcname[-1].sval)
+        elif kind == "ViewStmt":
+            self._views[_name(node.view)] = node.query
+        elif kind == "CreateTableAsStmt":
+            self._views[_name(node.into.rel)] = node.query
+        elif kind in ("CreateStmt", "AlterTableStmt") and node.relation is not None:
+            for below in sqltree.walk(node):
+                if type(below).__name__ == "Constraint" and below.pktable is not None:
+                    self._learn_key(_name(node.relation), below)
+
+    def _learn_key(self, table: str, constraint: Any) -> None:
+        other = _name(constraint.pktable)
+        self._referenced.setdefault(table, set()).add(other)
+        # 'a' is no action, 'r' restrict: the others change the rows that point here.
+        actions = {constraint.fk_del_action, constraint.fk_upd_action}
+        if actions & {"c", "n", "d"}:
+            self._changing.setdefault(other, set()).add(table)
+        else:
+            self._referenced.setdefault(other, set()).add(table)
+
+    def of_steps(self, steps: Iterable[SqlFile], checks: Iterable[Check] = ()) -> dict[str, Effects]:
+        """Return step -> what it and its checks read and write, its own temporary tables left out."""
+        found = {step.id: self._of_file(step) for step in steps}
+        for check in checks:
+            found[check.step] |= self._of_file(check.file)
+        known = frozenset(self._tables)
+        return {step: Effects(each.reads & known, each.writes & known, each.unclear) for step, each in found.items()}
+
+    def _of_file(self, step: SqlFile) -> Effects:
+        found = Effects()
+        own: set[str] = set()
+        for statement in step.statements:
+            try:
+                (tree,) = sqltree.parse(statement.text)
+            except sqltree.NotSql as error:
+                return found | Effects(unclear=f"PostgreSQL does not understand it: {error.message}")
+            except ValueError:
+                continue  # a comment alone
+            effects = self._of_statement(tree.node)
+            found |= Effects(effects.reads - own, effects.writes - own, effects.unclear)
+            own |= _made_temporary(tree.node)
+        return self._spread(found)
+
+    def _of_statement(self, node: Any) -> Effects:
+        kind = type(node).__name__
+        if kind in _HARMLESS:
+            return Effects()
+        if kind == "VariableSetStmt":
+            return Effects(unclear=f"it sets {node.name}" if (node.name or "").lower() in _MEANING else "")
+        if kind in ("DoStmt", "CallStmt"):
+            return self._of_block(node) if kind == "DoStmt" else self._of_calls(node)
+        if kind == "DropStmt":
+            return Effects(writes=self._named(_dropped(node)))
+        if kind in _REMAKING:
+            names = self._named(_name(found) for found in sqltree.walk(node) if type(found).__name__ == "RangeVar")
+            return Effects(reads=names, writes=names - {_TEMPORARY})
+        if kind not in _QUERIES:
+            return Effects(unclear=f"it has a statement of the kind {kind.removesuffix('Stmt')}")
+        relations = sqltree.relations(node)
+        made = {_plain(name) for name in relations.made} - _made_temporary(node)
+        effects = Effects(
+            self._named(map(_plain, relations.reads)) - {_TEMPORARY},
+            self._named([*map(_plain, relations.writes), *made]) - {_TEMPORARY},
+        )
+        return effects | self._of_calls(node)
+
+    def _named(self, names: Iterable[str]) -> frozenset[str]:
+        found = frozenset(names)
+        self._tables |= found
+        return found
+
+    def _of_calls(self, node: Any) -> Effects:
+        found = Effects()
+        for call in sqltree.walk(node):
+            if type(call).__name__ == "FuncCall":
+                found |= self._of_call(call)
+        return found
+
+    def _of_call(self, call: Any) -> Effects:
+        name = call.funcname[-1].sval
+        if name in self._functions:
+            return self._of_function(name)
+        if name in _SEQUENCES:
+            text = _constant(call.args[0]) if call.args else None
+            # The numbers that a step gets depend on who asked before.
+            return Effects(writes=self._named([_plain(text)])) if text else Effects(unclear=f"it calls {name}()")
+        if name == "set_config":
+            text = _constant(call.args[0]) if call.args else None
+            return Effects(unclear="" if text and text.lower() not in _MEANING else f"it calls {name}()")
+        return Effects(
+            unclear="" if name in _harmless_functions() else f"it calls {name}(), which no schema file makes"
+        )
+
+    def _of_function(self, name: str) -> Effects:
+        if name not in self._functions_seen:
+            self._functions_seen[name] = Effects()  # one that calls itself does what it does otherwise
+            found = Effects()
+            for node in self._functions[name]:
+                found |= self._of_body(name, node)
+            self._functions_seen[name] = found
+        return self._functions_seen[name]
+
+    def _of_body(self, name: str, node: Any) -> Effects:
+        options = {option.defname: option.arg for option in node.options or ()}
+        language = getattr(options.get("language"), "sval", "sql").lower()
+        volatility = getattr(options.get("volatility"), "sval", "volatile")
+        if node.sql_body is not None:
+            effects = self._of_nodes(list(_statements(node.sql_body)))
+        elif language not in ("sql", "plpgsql") or "as" not in options:
+            effects = Effects(unclear=f"it calls {name}(), which is written in {language}")
+        else:
+            text = options["as"][0].sval
+            effects = self._of_sql(text) if language == "sql" else self._of_words(text, f"it calls {name}(), which")
+        # PostgreSQL holds a function to it: one that is stable or immutable writes nothing.
+        return effects if volatility == "volatile" else Effects(effects.reads, frozenset(), effects.unclear)
+
+    def _of_sql(self, text: str) -> Effects:
+        try:
+            return self._of_nodes([tree.node for tree in sqltree.parse(text)])
+        except sqltree.NotSql:
+            return Effects()  # the server refuses to make it
+
+    def _of_nodes(self, nodes: Sequence[Any]) -> Effects:
+        found = Effects()
+        for node in nodes:
+            found |= self._of_statement(node) if type(node).__name__ != "ReturnStmt" else self._of_return(node)
+        return found
+
+    def _of_return(self, node: Any) -> Effects:
+        return Effects(self._named(map(_plain, sqltree.relations(node).reads))) | self._of_calls(node)
+
+    def _of_block(self, node: Any) -> Effects:
+        texts = {option.defname: option.arg.sval for option in node.args}
+        if texts.get("language", "plpgsql").lower() != "plpgsql":
+            return Effects(unclear=f"it has a block in {texts['language']}")
+        return self._of_words(texts["as"], "it has a block that")
+
+    def _of_words(self, text: str, who: str) -> Effects:
+        """Take every word of a PL/pgSQL body for a table that is read and written: only those of others matter."""
+        words = _words(text)
+        if "execute" in words:
+            return Effects(unclear=f"{who} builds its statements itself (execute)")
+        found = Effects(frozenset(words), frozenset(words))
+        for word in words & set(self._functions):
+            found |= self._of_function(word)
+        return found
+
+    def _spread(self, effects: Effects) -> Effects:
+        """Add what follows from the tables: a view's own, a trigger's, those of foreign keys."""
+        done: set[tuple[str, bool]] = set()
+        while pending := [
+            (name, written)
+            for written, names in ((False, effects.reads), (True, effects.writes))
+            for name in names
+            if (name, written) not in done
+        ]:
+            for name, written in pending:
+                done.add((name, written))
+                if name in self._views:
+                    below = frozenset(map(_plain, sqltree.relations(self._views[name]).reads))
+                    effects |= Effects(below, below if written else frozenset()) | self._of_calls(self._views[name])
+                if written:
+                    effects |= Effects(
+                        frozenset(self._referenced.get(name, ())), frozenset(self._changing.get(name, ()))
+                    )
+                    for function in self._triggers.get(name, ()):
+                        effects |= self._of_call_by_trigger(function)
+        return effects
+
+    def _of_call_by_trigger(self, function: str) -> Effects:
+        if function in self._functions:
+            return self._of_function(function)
+        return _unknown(f"a trigger calls {function}()")
+
+
+def _unknown(what: str) -> Effects:
+    return Effects(unclear=f"{what}, which no schema file makes")
+
+
+def _name(relation: Any) -> str:
+    """Return a RangeVar's table; all temporary ones are one."""
+    return _plain(sqltree.table_name(relation))
+
+
+def _plain(name: str) -> str:
+    return _TEMPORARY if name.startswith(f"{_TEMPORARY}.") else name.removeprefix("public.")
+
+
+def _words(text: str) -> set[str]:
+    """Return the names and key words of a text; quoted names as they are, others in lower case."""
+    found = set()
+    for kind, start, stop in sqltext.tokens(text):
+        if kind == "word":
+            found.add(text[start:stop].lower())
+        elif kind == "quoted":
+            found.add(text[start + 1 : stop - 1].replace('""', '"'))
+    return found
+
+
+def _made_temporary(node: Any) -> set[str]:
+    into = getattr(node, "into", None) or getattr(node, "intoClause", None)
+    relation: Any = node.relation if type(node).__name__ == "CreateStmt" else getattr(into, "rel", None)
+    if relation is None:
+        return set()
+    temporary = relation.relpersistence == "t" or (relation.schemaname or "").startswith(_TEMPORARY)
+    return {relation.relname} if temporary else set()
+
+
+def _dropped(node: Any) -> Iterator[str]:
+    for item in node.objects:
+        parts = [part.sval for part in (item if isinstance(item, tuple) else ()) if hasattr(part, "sval")]
+        if parts:
+            yield _plain(".".join(parts[-2:]))
+
+
+def _statements(body: Any) -> Iterator[Any]:
+    """Return the statements of a body in standard SQL, which nests them in lists."""
+    if isinstance(body, (tuple, list)):
+        for item in body:
+            yield from _statements(item)
+    else:
+        yield body
+
+
+def _constant(node: Any) -> str | None:
+    """Return the text of a string constant, cast or not."""
+    if type(node).__name__ == "TypeCast":
+        node = node.arg
+    value: Any = getattr(node, "val", None)
+    return str(value.sval) if type(value).__name__ == "String" else None
+
+
+@cache
+def _harmless_functions() -> frozenset[str]:
+    text = resources.files("runner").joinpath("sql/functions.txt").read_text(encoding="utf-8")
+    return frozenset(word for line in text.splitlines() if not line.startswith("#") for word in line.split())
