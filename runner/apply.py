@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from runner import checks, database, diagnosis, transaction
+from runner import check_results, checks, database, diagnosis, transaction
 from runner.check import Check
 from runner.checks import CheckResult
 from runner.errors import CheckFailed, DatabaseUnavailable, RunnerError, StepFailed
@@ -152,7 +152,7 @@ class StepRunner:
         wanted = checks.of(self._run.checks, step) if metrics.status != "skipped" else ()
         results = checks.run(connection, wanted)
         checks.require(results)
-        checks.record(connection, results, local)
+        check_results.record(connection, results, local)
         self._commit(connection)
         return _result(step, metrics, started, results)
 
@@ -243,7 +243,7 @@ class StepRunner:
                     seconds,
                 ),
             )
-            checks.record(connection, failed, self._settings(step, number))
+            check_results.record(connection, failed, self._settings(step, number))
             connection.execute("commit")
         except (psycopg.Error, DatabaseUnavailable) as error:
             self._close()

@@ -1,10 +1,10 @@
-"""Checks inside a step's transaction: run before its commit, shown, and recorded in check_results."""
+"""Checks inside a step's transaction: run before its commit, judged and shown."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -126,7 +126,7 @@ def require(results: Sequence[CheckResult]) -> None:
     if not failed:
         return
     raise CheckFailed(
-        "\n".join(_told(result, "check failed") for result in failed),
+        "\n".join(f"{result.source}: check failed: {_found(result)}" for result in failed),
         hint="The step is rolled back. Find out how it makes these rows, and correct the step or its data; "
         "'-- severity: warn' in the check would let them in.",
         results=failed,
@@ -135,56 +135,30 @@ def require(results: Sequence[CheckResult]) -> None:
 
 def warnings(results: Sequence[CheckResult]) -> list[str]:
     """Return a text for each check that warned: what was found, and its first rows."""
-    return [_told(result, "check warns") for result in results if result.status == "warned"]
+    return [f"{result.check}: {_found(result)}" for result in results if result.status == "warned"]
 
 
-def _told(result: CheckResult, verdict: str) -> str:
+def _found(result: CheckResult) -> str:
     count = console.count(result.rows_failed, "row")
-    return f"{result.source}: {verdict}: {count}: {result.description}\n{_rows(result)}"
+    return "\n".join([f"{count}: {result.description}", *sample_lines(result.sample, result.rows_failed)])
 
 
-def _rows(result: CheckResult) -> str:
-    """Return the sample as an aligned table, indented."""
-    headers = list(result.sample[0])
-    if not headers:
-        return "    (rows without columns)"
-    rows = [[shown(row.get(name)) for name in headers] for row in result.sample]
-    lines = console.table(rows, headers, width=_WIDTH, styled=False).splitlines()
-    left = result.rows_failed - len(rows)
-    return "\n".join(f"    {line}" for line in [*lines, *([f"… and {left:,} more"] if left else [])])
+def sample_lines(sample: Sequence[dict[str, Any]], count: int) -> list[str]:
+    """Return the first of `count` rows as an aligned table, indented, and how many there are more."""
+    headers = list(sample[0])
+    lines = ["(rows without columns)"]
+    if headers:
+        rows = [[_shown(row.get(name)) for name in headers] for row in sample]
+        lines = console.table(rows, headers, width=_WIDTH, styled=False).splitlines()
+    if count > len(sample):
+        lines.append(f"… and {count - len(sample):,} more")
+    return [f"    {line}" for line in lines]
 
 
-def shown(value: Any) -> str | None:
+def _shown(value: Any) -> str | None:
     """Return a value as a table shows it; an id keeps its digits together."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (list, dict)):
         return json.dumps(value, ensure_ascii=False, default=str)
     return None if value is None else str(value)
-
-
-def record(connection: database.Connection, results: Sequence[CheckResult], local: Mapping[str, str]) -> None:
-    """Write results to check_results, in the transaction at hand; `local` are the settings of the step's own."""
-    for result in results:
-        connection.execute(
-            "insert into check_results (pipeline, step, check_name, severity, flow_run_id, day, attempt, status,"
-            " rows_failed, sample, seconds) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            (
-                local["app.pipeline"],
-                local["app.step"],
-                result.check,
-                result.severity,
-                local["app.flow_run_id"],
-                local["app.day"],
-                int(local["app.attempt"]),
-                result.status,
-                result.rows_failed,
-                json.dumps(result.sample, default=_number),
-                result.seconds,
-            ),
-        )
-
-
-def _number(value: Decimal) -> float | str:
-    """Return a number that JSON keeps exactly, else its digits."""
-    return float(value) if Decimal(repr(float(value))) == value else str(value)

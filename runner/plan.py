@@ -6,18 +6,23 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from runner import loading
+from runner.check import Check
 from runner.metrics import StepState
 from runner.step import SqlFile
 
 
 @dataclass(frozen=True)
 class StepPlan:
-    """Whether a step will do its work, and why; `reads` are the entities of its staging tables."""
+    """Whether a step will do its work, and why; `reads` are the entities of its staging tables.
+
+    `checks` are those that will run in its transaction; none where it is skipped.
+    """
 
     step: str
     action: str
     reason: str
     reads: tuple[str, ...]
+    checks: tuple[str, ...] = ()
 
 
 def steps(
@@ -28,6 +33,7 @@ def steps(
     present: Collection[str],
     changed: Collection[str],
     states: Mapping[tuple[str, str], StepState],
+    checks: Sequence[Check] = (),
 ) -> list[StepPlan]:
     """Return the plan of each step.
 
@@ -41,6 +47,7 @@ def steps(
             present,
             changed,
             states.get((day, file.task_name)),
+            tuple(check.name for check in checks if check.step == file.id),
         )
         for file in files
     ]
@@ -52,6 +59,7 @@ def _decide(
     present: Collection[str],
     changed: Collection[str],
     state: StepState | None,
+    checks: tuple[str, ...],
 ) -> StepPlan:
     if reads and not any(entity in present for entity in reads):
         return StepPlan(file.id, "skip", f"the day has no {' and no '.join(reads)}", reads)
@@ -65,4 +73,4 @@ def _decide(
         reason = f"{', '.join(news)} will be new since {state.finished_at:%Y-%m-%d %H:%M}"
     else:
         reason = f"ran at {state.finished_at:%Y-%m-%d %H:%M} on the same files; a rerun changes nothing"
-    return StepPlan(file.id, "run", reason, reads)
+    return StepPlan(file.id, "run", reason, reads, checks)

@@ -47,7 +47,13 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         present = {load.entity for load in loads if load.present}
         changed = {load.entity for load in loads if load.changed}
     steps = plan.steps(
-        chosen, day=day, entities=entities, present=present, changed=changed if loads else (), states=history.states
+        chosen,
+        day=day,
+        entities=entities,
+        present=present,
+        changed=changed if loads else (),
+        states=history.states,
+        checks=pipeline.checks,
     )
     if args.json:
         shown = None if loads is None else [_load_row(load) for load in loads]
@@ -70,7 +76,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         ]
         console.say(console.table(rows, ("entity", "action", "files", "bytes", "why")) + "\n")
     if steps:
-        console.say(console.table([(step.step, step.action, step.reason) for step in steps], ("step", "action", "why")))
+        shown_steps = [(step.step, step.action, len(step.checks) or "", step.reason) for step in steps]
+        console.say(console.table(shown_steps, ("step", "action", "checks", "why")))
     else:
         console.note(f"{pipeline.name} has no steps yet: put them into {settings.migrations}, such as 010_name.sql")
     return 0

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 
-from runner import console, database, days, lease, metrics, project
+from runner import check_results, console, database, days, lease, metrics, project
 from runner.config import Settings
+from runner.metrics import StepState
 
 _MARKS = {"success": "ok", "skipped": "skipped", "failure": "FAILED"}
 _COLOURS = {"ok": "green", "skipped": "dim", "-": "dim", "FAILED": "red"}
@@ -20,8 +22,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Print a row a day: how each step ended last, and who runs the day now."""
     pipeline = project.discover(settings)
     with database.connect(database.resolve(settings), "runner status") as connection:
-        found = {} if metrics.nothing_yet(connection) else metrics.states(connection, pipeline.name)
-        running = {} if metrics.nothing_yet(connection) else lease.holders(connection, pipeline.name)
+        new = metrics.nothing_yet(connection)
+        found = {} if new else metrics.states(connection, pipeline.name)
+        running = {} if new else lease.holders(connection, pipeline.name)
+        results = [] if new else check_results.latest(connection, pipeline.name)
+    warned = Counter((row["day"], row["step"]) for row in results if row["status"] == "warned")
     names = sorted({day for day, _ in found} | set(running), key=days.order)
     steps = {day: {step.id: found.get((day, step.task_name)) for step in pipeline.steps} for day in names}
     last = {
@@ -33,6 +38,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
                 {
                     "day": day,
                     "steps": {name: state.status if state else None for name, state in steps[day].items()},
+                    "warnings": {name: warned[day, name] for name in steps[day] if warned[day, name]},
                     "finished_at": last[day],
                     "running": vars(running[day]) if day in running else None,
                 }
@@ -46,12 +52,19 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     rows = [
         (
             day,
-            *(_MARKS[state.status] if state else "-" for state in steps[day].values()),
+            *(_mark(state, warned[day, name]) for name, state in steps[day].items()),
             f"{last[day]:%Y-%m-%d %H:%M:%S}" if last[day] else "",
             running.get(day, ""),
         )
         for day in names
     ]
     headers = ("day", *(step.id for step in pipeline.steps), "last", *(("running",) if running else ()))
-    console.say(console.table([row[: len(headers)] for row in rows], headers, colours=_COLOURS))
+    colours = _COLOURS | {f"ok, {console.count(number, 'warning')}": "yellow" for number in warned.values()}
+    console.say(console.table([row[: len(headers)] for row in rows], headers, colours=colours))
     return 0
+
+
+def _mark(state: StepState | None, warnings: int) -> str:
+    """Return what a day and step show: how it ended last, and how many of its checks warned then."""
+    mark = _MARKS[state.status] if state else "-"
+    return f"{mark}, {console.count(warnings, 'warning')}" if mark == "ok" and warnings else mark

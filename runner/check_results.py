@@ -1,0 +1,90 @@
+"""What checks found, as check_results keeps it: written by the step runner, read for people and machines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from runner import database, days
+from runner.checks import CheckResult
+
+COLUMNS = (
+    "day", "step", "check_name", "severity", "status", "rows_failed", "sample", "seconds", "checked_at", "attempt",
+    "flow_run_id",
+)  # fmt: skip
+
+
+def record(connection: database.Connection, results: Sequence[CheckResult], local: Mapping[str, str]) -> None:
+    """Write results, in the transaction at hand; `local` are the settings of the step's own."""
+    for result in results:
+        connection.execute(
+            "insert into check_results (pipeline, step, check_name, severity, flow_run_id, day, attempt, status,"
+            " rows_failed, sample, seconds) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            (
+                local["app.pipeline"],
+                local["app.step"],
+                result.check,
+                result.severity,
+                local["app.flow_run_id"],
+                local["app.day"],
+                int(local["app.attempt"]),
+                result.status,
+                result.rows_failed,
+                json.dumps(result.sample, default=_number),
+                result.seconds,
+            ),
+        )
+
+
+def latest(connection: database.Connection, pipeline: str, day: str | None = None) -> list[dict[str, Any]]:
+    """Return column -> value of what the checks of each day and step found last, by days and names.
+
+    None for a step that was skipped last, or that had no checks then. A database that no runner
+    with checks has migrated has none at all.
+    """
+    (exists,) = connection.execute("select to_regclass('check_results') is not null").fetchone()
+    if not exists:
+        return []
+    found = connection.execute(
+        f"""
+        with newest as (
+
+            select distinct on (day, step) day, step, flow_run_id, attempt
+            from pipeline_metrics as metrics
+            where pipeline = %(pipeline)s
+                and step is not null
+                and (%(day)s::text is null or day = %(day)s)
+                -- A run that failed for another reason says nothing about the rows that are there.
+                and (
+                    status <> 'failure'
+                    or exists (
+
+                        select from check_results as failed
+                        where failed.pipeline = %(pipeline)s
+                            and (failed.day, failed.step, failed.flow_run_id, failed.attempt)
+                                = (metrics.day, metrics.step, metrics.flow_run_id, metrics.attempt)
+
+                    )
+                )
+            order by day, step, id desc
+
+        )
+
+        select {", ".join(COLUMNS)}
+        from check_results
+        inner join newest using (day, step, flow_run_id, attempt)
+        where pipeline = %(pipeline)s
+        order by check_name
+        """,
+        {"pipeline": pipeline, "day": day},
+    ).fetchall()
+    rows = [dict(zip(COLUMNS, row, strict=True)) for row in found]
+    # SQL does not know the natural order of days.
+    return sorted(rows, key=lambda row: days.order(row["day"]))
+
+
+def _number(value: Decimal) -> float | str:
+    """Return a number that JSON keeps exactly, else its digits."""
+    return float(value) if Decimal(repr(float(value))) == value else str(value)

@@ -1,0 +1,53 @@
+"""runner checks: what the checks of the steps found."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+
+from runner import check_results, checks, console, database, days, metrics, project
+from runner.config import Settings
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Name the options of `runner checks`."""
+    parser.add_argument("--day", metavar="D", help="of one day")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Print what each check found when its step ran last, and the first rows of those that found any."""
+    pipeline = project.discover(settings)
+    day = days.check(args.day) if args.day else None
+    with database.connect(database.resolve(settings), "runner checks") as connection:
+        found = [] if metrics.nothing_yet(connection) else check_results.latest(connection, pipeline.name, day)
+    if args.json:
+        console.print_json(found)
+        return 0
+    if not found:
+        if not pipeline.checks:
+            console.note(f"{pipeline.name} has no checks: put them into {settings.migrations / 'checks'}")
+        else:
+            console.note("no checks were run" + ("" if day is None else f" on {day}") + " yet: runner apply --day D")
+        return 0
+    rows = [
+        (
+            row["day"], row["step"], row["check_name"], row["severity"], row["status"], row["rows_failed"],
+            f"{row['seconds']:.3f}", f"{row['checked_at']:%Y-%m-%d %H:%M:%S}",
+        )
+        for row in found
+    ]  # fmt: skip
+    headers = ("day", "step", "check", "severity", "status", "rows", "seconds", "checked")
+    console.say(
+        console.table(rows, headers, colours={"passed": "green", "warned": "yellow", "failed": "red", "error": "dim"})
+    )
+    described = {check.name: check.description for check in pipeline.checks}
+    for row in found:
+        if row["rows_failed"]:
+            what = described.get(row["check_name"], "rows that must not exist")
+            console.say(f"\n{row['day']}  {row['check_name']}: {console.count(row['rows_failed'], 'row')}: {what}")
+            console.say(console.printable("\n".join(checks.sample_lines(row["sample"], row["rows_failed"]))))
+    counted = Counter(row["status"] for row in found)
+    told = [f"{counted[status]} {status}" for status in ("passed", "warned", "failed") if counted[status]]
+    console.say(f"\n{', '.join(told)}")
+    return 0
