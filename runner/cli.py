@@ -21,6 +21,7 @@ COMMANDS = {
     "plan": "show what apply would do and why; nothing is executed",
     "status": "show days and steps",
     "metrics": "show what each step did",
+    "checks": "show what the checks of the steps found",
     "rejects": "show which records were rejected, and why",
     "db": "start, stop and reach the embedded PostgreSQL",
     "doctor": "check this machine and project, and say how to mend them",
