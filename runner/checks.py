@@ -148,14 +148,14 @@ def sample_lines(sample: Sequence[dict[str, Any]], count: int) -> list[str]:
     headers = list(sample[0])
     lines = ["(rows without columns)"]
     if headers:
-        rows = [[_shown(row.get(name)) for name in headers] for row in sample]
+        rows = [[shown(row.get(name)) for name in headers] for row in sample]
         lines = console.table(rows, headers, width=_WIDTH, styled=False).splitlines()
     if count > len(sample):
         lines.append(f"… and {count - len(sample):,} more")
     return [f"    {line}" for line in lines]
 
 
-def _shown(value: Any) -> str | None:
+def shown(value: Any) -> str | None:
     """Return a value as a table shows it; an id keeps its digits together."""
     if isinstance(value, bool):
         return str(value).lower()
