@@ -26,6 +26,7 @@ COMMANDS = {
     "db": "start, stop and reach the embedded PostgreSQL",
     "doctor": "check this machine and project, and say how to mend them",
     "init": "make a new project",
+    "new": "write a step or a loader to start from",
 }
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
+
+from runner.errors import ConfigError, UsageError
 
 
 def folder() -> Path:
@@ -23,6 +26,28 @@ def render(template: str, **values: Any) -> str:
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,
+        lstrip_blocks=True,
         autoescape=False,  # what is written is SQL and TOML, not HTML
     )
     return environment.get_template(template).render(values)
+
+
+def write(texts: Mapping[Path, str]) -> None:
+    """Write new files, all or none; UsageError where one is there already."""
+    for path in texts:
+        if path.exists() or path.is_symlink():
+            raise UsageError(f"{path} exists already", hint="Nothing was written: choose another name, or remove it.")
+    written: list[Path] = []
+    try:
+        for path, text in texts.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("x", encoding="utf-8") as file:
+                written.append(path)
+                file.write(text)
+    except OSError as error:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise ConfigError(
+            f"{error.filename or next(iter(texts))} cannot be written: {error.strerror}",
+            hint="Choose a folder you may write to.",
+        ) from error
