@@ -1,0 +1,151 @@
+"""Which steps wait for which, from what each reads and writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner import config, graph, project, step
+from runner.effects import Effects, Schema
+from runner.step import SCHEMA_KEYS, STEP_KEYS
+
+ROOT = Path(__file__).parents[2]
+
+SCHEMA = """
+create table a (id int primary key);
+create table b (id int);
+create table c (id int references a on delete cascade);
+create table d (id int references a);
+create table audit (id int);
+create view v as select * from a;
+create sequence numbers;
+create function stays() returns bigint language sql stable as 'select count(*) from b';
+create function adds() returns void language sql as 'insert into b select 1';
+create function body() returns void begin atomic insert into b select id from d; end;
+create function looks() returns void language plpgsql stable as $$
+begin perform from b; if stays() then return; end if; end $$;
+create function writes() returns void language plpgsql as $$ begin insert into b select 1; end $$;
+create function guesses() returns void language plpgsql as $$ begin execute 'drop table b'; end $$;
+create function foreign_one() returns void language plpython3u as 'pass';
+create function note() returns trigger language plpgsql as $$ begin insert into audit values (1); return null; end $$;
+create table watched (id int);
+create trigger noted after insert on watched for each row execute function note();
+"""
+
+
+@pytest.fixture
+def effects(tmp_path: Path) -> Callable[..., Effects]:
+    """Return what a step of this text does to the tables above."""
+
+    def of(text: str) -> Effects:
+        for name, content in (("001_tables.sql", SCHEMA), ("010_it.sql", text)):
+            (tmp_path / name).write_text(content, encoding="utf-8")
+        schema = Schema([step.read(tmp_path / "001_tables.sql", tmp_path, SCHEMA_KEYS)])
+        return schema.of_steps([step.read(tmp_path / "010_it.sql", tmp_path, STEP_KEYS)])["010_it"]
+
+    return of
+
+
+@pytest.mark.parametrize(
+    ("text", "reads", "writes"),
+    [
+        pytest.param("insert into b select id from public.a", {"a"}, {"b"}, id="tables"),
+        pytest.param("create temp table t as select * from a; insert into b select * from t", {"a"}, {"b"}, id="temp"),
+        pytest.param("select * from b; create temp table b (x int); insert into b select 1", {"b"}, set(), id="hidden"),
+        pytest.param("create table pg_temp.t (x int); insert into pg_temp.t select 1", set(), set(), id="pg_temp"),
+        pytest.param("create table new as select * from b", {"b"}, {"new"}, id="a new table"),
+        pytest.param("truncate b", set(), {"b"}, id="truncate"),
+        pytest.param("set local work_mem = '1GB'; analyze a", set(), set(), id="settings"),
+        pytest.param("select set_config('app.x', '1', true), now(), count(*)", set(), set(), id="harmless functions"),
+        pytest.param("select * from v", {"a", "v"}, set(), id="view"),
+        pytest.param("insert into c select 1", {"a"}, {"c"}, id="foreign key"),
+        pytest.param("delete from a where id = 1", {"a", "d"}, {"a", "c"}, id="what is referenced"),
+        pytest.param("select stays()", {"b"}, set(), id="function that reads"),
+        pytest.param("select adds()", set(), {"b"}, id="function that writes"),
+        pytest.param("select body()", {"d"}, {"b"}, id="function in standard SQL"),
+        pytest.param("select looks()", {"b"}, set(), id="function that only reads, in PL/pgSQL"),
+        pytest.param("select writes()", {"b"}, {"b"}, id="function that writes, in PL/pgSQL"),
+        pytest.param("do $$ begin delete from b; end $$", {"b"}, {"b"}, id="block"),
+        pytest.param("insert into watched select 1", {"audit"}, {"watched", "audit"}, id="trigger"),
+        pytest.param("select nextval('numbers')", set(), {"numbers"}, id="sequence"),
+        pytest.param("create index on b (id)", {"b"}, {"b"}, id="index"),
+    ],
+)
+def test_reads_and_writes(effects: Callable[..., Effects], text: str, reads: set[str], writes: set[str]) -> None:
+    """What a statement does to tables, also through what the schema files hang on them."""
+    assert effects(text) == Effects(frozenset(reads), frozenset(writes))
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        pytest.param("select guesses()", "it calls guesses(), which builds its statements itself", id="dynamic"),
+        pytest.param("do $$ begin execute 'x'; end $$", "it has a block that builds its statements", id="block"),
+        pytest.param("do language plpython3u 'pass'", "it has a block in plpython3u", id="another language"),
+        pytest.param("select foreign_one()", "which is written in plpython3u", id="function in another language"),
+        pytest.param("select dblink_exec('x')", "it calls dblink_exec(), which no schema file makes", id="unknown"),
+        pytest.param("set local search_path = x", "it sets search_path", id="search_path"),
+        pytest.param("select set_config('search_path', 'x', true)", "it calls set_config()", id="set_config"),
+        pytest.param("select nextval(name) from b as names (name)", "it calls nextval()", id="some sequence"),
+        pytest.param("create extension dblink", "it has a statement of the kind CreateExtension", id="statement"),
+        pytest.param("selec 1", "PostgreSQL does not understand it: syntax error", id="no SQL"),
+    ],
+)
+def test_what_is_unclear(effects: Callable[..., Effects], text: str, why: str) -> None:
+    """A step that may do more than its text says is told, with the reason."""
+    assert why in effects(text).unclear
+
+
+def test_shipped_steps() -> None:
+    """Steps wait for those whose tables they or their checks read, and for no others."""
+    pipeline = project.discover(config.load({"project": str(ROOT), "pipeline": "zluri"}, environ={}))
+    found = graph.effects(pipeline)
+    assert not [each for each in found.values() if each.unclear]
+    assert graph.nearest(graph.build(found)) == {
+        "010_agents": [],
+        "011_roles": [],
+        "012_agent_roles": ["010_agents", "011_roles"],
+        "020_groups": ["010_agents"],
+        "030_budgets": [],
+        "031_cards": ["030_budgets"],
+        "040_transactions": [],
+    }
+
+
+def test_only_the_nearest_are_named() -> None:
+    """Of the steps that one waits for, those that another of them waits for go without saying."""
+    found = graph.build({name: Effects(writes=frozenset("t")) for name in "abc"})
+    assert found == {"a": frozenset(), "b": frozenset("a"), "c": frozenset("ab")}
+    assert graph.nearest(found) == {"a": [], "b": ["a"], "c": ["b"]}
+    assert graph.build({name: Effects(writes=frozenset("t")) for name in "abc"}, ["a", "c"])["c"] == frozenset("a")
+
+
+_tables = st.frozensets(st.sampled_from("tuvw"), max_size=2)
+_effects = st.builds(Effects, reads=_tables, writes=_tables, unclear=st.sampled_from(["", "", "", "", "why"]))
+
+
+def _run(order: Sequence[int], steps: Sequence[Effects]) -> dict[str, object]:
+    """Return the tables after steps in some order: what one writes follows from all that it can see."""
+    tables: dict[str, object] = {}
+    for number in order:
+        seen = steps[number].reads | steps[number].writes if not steps[number].unclear else frozenset("tuvw")
+        written = steps[number].writes if not steps[number].unclear else frozenset("tuvw")
+        state = tuple(sorted((name, tables.get(name)) for name in seen))
+        tables |= {name: hash((number, name, state)) for name in written}
+    return tables
+
+
+@given(steps=st.lists(_effects, max_size=7), data=st.data())
+def test_any_schedule_ends_in_the_tables_of_file_order(steps: list[Effects], data: st.DataObject) -> None:
+    """Whichever step is taken next of those whose needs are met, each sees what it would see in file order."""
+    found = graph.build({str(number): each for number, each in enumerate(steps)})
+    order: list[int] = []
+    while len(order) < len(steps):
+        done = {str(number) for number in order}
+        ready = [n for n in range(len(steps)) if n not in order and found[str(n)] <= done]
+        order.append(data.draw(st.sampled_from(ready)))
+    assert _run(order, steps) == _run(range(len(steps)), steps)
