@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from runner import console, database, days, loading, metrics, plan, project, schema
 from runner.commands.load import check_load_options
 from runner.config import Settings
+from runner.errors import ConfigError
 from runner.metrics import StepState
+from runner.project import Pipeline
+from runner.step import SqlFile
 
 if TYPE_CHECKING:
     from staging_loaders.load import EntityPlan
@@ -55,6 +58,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         states=history.states,
         checks=pipeline.checks,
     )
+    graph = _Graph.read(pipeline, chosen)
     if args.json:
         shown = None if loads is None else [_load_row(load) for load in loads]
         console.print_json(
@@ -63,7 +67,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
                 "pipeline": pipeline.name,
                 "schema": pending,
                 "loads": shown,
-                "steps": [dataclasses.asdict(step) for step in steps],
+                "steps": [dataclasses.asdict(step) | graph.row(step.step) for step in steps],
             }
         )
         return 0
@@ -76,11 +80,53 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         ]
         console.say(console.table(rows, ("entity", "action", "files", "bytes", "why")) + "\n")
     if steps:
-        shown_steps = [(step.step, step.action, len(step.checks) or "", step.reason) for step in steps]
-        console.say(console.table(shown_steps, ("step", "action", "checks", "why")))
+        _say_steps(steps, graph)
     else:
         console.note(f"{pipeline.name} has no steps yet: put them into {settings.migrations}, such as 010_name.sql")
     return 0
+
+
+def _say_steps(steps: Sequence[plan.StepPlan], graph: _Graph) -> None:
+    """Print a line a step: its checks where there are any, what it waits for where that is known, and why."""
+    columns: dict[str, list[object]] = {
+        "step": [step.step for step in steps],
+        "action": [step.action for step in steps],
+    }
+    if any(step.checks for step in steps):
+        columns["checks"] = [len(step.checks) or "" for step in steps]
+    if graph.missing is None:
+        columns["after"] = [", ".join(graph.after[step.step]) for step in steps]
+    columns["why"] = [step.reason for step in steps]
+    console.say(console.table(zip(*columns.values(), strict=True), tuple(columns)))
+    if graph.missing is not None:
+        console.note(f"which step waits for which is not known: {graph.missing.message}\n{graph.missing.hint}")
+    for step, why in graph.unclear.items():
+        console.note(f"{step} runs alone: {why}")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Graph:
+    """What each step waits for, and why one that is not understood waits for all; `missing`: why that is not known."""
+
+    after: Mapping[str, list[str]]
+    unclear: Mapping[str, str]
+    missing: ConfigError | None = None
+
+    @classmethod
+    def read(cls, pipeline: Pipeline, chosen: Sequence[SqlFile]) -> _Graph:
+        from runner import graph
+
+        try:
+            effects = graph.effects(pipeline)
+        except ConfigError as error:
+            return cls({}, {}, error)
+        names = [file.id for file in chosen]
+        unclear = {name: effects[name].unclear for name in names if effects[name].unclear}
+        return cls(graph.nearest(graph.build(effects, names)), unclear)
+
+    def row(self, step: str) -> dict[str, object]:
+        """Return what the JSON says of a step; null where it is not known."""
+        return {"after": self.after.get(step), "unclear": self.unclear.get(step)}
 
 
 @dataclasses.dataclass(frozen=True)
