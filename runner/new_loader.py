@@ -108,8 +108,7 @@ def guess(sample: Path, entity: str, key: str | None) -> NewFields:
         if found.holds_objects
     ]
     kept = [found for found in paths.values() if not found.holds_objects]
-    is_csv = ".csv" in sample.name.lower()
-    types = {found.path: _type(found, is_csv) for found in kept}
+    types = {found.path: _type(found, _is_csv(sample)) for found in kept}
     chosen = _key(kept, types, entity, key, records, sample)
     taken: set[str] = set()
     fields = []
@@ -129,11 +128,12 @@ def _read(sample: Path) -> tuple[dict[tuple[str, ...], Found], int]:
         if not sample.is_file():
             raise UsageError(f"there is no file {sample}", hint="Name a JSON, JSON Lines or CSV file.")
         paths: dict[tuple[str, ...], Found] = {}
+        value_of = _array_of if _is_csv(sample) else _as_it_is
         count = 0
         for record, _ in read_records(str(sample)):
             if isinstance(record, dict):
                 count += 1
-                _look(record, (), paths)
+                _look(record, (), paths, value_of)
         return paths, count
     except ImportError as error:
         raise ConfigError(
@@ -141,7 +141,13 @@ def _read(sample: Path) -> tuple[dict[tuple[str, ...], Found], int]:
         ) from error
 
 
-def _look(record: dict[str, Any], above: tuple[str, ...], paths: dict[tuple[str, ...], Found]) -> None:
+def _look(
+    record: dict[str, Any],
+    above: tuple[str, ...],
+    paths: dict[tuple[str, ...], Found],
+    value_of: Callable[[Any], Any],
+) -> None:
+    """Weigh each value of `record`, an object found at the path `above`."""
     for name, value in record.items():
         if not name or "." in name:
             continue  # no path of a declaration leads there
@@ -151,14 +157,22 @@ def _look(record: dict[str, Any], above: tuple[str, ...], paths: dict[tuple[str,
                 paths[path].holds_objects = True
             else:
                 paths.pop(path, None)
-            _look(value, path, paths)
+            _look(value, path, paths, value_of)
             continue
         if value is None and any(other[: len(path)] == path for other in paths if len(other) > len(path)):
             continue
         found = paths.setdefault(path, Found(path, dict(_converters())))
-        _weigh(found, _array_of(value))
+        _weigh(found, value_of(value))
         if any(other[: len(path)] == path for other in paths if len(other) > len(path)):
             found.holds_objects = True
+
+
+def _is_csv(sample: Path) -> bool:
+    return sample.name.lower().removesuffix(".gz").endswith(".csv")
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _array_of(value: Any) -> Any:

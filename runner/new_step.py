@@ -111,6 +111,15 @@ class NewStep:
         return f"with the same {self.version} the later day wins." if self.version else "the later day wins."
 
     @property
+    def is_new(self) -> str:
+        """What the template calls its own column for new rows, apart from those of the table."""
+        return "is_new" if "is_new" not in self.written else "is_new_row"
+
+    @property
+    def is_gone(self) -> str:
+        return "is_gone" if "is_gone" not in self.written else "is_gone_row"
+
+    @property
     def _in_file_order(self) -> bool:
         return bool(self.ordered) and self.ordered[-1].startswith("position")
 
