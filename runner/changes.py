@@ -104,7 +104,7 @@ class Watch:
         self._tables: list[versions.Watched] = []
 
     def __enter__(self) -> Watch:
-        with _plain_planning(self._connection):
+        with _own_settings(self._connection):
             self._mark = versions.mark(self._connection, self._prefix)
             self._before = tables.describe(self._connection)
             self._tables = [
@@ -126,7 +126,7 @@ class Watch:
 
     def changes(self) -> list[TableChanges]:
         """Return the tables in which rows were written since the beginning, by name; call it once."""
-        with _plain_planning(self._connection, joins_only=True):
+        with _own_settings(self._connection):
             known = {table.oid for table in self._before}
             made = [table for table in tables.describe(self._connection) if table.oid not in known]
             watched = self._tables + [
@@ -172,17 +172,13 @@ def to_copy(step: SqlFile) -> frozenset[str]:
 
 
 @contextmanager
-def _plain_planning(connection: Connection, *, joins_only: bool = False) -> Iterator[None]:
-    """Plan our own queries without compilation, whose start costs more than it saves, and restore the settings.
-
-    With `joins_only` also without nested loops, which a table that was filled a moment ago invites.
-    """
-    wanted = {"jit": "off"} | ({"work_mem": "64MB"} if joins_only else {})
-    names = list(wanted)
-    held = connection.execute(f"select {', '.join('current_setting(%s)' for _ in names)}", names).fetchone()
+def _own_settings(connection: Connection) -> Iterator[None]:
+    """Run our own queries without compilation, whose start costs more than it saves, and without the step's limit."""
+    wanted = {"jit": "off", "work_mem": "64MB", "statement_timeout": "0"}
+    held = connection.execute(f"select {', '.join('current_setting(%s)' for _ in wanted)}", list(wanted)).fetchone()
     _set(connection, wanted)
     yield
-    _set(connection, dict(zip(names, held, strict=True)))
+    _set(connection, dict(zip(wanted, held, strict=True)))
 
 
 def _set(connection: Connection, values: Mapping[str, str]) -> None:

@@ -39,6 +39,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="run up to N steps at once that do not depend on each other"
     )
+    parser.add_argument("--dry-run", action="store_true", help="show which rows the steps would change; keep nothing")
+    parser.add_argument("--rows", type=int, metavar="N", help="of a dry run, show the first N rows (default: 10)")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
@@ -50,6 +52,12 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     steps = project.select(pipeline.steps, args.only, args.first, args.last)
     for step in steps:
         step.statements  # noqa: B018 - refuses transaction control before anything is run
+    if args.dry_run:
+        from runner.commands import dry_run
+
+        return dry_run.run(args, settings, pipeline, steps, day)
+    if args.rows is not None:
+        raise UsageError("--rows belongs to a dry run", hint="Add --dry-run, or leave --rows out.")
     graph = _graph(pipeline, steps, args.jobs)
     loading.check(settings, day, mode=args.load, max_rejects=args.max_rejects)
     flow_run_id = str(uuid.uuid4())
