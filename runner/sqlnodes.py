@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner import sqltree
 
@@ -17,17 +17,22 @@ class Node(dict[str, Any]):
     """A node: `node.kind` is `SelectStmt`, `node.fromClause` a field, None where it is left out.
 
     `kind` is empty where the field alone says what it holds (`relation`, `larg`, `alias`).
-    A field called like a method of dict (`items`) is read as `node["items"]`. `meaning` and
-    `query` are for whoever resolves the names.
+    A field with a name that is taken (`kind`, `keys`, `owner`) is read as `node["kind"]`. `meaning`
+    and `owner` are for whoever resolves the names.
     """
 
-    __slots__ = ("kind", "meaning", "query")
+    __slots__ = ("kind", "meaning", "owner")
 
     kind: str
     meaning: Any
-    query: Any
+    owner: Any
 
-    __getattr__ = dict.get
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    else:
+        __getattr__ = dict.get
 
 
 class Statement:
@@ -40,18 +45,19 @@ class Statement:
 
 
 def _node(fields: dict[str, Any]) -> Any:
-    """Turn `{"SelectStmt": {…}}` into its inner node, and `{"String": {…}}` into text."""
+    """Turn `{"SelectStmt": {…}}` into its inner node, `{"String": {…}}` into text, `{"List": {…}}` into a list."""
     if len(fields) == 1:
         ((name, value),) = fields.items()
         if "A" <= name[0] <= "Z":
             if name == "String":
                 return value.get("sval", "")
+            if name == "List":
+                return value.get("items", [])
             value.kind = name
             return value
     node = Node(fields)
     node.kind = ""
-    node.meaning = None
-    node.query = None
+    node.meaning = node.owner = None
     return node
 
 
@@ -126,7 +132,7 @@ def constant(node: Node | None) -> str | None:
 
 
 def function(node: Node) -> str:
-    """Return the name of the function that a node calls, without its schema; also of `current_timestamp` and the like."""
+    """Return the name of the function that a node calls, without its schema; `current_timestamp` and its like are ones."""
     if node.kind == "FuncCall":
         return str(node.funcname[-1])
     if node.kind == "SQLValueFunction":

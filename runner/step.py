@@ -92,13 +92,16 @@ def read(path: Path, root: Path, keys: tuple[str, ...]) -> SqlFile:
         with path.open(encoding="utf-8", newline="") as file:
             text = file.read()
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{shown} is not UTF-8 text (byte {error.start})", hint="Save it as UTF-8.") from error
+        before = path.read_bytes()[: error.start].decode()
+        raise _refused(
+            shown, before + "\ufffd", len(before), f"is not UTF-8 text (byte {error.start})", "Save it as UTF-8."
+        ) from error
     except OSError as error:
         raise ConfigError(f"{shown} cannot be read: {error.strerror}", hint="Check its permissions.") from error
     if text.startswith("\ufeff"):
-        text = " " + text[1:]
+        text = text[1:]
     if "\0" in text:
-        raise ConfigError(f"{shown} contains a NUL character", hint="Remove it; is the file UTF-16?")
+        raise _refused(shown, text, text.index("\0"), "NUL character", "Remove it; is the file UTF-16?")
     header = read_header(text, shown, keys)
     return SqlFile(
         path=path,
@@ -134,6 +137,8 @@ def read_header(text: str, shown: str, keys: tuple[str, ...]) -> dict[str, tuple
         if match is None:
             continue
         key, value = match[1], (match[2] or "").strip()
+        if key == "lint":
+            continue  # says to `runner lint` what is meant as it is
         if key not in keys:
             raise ConfigError(
                 f"{shown}:{number}: unknown header key {key!r}",

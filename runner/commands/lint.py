@@ -1,0 +1,48 @@
+"""runner lint: check SQL files, without a server."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from runner import config, console
+from runner.config import Settings
+from runner.errors import UsageError
+
+NEEDS_PIPELINE = False
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Name the options of `runner lint`."""
+    parser.add_argument("files", nargs="*", metavar="FILE", help="these files only (default: all of the project)")
+    parser.add_argument("--format", choices=("text", "json", "sarif"), default="text")
+    parser.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Print what is wrong; 1 where an error is among it, warnings alone are 0."""
+    from runner.lint import project, report
+
+    wanted = {_existing(name) for name in args.files} if args.files else None
+    pipelines = [args.pipeline] if args.pipeline else config.pipelines(settings.project)
+    if not pipelines and wanted is None:
+        raise UsageError(
+            f"there is no pipeline under {settings.project / 'migrations'}",
+            hint="Go to a project's folder, name it with --project, or name files: runner lint FILE",
+        )
+    found = project.lint(settings.project.resolve(), pipelines, wanted)
+    if args.format == "json":
+        console.print_json(report.document(found))
+    elif args.format == "sarif":
+        console.print_json(report.sarif(found))
+    else:
+        console.say(report.text(found, excerpts=sys.stdout.isatty()))
+    return 1 if found.count("error") else 0
+
+
+def _existing(name: str) -> Path:
+    path = Path(name).resolve()
+    if not path.is_file():
+        raise UsageError(f"there is no file {name}", hint="Name a .sql file, or no file for all of the project.")
+    return path

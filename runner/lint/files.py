@@ -1,0 +1,75 @@
+"""Rules of files: names, encoding, headers, syntax, numbers."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+from runner import sqlnodes, sqltree, step
+from runner.errors import ConfigError
+from runner.lint.source import Kind, Source, refusal
+
+_KEYS: dict[str, tuple[str, ...]] = {"step": step.STEP_KEYS, "schema": step.SCHEMA_KEYS}
+
+
+def read(path: Path, root: Path, kind: Kind) -> Source:
+    """Return the file at `path` with what is wrong with it as a file."""
+    source = Source(path, _shown(path, root), kind)
+    if not _read_text(source):
+        return source
+    if source.number is None and kind != "check":
+        source.report_at("file-name", 0, f"{path.name} is not named like 010_agents.sql")
+    elif kind in _KEYS:
+        try:
+            source.file = step.read(path, root, _KEYS[kind])
+        except ConfigError as error:
+            source.report_at("bad-header", *refusal(source, error))
+    try:
+        source.statements = sqlnodes.parse(source.text)
+    except sqltree.NotSql as error:
+        source.report_at("syntax", error.offset, error.message)
+    except RecursionError:
+        pass  # nested deeper than a person writes: left to the server
+    else:
+        if not source.statements:
+            source.report_at("empty", 0, f"{source.shown} contains no statement")
+    return source
+
+
+def _shown(path: Path, root: Path) -> str:
+    try:
+        return path.relative_to(root).as_posix()
+    except ValueError:
+        return path.as_posix()
+
+
+def _read_text(source: Source) -> bool:
+    try:
+        with source.path.open(encoding="utf-8", newline="") as file:
+            text = file.read()
+    except UnicodeDecodeError as error:
+        source.report_at("unreadable", 0, f"{source.shown} is not UTF-8 text (byte {error.start})")
+        return False
+    except OSError as error:
+        source.report_at("unreadable", 0, f"{source.shown} cannot be read: {error.strerror}")
+        return False
+    # As the runner reads it: a byte-order mark is a blank.
+    source.text = " " + text[1:] if text.startswith("\ufeff") else text
+    if "\0" in text:
+        source.report_at("unreadable", text.index("\0"), "a NUL character; is the file UTF-16?")
+        return False
+    return True
+
+
+def check_numbers(sources: Sequence[Source]) -> None:
+    """Report files of one folder that share a number or a name, at the later one of each pair."""
+    numbered = sorted((s for s in sources if s.number is not None), key=lambda s: (s.number or 0, s.name))
+    for first, second in itertools.pairwise(numbered):
+        if first.number == second.number:
+            second.report_at("duplicate-number", 0, f"{first.shown} has the number {second.number}, too")
+    names: dict[str, Source] = {}
+    for source in numbered:
+        other = names.setdefault(source.name, source)
+        if other is not source:
+            source.report_at("duplicate-name", 0, f"{other.shown} has the name '{source.name}', too")

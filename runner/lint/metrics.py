@@ -1,0 +1,297 @@
+"""Rules of the template: one metrics row, of this run, with the counts of what was really written."""
+
+from __future__ import annotations
+
+from runner import sqlnodes
+from runner.lint import evidence
+from runner.lint.model import Column, Part, Query, Relation, Script, leaves, nothing_known, results
+from runner.lint.source import Source
+from runner.lint.upserts import is_bookkeeping
+from runner.sqlnodes import Node
+
+METRICS = "pipeline_metrics"
+_COUNTS = ("rows_inserted", "rows_updated", "rows_deleted")
+# What a count may be of, and the word for it.
+_COUNTED = {
+    "rows_inserted": ("insert", "upsert", "merge"),
+    "rows_updated": ("update", "upsert", "merge"),
+    "rows_deleted": ("delete", "merge"),
+}
+_STARTS = frozenset({"now", "transaction_timestamp", "current_timestamp", "current_timestamp_n"})
+
+
+def check(source: Source) -> None:
+    """Report what is wrong with a step's metrics row."""
+    script = source.script
+    found = [part for part in script.parts if part.target == METRICS and part.kind in ("insert", "upsert", "merge")]
+    if not found:
+        if not script.is_opaque and source.statements:
+            source.report_at("no-metrics", 0, f"{source.shown} does not insert into {METRICS}")
+        return
+    for part in found[1:]:
+        source.report("many-metrics", part.node.relation, f"this is insert {found.index(part) + 1} into {METRICS}")
+    part = found[0]
+    rows = part.node.selectStmt.valuesLists if part.node.selectStmt is not None else None
+    if rows and len(rows) > 1:
+        source.report("many-metrics", part.node.relation, f"{len(rows)} rows are inserted into {METRICS}")
+    _context(source, part)
+    _names(source, part)
+    _times(source, part, script)
+    if not script.is_opaque:
+        _counts(source, part, script)
+        _uncounted(source, part, script)
+
+
+def _at(part: Part, column: str) -> Node:
+    """Return the node to point at for a column of the metrics: its expression, else the insert."""
+    value = part.values.get(column)
+    while isinstance(value, Column) and value.sources:
+        value = value.sources[0]
+    return value if isinstance(value, Node) else part.node.relation
+
+
+def _context(source: Source, part: Part) -> None:
+    for column, setting in (("flow_run_id", "app.flow_run_id"), ("day", "app.day")):
+        if column not in part.values:
+            if part.values:
+                source.report("metrics-context", part.node.relation, f"the metrics do not say {column}")
+            continue
+        found = list(leaves(part.values[column]))
+        named = [
+            sqlnodes.constant(leaf.args[0])
+            for leaf in found
+            if isinstance(leaf, Node) and sqlnodes.function(leaf) == "current_setting" and leaf.args
+        ]
+        # What comes from a table may have got there from the settings.
+        unknown = any(nothing_known(leaf) or (isinstance(leaf, Column) and leaf.table is not None) for leaf in found)
+        if setting not in named and not (unknown and not named):
+            message = f"{column} is not current_setting('{setting}')"
+            source.report("metrics-context", _at(part, column), message)
+
+
+def _names(source: Source, part: Part) -> None:
+    task = part.values.get("task_name")
+    name = _constant(task)
+    if name is not None and source.number is not None and name != f"{source.name}_task":
+        source.report(
+            "metrics-name", _at(part, "task_name"), f"task_name is '{name}', and the step's is '{source.name}_task'"
+        )
+    for leaf in results(part.values.get("status")):
+        status = sqlnodes.constant(leaf)
+        if leaf.kind == "A_Const" and status not in ("success", "skipped"):
+            source.report("metrics-status", leaf, f"the status is '{status}'")
+
+
+def _constant(value: Node | Column | None) -> str | None:
+    found = list(leaves(value))
+    return sqlnodes.constant(found[0]) if len(found) == 1 and isinstance(found[0], Node) else None
+
+
+def _times(source: Source, part: Part, script: Script) -> None:
+    for leaf in leaves(part.values.get("started_at")):
+        if isinstance(leaf, Node) and sqlnodes.function(leaf) in evidence.CLOCKS - _STARTS:
+            name = sqlnodes.function(leaf)
+            message = f"started_at is {name}(), which is looked at when something asks for it"
+            source.report("metrics-context", leaf, message)
+    for leaf in leaves(part.values.get("finished_at")):
+        if not isinstance(leaf, Node):
+            continue
+        name = sqlnodes.function(leaf)
+        if name == "clock_timestamp" or name == "timeofday":
+            if not _is_after_work(leaf, part, script):
+                message = "the clock is not read from the metrics, so it may be looked at before the work"
+                source.report("metrics-finish", leaf, message)
+        elif name in evidence.CLOCKS:
+            what = "the transaction began" if name != "statement_timestamp" else "the statement came in"
+            source.report("metrics-finish", leaf, f"finished_at is {name}, the time when {what}")
+
+
+def _is_after_work(call: Node, part: Part, script: Script) -> bool:
+    """Return whether the clock is read in a query that waits for the statement's writes."""
+    siblings = [p for p in script.statements[part.number] if p.writes and p is not part]
+    if not siblings:
+        return True
+    query: Query | None = call.owner
+    while query is not None:
+        if any(_waits(relation, siblings) for relation in query.relations):
+            return True
+        query = query.parent if query.part is call.owner.part else None
+    return False
+
+
+def _waits(relation: Relation, writers: list[Part]) -> bool:
+    """Return whether rows of a relation are there only after one of the writers is done."""
+    pending: list[Part] = []
+    if relation.part is not None:
+        pending.append(relation.part)
+    inner = () if relation.query is None else (relation.query, *relation.query.arms)
+    if any(_waits(own, writers) for query in inner for own in query.relations):
+        return True
+    seen = set(pending)
+    while pending:
+        part = pending.pop()
+        if part in writers:
+            return True
+        for used in part.uses - seen:
+            seen.add(used)
+            pending.append(used)
+    return False
+
+
+# Counts
+
+
+def _counts(source: Source, part: Part, script: Script) -> None:
+    written = [p for p in script.parts if p.writes and not p.is_temporary and not is_bookkeeping(p.target)]
+    kinds = {p.kind for p in written}
+    for column in _COUNTS:
+        value = part.values.get(column)
+        if value is None or _is_zero(value):
+            missing = kinds & set(_COUNTED[column]) - {"merge"}
+            if missing and part.values:
+                writer = next(p for p in written if p.kind in missing)
+                if writer in _counted(part):  # else it is said of the writer that nobody counts it
+                    message = f"{column} is 0, though {writer.shown} {_VERBS[writer.kind]} rows of '{writer.target}'"
+                    source.report("metrics-counts", _at(part, column), message)
+            continue
+        _count(source, part, column, value)
+
+
+_VERBS = {"insert": "inserts", "upsert": "inserts or updates", "update": "updates", "delete": "deletes"}
+
+
+def _is_zero(value: Node | Column) -> bool:
+    found = list(leaves(value))
+    return bool(found) and all(isinstance(leaf, Node) and sqlnodes.constant(leaf) == "0" for leaf in found)
+
+
+def _count(source: Source, part: Part, column: str, value: Node | Column) -> None:
+    """Report a count of something else than what a write returned, or of another kind of write."""
+    found = list(leaves(value))
+    if any(nothing_known(leaf) for leaf in found):
+        return
+    aggregates = [leaf for leaf in found if isinstance(leaf, Node) and sqlnodes.function(leaf) == "count"]
+    others = [
+        leaf
+        for leaf in found
+        if (isinstance(leaf, Column) and leaf.table is not None)
+        or (isinstance(leaf, Node) and sqlnodes.function(leaf) not in ("", "count", "sum", "coalesce"))
+    ]
+    constants = [
+        c for c in (sqlnodes.constant(leaf) for leaf in found if isinstance(leaf, Node)) if c not in (None, "0")
+    ]
+    if not aggregates:
+        if constants and not others and not any(isinstance(leaf, Node) and sqlnodes.function(leaf) for leaf in found):
+            source.report("metrics-counts", _at(part, column), f"{column} is {constants[0]}, whatever was written")
+        return
+    for call in aggregates:
+        writers = _writers(call.owner)
+        if writers is None:
+            continue
+        if not writers:
+            names = ", ".join(sorted(_shown(relation) for relation in call.owner.relations)) or "nothing"
+            source.report("metrics-counts", call, f"{column} counts {names}, not what a write returned")
+            return
+        wrong = _wrong(call, column, writers)
+        if wrong:
+            source.report("metrics-kind", call, f"{column} {wrong}")
+            return
+
+
+def _shown(relation: Relation) -> str:
+    if relation.part is not None and relation.part.name:
+        return f"'{relation.part.name}'"
+    return f"'{relation.table.name if relation.table else relation.alias}'"
+
+
+def _writers(query: Query) -> set[Part] | None:
+    """Return the writing parts whose returned rows a query counts; None where it is not known what it counts."""
+    found: set[Part] = set()
+    unknown = False
+    for relation in query.relations:
+        if relation.part is not None:
+            found |= _reached(relation.part)
+        elif relation.query is not None:
+            inner = [_writers(q) for q in (relation.query, *relation.query.arms)]
+            unknown |= any(i is None for i in inner)
+            found |= set().union(*(i for i in inner if i))
+        elif relation.table is None:
+            unknown = True
+    return None if unknown and not found else found
+
+
+def _reached(part: Part) -> set[Part]:
+    """Return the writing parts that a part's rows come from, not looking through them."""
+    if part.writes and not part.is_temporary:
+        return {part}
+    found, pending, seen = set(), [*part.uses], {part, *part.uses}
+    while pending:
+        used = pending.pop()
+        if used.writes and not used.is_temporary:
+            found.add(used)
+            continue
+        for more in used.uses - seen:
+            seen.add(more)
+            pending.append(more)
+    return found
+
+
+def _wrong(call: Node, column: str, writers: set[Part]) -> str:
+    """Return why this `count` of one write is none of the column's; empty where it may be one."""
+    query: Query = call.owner
+    if len(writers) != 1 or len(query.relations) != 1 or query.relations[0].part not in writers:
+        return ""
+    (writer,) = writers
+    if writer.kind not in _COUNTED[column]:
+        return f"counts {writer.shown}, which {_VERBS.get(writer.kind, writer.kind)} rows"
+    if writer.kind not in ("upsert", "merge"):
+        return ""
+    filters = [condition for condition in (call.agg_filter, *query.conditions) if condition is not None]
+    if not filters:
+        if call.args and not call.agg_star:
+            return ""
+        return f"counts all of {writer.shown}, inserted and updated alike"
+    if writer.kind == "upsert" and len(filters) == 1:
+        is_insert = _asks_for_insert(filters[0])
+        if is_insert is not None and is_insert != (column == "rows_inserted"):
+            return f"counts the rows of {writer.shown} that were {'inserted' if is_insert else 'updated'}"
+    return ""
+
+
+def _asks_for_insert(node: Node) -> bool | None:
+    """Return whether a condition asks for rows whose xmax is 0, or for the others; None where it asks something else."""
+    node, is_true = evidence.unfolded(node)
+    if node.kind == "A_Expr" and evidence.operator(node) in ("=", "<>", "!="):
+        sides = (node.lexpr, node.rexpr)
+        names = [side.fields[-1] for side in sides if side is not None and side.kind == "ColumnRef"]
+        zero = [side for side in sides if sqlnodes.constant(side) == "0"]
+        if names == ["xmax"] and zero:
+            return is_true == (evidence.operator(node) == "=")
+    return None
+
+
+def _counted(part: Part) -> set[Part]:
+    """Return the writing parts whose returned rows the metrics are made from."""
+    found = set()
+    for used in part.uses:
+        found |= {used} if used.writes and not used.is_temporary else _reached(used)
+    return found
+
+
+def _uncounted(source: Source, part: Part, script: Script) -> None:
+    counted = _counted(part)
+    for writer in script.parts:
+        if not writer.writes or writer.is_temporary or is_bookkeeping(writer.target) or writer in counted:
+            continue
+        if _feeds(writer, script):
+            continue
+        rows = {"insert": "inserted into", "upsert": "written to", "update": "updated in", "delete": "deleted from"}
+        what = rows.get(writer.kind, "written to")
+        source.report(
+            "uncounted-write", writer.node.relation, f"rows {what} '{writer.target}' are in no count of the metrics"
+        )
+
+
+def _feeds(writer: Part, script: Script) -> bool:
+    """Return whether what a write returned is kept in a temporary table that the metrics may read."""
+    return any(p.is_temporary and p.writes and writer in _reached(p) for p in script.statements[writer.number])

@@ -1,0 +1,43 @@
+"""Rules between steps: who writes what another one reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runner import sqlnodes
+from runner.lint.source import Source
+from runner.sqlnodes import Node
+
+
+def check(steps: Sequence[Source]) -> None:
+    """Report a step that reads a table which a later step writes, and no earlier one nor itself."""
+    ordered = sorted((s for s in steps if s.number is not None), key=lambda s: (s.number or 0, s.name))
+    writers: dict[str, list[int]] = {}
+    for index, source in enumerate(ordered):
+        for table in _written(source):
+            writers.setdefault(table, []).append(index)
+    for index, source in enumerate(ordered):
+        reported: set[str] = set()
+        for part in source.script.parts:
+            for table in sorted(part.reads - reported):
+                places = writers.get(table, [])
+                if not places or min(places) <= index:
+                    continue
+                reported.add(table)
+                first = ordered[min(places)]
+                source.report(
+                    "reads-later-step", _place(part.node, table), f"'{table}' is only written later, by {first.shown}"
+                )
+
+
+def _written(source: Source) -> set[str]:
+    return {part.target for part in source.script.parts if part.writes and not part.is_temporary}
+
+
+def _place(node: Node, table: str) -> int:
+    for inner in sqlnodes.walk(node):
+        if inner.kind == "RangeVar" and sqlnodes.name_of(inner) == table:
+            return sqlnodes.place(inner)
+        if not inner.kind and inner.relname and sqlnodes.name_of(inner) == table:
+            return sqlnodes.place(inner)
+    return sqlnodes.place(node)

@@ -1,0 +1,155 @@
+"""All SQL files of a project, linted together."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner import catalog as catalogs
+from runner import check
+from runner.catalog import Catalog
+from runner.errors import ConfigError
+from runner.lint import files, metrics, order, repeatable, snapshots, suppress, transactions, upserts
+from runner.lint.resolve import Report as ReportFinding
+from runner.lint.resolve import Resolver
+from runner.lint.rules import Finding
+from runner.lint.source import Kind, Source, refusal
+from runner.sqlnodes import Node, Statement
+
+
+@dataclass(frozen=True)
+class Report:
+    """The findings, in the order of files and lines, and how many files were looked at."""
+
+    findings: tuple[Finding, ...]
+    files: int
+
+    def count(self, severity: str) -> int:
+        """Return how many findings have a severity."""
+        return sum(finding.rule.severity == severity for finding in self.findings)
+
+
+@dataclass
+class _Pipeline:
+    schema: list[Source]
+    steps: list[Source]
+    checks: list[Source]
+
+    @property
+    def sources(self) -> list[Source]:
+        return [*self.schema, *self.steps, *self.checks]
+
+
+def lint(root: Path, pipelines: Sequence[str], wanted: Collection[Path] | None = None) -> Report:
+    """Return what is wrong in the SQL files of these pipelines.
+
+    `wanted` are the files to report on (resolved paths); the others are still read, for what they
+    make and write. A file that belongs to no pipeline is taken for a step.
+    """
+    found = [_read(root, root / "migrations" / name) for name in pipelines]
+    known = {source.path.resolve() for pipeline in found for source in pipeline.sources}
+    strays = [files.read(path, root, _kind(path)) for path in sorted(set(wanted or ()) - known)]
+    catalog = catalogs.of_the_runner()
+    _schemas(found, catalog)
+    for pipeline in found:
+        for source in (*pipeline.steps, *pipeline.checks):
+            _resolve(source, catalog)
+        for source in pipeline.steps:
+            _check_step(source)
+        for source in pipeline.checks:
+            _check_check(source, pipeline)
+        files.check_numbers(pipeline.schema)
+        files.check_numbers(pipeline.steps)
+        order.check(pipeline.steps)
+    for source in strays:
+        _resolve(source, catalog)
+        if source.kind == "step":
+            _check_step(source)
+    sources = [source for pipeline in found for source in pipeline.sources] + strays
+    for source in sources:
+        suppress.apply(source)
+    chosen = [s for s in sources if wanted is None or s.path.resolve() in wanted]
+    findings = [f for s in chosen for f in sorted(s.findings, key=lambda f: (f.line, f.column, f.rule.id))]
+    return Report(tuple(findings), len(chosen))
+
+
+def _read(root: Path, folder: Path) -> _Pipeline:
+    kinds: tuple[tuple[Path, Kind], ...] = (
+        (folder / "schema", "schema"),
+        (folder, "step"),
+        (folder / "checks", "check"),
+    )
+    schema, steps, checks = ([files.read(path, root, kind) for path in _paths(place)] for place, kind in kinds)
+    for sources in (schema, steps):
+        sources.sort(key=lambda s: (s.number if s.number is not None else 10**9, s.name))
+    return _Pipeline(schema, steps, checks)
+
+
+def _paths(folder: Path) -> list[Path]:
+    return sorted(folder.glob("[!._]*.sql")) if folder.is_dir() else []
+
+
+def _kind(path: Path) -> Kind:
+    return {"schema": "schema", "checks": "check"}.get(path.parent.name, "step")  # type: ignore[return-value]
+
+
+def _schemas(pipelines: Sequence[_Pipeline], catalog: Catalog) -> None:
+    """Resolve the schema files, each statement against what stands before it."""
+    for pipeline in pipelines:
+        for source in pipeline.schema:
+            resolver = Resolver(catalog, _reporter(source, len(pipelines) == 1))
+            for statement in source.statements:
+                _guarded(resolver, statement)
+                catalog.add([statement])
+            source.script = resolver.script
+            transactions.check(source)
+            upserts.check(source)
+
+
+def _reporter(source: Source, knows_all: bool) -> ReportFinding:
+    """Return what takes the resolver's findings; of several pipelines the order is not known, so neither are tables."""
+
+    def report(rule: str, node: Node, message: str) -> None:
+        if knows_all or rule != "unknown-table":
+            source.report(rule, node, message)
+
+    return report
+
+
+def _resolve(source: Source, catalog: Catalog) -> None:
+    resolver = Resolver(catalog, source.report)
+    for statement in source.statements:
+        _guarded(resolver, statement)
+    source.script = resolver.script
+
+
+def _guarded(resolver: Resolver, statement: Statement) -> None:
+    try:
+        resolver.statement(statement)
+    except RecursionError:
+        resolver.script.is_opaque = True  # nested deeper than a person writes: left to the server
+
+
+def _check_step(source: Source) -> None:
+    transactions.check(source)
+    if not source.statements:
+        return
+    try:
+        metrics.check(source)
+        snapshots.check(source)
+        upserts.check(source)
+        repeatable.check(source)
+    except RecursionError:
+        pass  # as above
+
+
+def _check_check(source: Source, pipeline: _Pipeline) -> None:
+    if source.number is None and not source.text:
+        return
+    steps = [step.file for step in pipeline.steps if step.file is not None]
+    try:
+        check.read(source.path, source.path.parents[3], steps)
+    except ConfigError as error:
+        message = error.message.partition(source.path.name)[2] or error.message
+        source.report_at("bad-check", *refusal(source, ConfigError(message)))

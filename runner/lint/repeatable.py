@@ -1,0 +1,294 @@
+"""Rules of reruns: values, choices and orders that may come out otherwise the next time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from runner import sqlnodes
+from runner.lint import evidence
+from runner.lint.model import Column, Part, Query, Relation, closure, leaves, results
+from runner.lint.source import Source
+from runner.lint.upserts import BOOKKEEPING
+from runner.sqlnodes import Node
+
+_RANDOM = frozenset(
+    {"random", "random_normal", "gen_random_uuid", "gen_random_bytes", "uuid_generate_v1", "uuid_generate_v1mc"}
+    | {"uuid_generate_v4", "uuidv4", "uuidv7", "timeofday", "clock_timestamp", "nextval", "pg_backend_pid"}
+    | {"txid_current", "pg_current_xact_id"}
+)
+# When a row was written is not what it says: such columns may differ.
+_TECHNICAL = re.compile(
+    r"(etl|dwh?|meta|sys|row|_)*_?(loaded|inserted|processed|applied|ingested|imported|synced|synchronized|refreshed"
+    r"|written|recorded|stored|calculated|computed|modified|created|updated|load|insert|process|run|sync|etl)"
+    r"_?(at|on|time|ts|date|timestamp)"
+)
+_FILE_ORDER = ("source_file", "position")
+_ORDERED_CALLS = frozenset({"row_number", "first_value", "last_value", "nth_value", "lag", "lead", "ntile"})
+_LISTS = frozenset({"array_agg", "string_agg", "json_agg", "jsonb_agg", "xmlagg", "json_object_agg"})
+_TIMES = ("timestamptz", "timestamp", "date", "time", "timetz", "bool")
+
+
+def check(source: Source) -> None:
+    """Report what makes a rerun find other rows than it left."""
+    parts = list(source.script.parts)
+    written = [p for p in parts if p.writes and not p.is_temporary and p.target not in BOOKKEEPING]
+    reached: set[Part] = set()
+    for part in written:
+        reached |= closure(part)
+    _values(source, written)
+    _conditions(source, reached)
+    for part in parts:
+        for query in part.queries:
+            if query.node is not None and query.node.kind == "SelectStmt":
+                _distinct(source, query)
+                _limit(source, query, parts)
+    for call, query in source.script.windows:
+        _window(source, call, query)
+
+
+def _values(source: Source, written: Iterable[Part]) -> None:
+    """Report values of tables that are made by a clock or by chance."""
+    seen: set[int] = set()
+    for part in written:
+        for column, value in (*part.values.items(), *part.updates.items()):
+            for leaf in leaves(value):
+                if not isinstance(leaf, Node) or id(leaf) in seen:
+                    continue
+                name = sqlnodes.function(leaf)
+                if not name:
+                    continue
+                if name in evidence.CLOCKS and _TECHNICAL.fullmatch(column) and _stands_alone(value):
+                    continue
+                if name in _RANDOM:
+                    seen.add(id(leaf))
+                    source.report(
+                        "volatile-value",
+                        leaf,
+                        f"{name}() gives '{column}' of '{part.target}' another value at each run",
+                    )
+                elif name in evidence.CLOCKS:
+                    seen.add(id(leaf))
+                    source.report("clock-in-data", leaf, f"'{column}' of '{part.target}' depends on when the step runs")
+            for end in results(value):
+                name = sqlnodes.function(end)
+                if name in _LISTS and _is_unordered(end) and id(end) not in seen:
+                    seen.add(id(end))
+                    source.report("aggregate-order", end, f"{name} puts '{column}' together in the order of the plan")
+
+
+def _stands_alone(value: Node | Column) -> bool:
+    """Return whether a value is the clock's own, and not computed from it."""
+    return evidence.is_clock(value)
+
+
+def _is_unordered(call: Node) -> bool:
+    # PostgreSQL sorts for `distinct`.
+    return not (call.agg_order or call.agg_distinct or call.agg_within_group)
+
+
+def _conditions(source: Source, parts: Iterable[Part]) -> None:
+    """Report conditions and orders of what is written that hang on a clock or on chance."""
+    seen: set[int] = set()
+    for part in sorted(parts, key=lambda p: p.number):
+        for query in part.queries:
+            for node in (*query.conditions, *query.sort, *(part.guards if query is part.queries[0] else ())):
+                if isinstance(node, Column):
+                    continue
+                for inner in sqlnodes.walk(node):
+                    name = sqlnodes.function(inner)
+                    if not name or id(inner) in seen:
+                        continue
+                    seen.add(id(inner))
+                    if name in _RANDOM and name != "pg_backend_pid":
+                        source.report("volatile-value", inner, f"{name}() chooses other rows at each run")
+                    elif name in evidence.CLOCKS:
+                        source.report("clock-in-data", inner, "which rows are meant depends on when the step runs")
+        for node in (part.node.fromClause or ()) if part.node.kind == "SelectStmt" else ():
+            for inner in sqlnodes.walk(node):
+                if inner.kind == "RangeTableSample" and inner.repeatable is None:
+                    source.report("volatile-value", inner, "a sample without 'repeatable' has other rows at each run")
+
+
+# Orders
+
+
+def _distinct(source: Source, query: Query) -> None:
+    node = query.node
+    if node is None or not node.distinctClause or not node.distinctClause[0].kind:
+        return
+    keys = list(node.distinctClause)
+    if all(_is_among(output, keys) for output in query.outputs) and not query.is_open:
+        return
+    rest = [key for key in query.sort if not _is_among(key, keys)]
+    if not rest:
+        source.report("distinct-on-order", keys[0], "any row of each key may be kept: nothing else orders them")
+        return
+    missing = _missing(query, [*keys, *query.sort])
+    if missing:
+        source.report("distinct-on-order", rest[-1] if isinstance(rest[-1], Node) else keys[0],
+                      f"rows that are equal so far are kept by chance: {missing} would tell them apart")  # fmt: skip
+
+
+def _limit(source: Source, query: Query, parts: list[Part]) -> None:
+    node = query.node
+    if node is None or node.limitOption == "LIMIT_OPTION_WITH_TIES":
+        return
+    limit = node.limitCount
+    if limit is None and node.limitOffset is None:
+        return
+    if limit is not None and (sqlnodes.constant(limit) == "0" or (limit.kind == "A_Const" and limit.isnull)):
+        return
+    if limit is not None and not _matters(query, parts):
+        return
+    fixed = _fixed(query)
+    if query.relations and all(_is_single(relation, fixed, query) for relation in query.relations):
+        return
+    place = limit if limit is not None else node.limitOffset
+    if not query.sort:
+        if node.groupClause is None and _is_aggregate(query):
+            return
+        source.report("limit-order", place, "which rows are kept is left to chance: nothing orders them")
+        return
+    missing = _missing(query, query.sort, only_times=True)
+    if missing:
+        source.report(
+            "limit-order", place, f"rows that are equal so far are kept by chance: {missing} would tell them apart"
+        )
+
+
+def _matters(query: Query, parts: list[Part]) -> bool:
+    """Return whether it makes a difference which rows are kept: not where all are alike, or only counted for being there."""
+    if any(link.meaning is query and link.subLinkType == "EXISTS_SUBLINK" for part in parts for link in part.sublinks):
+        return False
+    if query.is_open or query.arms:
+        return True
+    return any(
+        isinstance(leaf, Column) or leaf.kind != "A_Const" for output in query.outputs for leaf in leaves(output)
+    )
+
+
+def _is_aggregate(query: Query) -> bool:
+    names = ("count", "sum", "max", "min", "avg", "bool_or", "bool_and", *_LISTS)
+    return any(
+        isinstance(source, Node) and sqlnodes.function(source) in names and source.over is None
+        for output in query.outputs
+        for source in output.sources
+    )
+
+
+def _window(source: Source, call: Node, query: Query) -> None:
+    name = sqlnodes.function(call)
+    window = call.over
+    if name not in _ORDERED_CALLS:
+        return
+    if window.name and query.node is not None:
+        window = next((w for w in query.node.windowClause or () if w.name == window.name), window)
+    order = [item.node for item in window.orderClause or ()]
+    if window.refname and not order:
+        return
+    partition = list(window.partitionClause or ())
+    if not order:
+        source.report("window-order", call, f"{name} goes by the order of the plan: nothing orders its rows")
+        return
+    missing = _missing(query, [*partition, *order])
+    if missing:
+        source.report(
+            "window-order", call, f"rows that are equal so far are numbered by chance: {missing} would tell them apart"
+        )
+
+
+def _missing(query: Query, keys: Iterable[Node | Column], *, only_times: bool = False) -> str:
+    """Return what an order lacks to be total; empty where it is, or where that is not known.
+
+    With `only_times` an order is doubted only where it ends in a time, which two rows may well share.
+    """
+    if query.arms:
+        return ""
+    keys = list(keys)
+    names = {name for key in keys for name in _names(key)}
+    available = set().union(*(relation.columns for relation in query.relations)) if query.relations else set()
+    if all(name in available for name in _FILE_ORDER):
+        lacking = [name for name in _FILE_ORDER if name not in names]
+        if not lacking:
+            return ""
+        if not _is_total(query, names):
+            return " and ".join(f"'{name}'" for name in lacking)
+        return ""
+    if any(not relation.keys for relation in query.relations) or not query.relations:
+        return ""
+    if only_times and not _ends_in_time(keys[-1], query):
+        return ""
+    if _is_total(query, names):
+        return ""
+    lacking = sorted(min(query.relations[0].keys, key=len) - names)
+    return " and ".join(f"'{name}'" for name in lacking)
+
+
+def _ends_in_time(key: Node | Column, query: Query) -> bool:
+    for leaf in leaves(key):
+        if isinstance(leaf, Column) and leaf.table is not None and leaf.table.columns.get(leaf.name) in _TIMES:
+            return True
+    return False
+
+
+def _is_total(query: Query, names: set[str]) -> bool:
+    determined = names | _fixed(query)
+    return all(
+        any(key <= determined for key in relation.keys) for relation in query.relations if not relation.is_nullable
+    ) and bool(query.relations)
+
+
+def _is_single(relation: Relation, fixed: set[str], query: Query) -> bool:
+    """Return whether a relation has at most one row, because a key of it is given."""
+    if relation.is_nullable and len(query.relations) > 1:
+        return any(key <= fixed for key in relation.keys)
+    return any(key <= fixed for key in relation.keys)
+
+
+def _fixed(query: Query) -> set[str]:
+    """Return the columns that a condition sets equal to something that is the same for all rows of the query."""
+    found: set[str] = set()
+    for condition in query.conditions:
+        for node in evidence.conjuncts(condition):
+            if node.kind != "A_Expr" or evidence.operator(node) != "=":
+                continue
+            for one, other in ((node.lexpr, node.rexpr), (node.rexpr, node.lexpr)):
+                if one is not None and one.kind == "ColumnRef" and one.owner is query and _is_given(other, query):
+                    found.add(str(one.fields[-1]))
+    return found
+
+
+def _is_given(node: Node | None, query: Query) -> bool:
+    """Return whether an expression names nothing of the query's own relations."""
+    if node is None:
+        return False
+    for inner in sqlnodes.walk(node):
+        if inner.kind == "ColumnRef" and inner.owner is query and _is_own(inner, query):
+            return False
+    return True
+
+
+def _is_own(reference: Node, query: Query) -> bool:
+    if isinstance(reference.meaning, Column):
+        return any(column is reference.meaning for relation in query.relations for column in relation.columns.values())
+    return True
+
+
+def _names(key: Node | Column) -> set[str]:
+    """Return the names of the columns that an order or partition goes by."""
+    if isinstance(key, Column):
+        return {key.name, *(name for source in key.sources for name in _names(source))}
+    if key.kind == "ColumnRef":
+        own = {key.fields[-1]} if isinstance(key.fields[-1], str) else set()
+        return own | (_names(key.meaning) if isinstance(key.meaning, Column) and key.meaning.table is None else set())
+    if key.kind in ("CollateClause", "TypeCast"):
+        return _names(key.arg)
+    if key.kind == "RowExpr":
+        return {name for argument in key.args or () for name in _names(argument)}
+    return set()
+
+
+def _is_among(key: Node | Column, keys: Iterable[Node]) -> bool:
+    text = evidence.render(key)
+    return any(evidence.render(other) == text for other in keys)

@@ -1,0 +1,119 @@
+"""Rules of one statement's snapshot: its parts do not see what the others write."""
+
+from __future__ import annotations
+
+from runner.lint import evidence
+from runner.lint.model import Part, closure
+from runner.lint.source import Source
+
+
+def check(source: Source) -> None:
+    """Report parts that read, change or insert what a sibling changes."""
+    for parts in source.script.statements:
+        writers = [part for part in parts if part.writes]
+        if len(parts) < 2 or not writers:
+            continue
+        _same_rows(source, writers)
+        users: dict[Part, list[Part]] = {}
+        for part in parts:
+            for used in part.uses:
+                users.setdefault(used, []).append(part)
+        for reader in parts:
+            _stale(source, reader, writers, users)
+
+
+def _same_rows(source: Source, writers: list[Part]) -> None:
+    for number, second in enumerate(writers):
+        for first in writers[:number]:
+            if first.target != second.target:
+                continue
+            kinds = {first.kind, second.kind}
+            if "delete" in kinds and kinds & {"insert", "upsert"}:
+                rule = "delete-then-insert"
+                what = f"{first.shown} and {second.shown} delete and insert rows of '{second.target}' in one statement"
+            elif (
+                kinds <= {"insert"}
+                or kinds <= {"delete"}
+                or kinds == {"insert", "update"}
+                or kinds == {"insert", "upsert"}
+            ):
+                continue
+            else:
+                rule = "same-row-twice"
+                what = (
+                    f"{first.shown} and {second.shown} may change the same row of '{second.target}', "
+                    "and only one of the changes takes effect"
+                )
+            if not evidence.are_apart(first, second):
+                source.report(rule, second.node.relation, what)
+                return
+
+
+def _stale(source: Source, reader: Part, writers: list[Part], users: dict[Part, list[Part]]) -> None:
+    for writer in writers:
+        if writer is reader or writer.target not in reader.reads or reader in closure(writer):
+            continue
+        if writer.kind == "update" and not _reads_changed(reader, writer):
+            continue
+        goals = _goals(reader, users)
+        stale = [goal for goal in goals if goal.target not in (writer.target, "pipeline_metrics")]
+        if not stale or _combines(reader, stale, writer):
+            continue
+        source.report(
+            "sibling-read",
+            _read_at(reader, writer.target),
+            f"{reader.shown} reads '{writer.target}' as it was before {writer.shown} writes it",
+        )
+        return
+
+
+def _read_at(reader: Part, target: str) -> int:
+    """Return where the part names the table it reads."""
+    from runner import sqlnodes
+
+    own = reader.node.relation if reader.writes else None
+    for node in sqlnodes.walk(reader.node):
+        if node.kind == "RangeVar" and node is not own and sqlnodes.name_of(node) == target.removeprefix("pg_temp."):
+            return sqlnodes.place(node)
+    return sqlnodes.place(reader.node)
+
+
+def _reads_changed(reader: Part, writer: Part) -> bool:
+    read = {column for table, column in reader.read_columns if table == writer.target}
+    return not read or bool(read & set(writer.values))
+
+
+def _goals(part: Part, users: dict[Part, list[Part]]) -> list[Part]:
+    """Return the writing parts, or the statement, in which what a part returns ends."""
+    if part.writes or not part.name:
+        return [part]
+    found: list[Part] = []
+    pending, seen = [part], {part}
+    while pending:
+        for user in users.get(pending.pop(), ()):
+            if user in seen:
+                continue
+            seen.add(user)
+            if user.writes or not user.name:
+                found.append(user)
+            else:
+                pending.append(user)
+    return found
+
+
+def _combines(reader: Part, goals: list[Part], writer: Part) -> bool:
+    """Return whether the table is put together with what the writer brings: then the old rows are what is wanted."""
+    sources = {part for part in closure(writer) if part is not writer and (part.reads or part.uses)}
+    tables = {name for part in closure(writer) for name in part.reads} - {writer.target}
+    for goal in goals:
+        for part in closure(goal):
+            if reader not in closure(part):
+                continue
+            shares = bool(part.uses & sources) or bool(part.reads & tables)
+            if shares and (_has_union(part) or evidence.absences(part)):
+                return True
+    return False
+
+
+def _has_union(part: Part) -> bool:
+    return any(query.arms or sum(relation.is_nullable for relation in query.relations) > 1 for query in part.queries)
