@@ -19,6 +19,7 @@ COMMANDS = {
     "load": "load the staging of a day only",
     "migrate": "run the schema files that are new",
     "plan": "show what apply would do and why; nothing is executed",
+    "lint": "check steps and schema files without a server",
     "status": "show days and steps",
     "metrics": "show what each step did",
     "checks": "show what the checks of the steps found",
