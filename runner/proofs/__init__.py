@@ -1,0 +1,1 @@
+"""Proofs of steps: reruns, counts, orders of days, and counterexamples made small."""

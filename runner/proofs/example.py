@@ -1,0 +1,70 @@
+"""A counterexample made small: the fewest days and staging rows with which a fault still comes about."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from runner.proofs.fault import Fault, StagingRow
+from runner.proofs.scope import Scope
+from runner.proofs.shrink import Deadline, minimise
+from runner.proofs.trial import Staged, Trial
+from runner.step import SqlFile
+
+# More staging rows than these are only searched where a guess does not find the fault.
+_MOST_SHOWN = 12
+
+Probe = Callable[[], Fault | None]
+"""Looks for a fault with the staging at hand, from empty tables, and leaves everything as it was."""
+
+
+def shrink(
+    trial: Trial, scope: Scope, steps: Sequence[SqlFile], fault: Fault, probe: Probe, deadline: Deadline
+) -> Fault:
+    """Return the fault with as few staging rows as the time allows; `fault` is what `probe` finds with all.
+
+    `trial` stands at empty tables. First only rows that hold the differing row's key are tried.
+    """
+    tables = scope.staging_of(steps)
+    days = fault.days
+    smallest = fault
+
+    def fails(kept: Sequence[Staged]) -> bool:
+        nonlocal smallest
+        with trial.aside():
+            trial.keep_staged(tables, days, kept)
+            found = probe()
+        if found is not None:
+            smallest = found
+        return found is not None
+
+    if fails([]):
+        return dataclasses.replace(smallest, minimal=True)
+    marks = [key for key in fault.keys if key not in days]
+    rows = trial.staged(tables, days, marks) if marks else []
+    if not rows or deadline.passed() or not fails(rows):
+        rows = trial.staged(tables, days)
+    kept, minimal = minimise(rows, fails, deadline)
+    if smallest is fault:
+        return dataclasses.replace(fault, minimal=False)
+    shown = tuple(_staging_row(trial, scope, row) for row in kept[:_MOST_SHOWN])
+    result = dataclasses.replace(smallest, staging=shown, minimal=minimal and len(kept) <= _MOST_SHOWN)
+    if result.kind == "late-record-lost" and _same_thing(result):
+        return dataclasses.replace(result, kind="left-behind")
+    return result
+
+
+def _same_thing(fault: Fault) -> bool:
+    """Tell whether both days speak of what the differing row is about: then one did not have it removed."""
+    days = {row.values.get("day") for row in fault.staging if any(key in row.values.values() for key in fault.keys)}
+    return len(days) > 1
+
+
+def _staging_row(trial: Trial, scope: Scope, row: Staged) -> StagingRow:
+    table = scope.staging[row.table]
+    columns = ", ".join(f'"{name}"::text' for name in table.columns)
+    values = trial.connection.execute(
+        f"select {columns} from {table.name} where ctid = %s::tid".encode(), (row.ctid,)
+    ).fetchone()
+    assert values is not None  # nobody else writes while the days are held
+    return StagingRow(table.name, dict(zip(table.columns, values, strict=True)))

@@ -1,0 +1,193 @@
+"""A trial: one transaction in which days are applied, looked at, and never kept."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from types import TracebackType
+
+from runner import database, diagnosis, transaction
+from runner.errors import RunnerError, StepFailed
+from runner.proofs.digest import Table
+from runner.step import SqlFile
+from runner.transaction import Metrics, StatementFailed
+
+# Seconds to wait for runs that are in one of the steps, or publish one of the days.
+_PATIENCE = 300.0
+
+
+class StepBroke(StepFailed):
+    """A step failed in a trial."""
+
+    def __init__(self, step: SqlFile, day: str, message: str, hint: str | None) -> None:
+        super().__init__(f"{day} {step.id} failed\n{message}", hint=hint)
+        self.step = step
+        self.day = day
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A staging row: its table and where it lies, which stays the same until it is written."""
+
+    table: str
+    ctid: str
+
+
+class Trial:
+    """Runs steps inside a transaction that is rolled back at the end, whatever happens.
+
+    A context manager. The steps are taken for this transaction alone and the days' staging is shared
+    with other readers, as when a day is applied: whoever comes meanwhile waits.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], database.Connection],
+        pipeline: str,
+        steps: Sequence[SqlFile],
+        days: Sequence[str],
+        log: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._connect = connect
+        self._pipeline = pipeline
+        self._steps = steps
+        self._days = days
+        self._log = log
+
+    def __enter__(self) -> Trial:
+        deadline = time.monotonic() + _PATIENCE
+        pause = 0.05
+        while True:
+            self.connection = self._connect()
+            self.connection.execute("begin")
+            if all(
+                transaction.try_locks(self.connection, step, self._pipeline, day)
+                for step in self._steps
+                for day in self._days
+            ):
+                return self
+            self.connection.close()
+            if time.monotonic() > deadline:
+                raise StepFailed(
+                    f"other runs have held the steps or the days for {_PATIENCE:.0f} s",
+                    hint="See who it is in pg_stat_activity: application_name starts with 'runner'.",
+                )
+            if pause == 0.8:
+                self._log("waiting for another run that is in these steps")
+            time.sleep(pause)
+            pause = min(pause * 2, 2.0) if pause != 0.8 else 1.0
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # Closing rolls back, also where a statement still runs.
+        self.connection.close()
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take back, at the end of the block, whatever is done in it."""
+        self.connection.execute("savepoint aside")
+        try:
+            yield
+        finally:
+            if not self.connection.closed:
+                self.connection.execute("rollback to savepoint aside")
+                self.connection.execute("release savepoint aside")
+
+    def empty(self, tables: Iterable[Table]) -> None:
+        """Delete the rows of tables, referencing tables first; readers go on reading them as they are."""
+        import psycopg
+
+        names = [table.name for table in tables]
+        try:
+            for name in _referencing_first(self.connection, names):
+                self.connection.execute(f"delete from {name}".encode())
+        except psycopg.Error as error:
+            raise RunnerError(
+                f"the tables cannot be emptied inside a transaction, to begin from nothing: {diagnosis.primary(error)}",
+                hint="Prove what needs no empty tables (--proof rerun,metrics,checks), or verify in a copy.",
+            ) from error
+
+    def run(self, step: SqlFile, day: str, planner: Mapping[str, str] | None = None) -> Metrics:
+        """Run `step` as if it were applied for the first time in this transaction; raise StepBroke where it fails.
+
+        `planner` are settings to make for it. Its temporary tables stay until `tidy`.
+        """
+        import psycopg
+
+        local = transaction.settings(step, pipeline=self._pipeline, day=day, flow_run_id=str(uuid.uuid4()))
+        database.set_local(self.connection, {**local, **(planner or {})})
+        mark = transaction.newest_metrics(self.connection)
+        try:
+            transaction.execute(self.connection, step)
+            metrics = transaction.own_metrics(self.connection, step, local, mark)
+            with self.aside():  # what a commit would find out
+                self.connection.execute("set constraints all immediate")
+            return metrics
+        except StatementFailed as failed:
+            message, hint = diagnosis.explain(step, failed.statement, failed.error)
+            raise StepBroke(step, day, message, hint) from failed.error
+        except psycopg.Error as error:
+            raise StepBroke(step, day, diagnosis.primary(error), diagnosis.hint_for(error)) from error
+        except StepFailed as failed:
+            raise StepBroke(step, day, failed.message, failed.hint) from failed
+
+    def tidy(self) -> None:
+        """Drop the temporary tables and the settings that a step leaves to the end of its transaction."""
+        self.connection.execute("discard temp")
+        self.connection.execute("reset all")
+
+    def staged(self, tables: Iterable[Table], days: Sequence[str], marks: Sequence[str] = ()) -> list[Staged]:
+        """Return the staging rows of days; with `marks` only those whose text holds one of them."""
+        found = []
+        for table in tables:
+            where = "day = any(%s)"
+            values: list[object] = [list(days)]
+            if marks:
+                where += " and exists (select from unnest(%s::text[]) as mark where strpos(staged::text, mark) > 0)"
+                values.append(list(marks))
+            rows = self.connection.execute(
+                f"select ctid::text from {table.name} as staged where {where} order by ctid".encode(), values
+            )
+            found += [Staged(table.name, ctid) for (ctid,) in rows]
+        return found
+
+    def keep_staged(self, tables: Iterable[Table], days: Sequence[str], kept: Sequence[Staged]) -> None:
+        """Delete the staging rows of days but for `kept`."""
+        for table in tables:
+            places = [row.ctid for row in kept if row.table == table.name]
+            self.connection.execute(
+                f"delete from {table.name} where day = any(%s) and ctid <> all(%s::text[]::tid[])".encode(),
+                (list(days), places),
+            )
+
+    def turn_staged(self, tables: Iterable[Table], days: Sequence[str]) -> None:
+        """Turn around the order in which the staging rows of days lie in their tables; the rows stay the same."""
+        for table in tables:
+            columns = ", ".join(f'"{column}"' for column in table.columns)
+            self.connection.execute(
+                f"with gone as (delete from {table.name} where day = any(%s) returning ctid as place, *)"
+                f" insert into {table.name} ({columns}) overriding system value"
+                f" select {columns} from gone order by place desc".encode(),
+                (list(days),),
+            )
+
+
+def _referencing_first(connection: database.Connection, names: Sequence[str]) -> list[str]:
+    """Return tables so that one that references another comes before it; a circle keeps the given order."""
+    found = connection.execute(
+        "select conrelid::regclass::text, confrelid::regclass::text from pg_constraint"
+        " where contype = 'f' and conrelid <> confrelid"
+    ).fetchall()
+    sorter: TopologicalSorter[str] = TopologicalSorter(dict.fromkeys(names, ()))
+    for child, parent in found:
+        if child in names and parent in names:
+            sorter.add(parent, child)
+    try:
+        return list(sorter.static_order())
+    except CycleError:
+        return list(names)
