@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -320,3 +321,292 @@ def untimed(shop: Project, case: Case) -> list[tuple[Any, ...]]:
     names = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(name)) for (name,) in columns)
     query = sql.SQL("select {} from {}").format(names, sql.Identifier(case.table))
     return sorted(shop.connection.execute(query).fetchall(), key=repr)
+
+
+SOURCE = """
+create table sales (sale_id bigint primary key, shop text, item bigint not null, price numeric, updated_at timestamptz);
+create table latest_sale (shop text primary key, item bigint, price numeric(10, 1), note text);
+create table sale_copy (sale_id bigint, shop text, price numeric, is_gone boolean, primary key (sale_id));
+"""
+
+
+def fill(connection: Connection, *rows: tuple[Any, ...]) -> None:
+    """Replace the sales."""
+    connection.execute("delete from sales")
+    for row in rows:
+        connection.execute("insert into sales values (%s, %s, %s, %s, %s)", (*row, TIMES[0]))
+
+
+def test_recomputed_from_rows_of_other_keys(shop: Project, connection: Connection) -> None:
+    """One row a key comes out, the same on every run; rows without the key are left out; what is gone is deleted."""
+    shop.schema(SOURCE)
+    shop.new("latest_sale", "--shape", "recompute", "--from-table", "sales")
+    fill(connection, (1, "a", 10, "1.23"), (2, "a", 11, "2.26"), (3, "b", 12, None), (4, None, 13, 4))
+    assert shop.apply("day1") == (2, 0, 0)
+    rows = connection.execute("select shop, item, price from latest_sale order by shop").fetchall()
+    assert rows == [("a", 11, Decimal("2.3")), ("b", 12, None)]
+    assert shop.apply("day1") == (0, 0, 0)
+    fill(connection, (1, "a", 10, "1.23"), (5, "c", 12, None))
+    assert shop.apply("day2") == (1, 1, 1)
+    rows = connection.execute("select shop, item, price from latest_sale order by shop").fetchall()
+    assert rows == [("a", 10, Decimal("1.2")), ("c", 12, None)]
+    assert shop.apply("day2") == (0, 0, 0)
+
+
+def test_recomputed_row_by_row(shop: Project, connection: Connection) -> None:
+    """A source with the same key is taken as it is."""
+    shop.schema(SOURCE)
+    step = shop.new("045_copies", "--table", "sale_copy", "--shape", "recompute", "--from-table", "sales")
+    assert step.name == "045_copies.sql"
+    assert "distinct on" not in step.read_text()
+    fill(connection, (1, None, 10, 1), (2, "a", 11, None))
+    assert shop.apply("day1") == (2, 0, 0)
+    fill(connection, (1, None, 10, 1), (2, "b", 11, None))
+    assert shop.apply("day1") == (0, 1, 0)
+    assert connection.execute("select sale_id, shop, price from sale_copy order by 1").fetchall() == [
+        (1, None, 1),
+        (2, "b", None),
+    ]
+
+
+@pytest.mark.parametrize("shape", ["upsert", "snapshot", "append"])
+def test_psql_takes_it(shop: Project, connection: Connection, shape: str) -> None:
+    """The file runs by itself, its begin and commit included, once the two settings are made."""
+    case = CASES[0]
+    shop.schema(case.schema())
+    step = shop.new("items", "--shape", shape)
+    shop.stage(case, "day1", records_of(case, shape, "day1"))
+    connection.execute("select set_config('app.flow_run_id', 'by hand', false), set_config('app.day', 'day1', false)")
+    connection.execute(step.read_bytes())
+    assert connection.info.transaction_status == 0
+    assert shop.rows(case) == expected(case, shape, ["day1"])
+    assert connection.execute("select task_name, status from pipeline_metrics").fetchall() == [
+        ("items_task", "success")
+    ]
+
+
+def test_the_day_that_brought_a_row_is_a_column(shop: Project, connection: Connection) -> None:
+    """Without one the table gets it by a schema file; what was there already gives way to every day."""
+    case = CASES[0]
+    shop.schema(case.schema() + "insert into items values (101, 'by hand', null, null);")
+    shop.new("items")
+    files = sorted(path.name for path in (shop.migrations / "schema").iterdir())
+    assert files == ["001_tables_0.sql", "002_items_version.sql"]
+    assert "create or replace function day_order" in (shop.migrations / "schema" / files[1]).read_text()
+    shop.stage(case, "day1", [Record(1, None, 2)])
+    assert shop.apply("day1") == (0, 1, 0)
+    # It is there by now, and so is the function.
+    (shop.migrations / "010_items.sql").unlink()
+    shop.new("items")
+    assert sorted(path.name for path in (shop.migrations / "schema").iterdir()) == files
+    assert shop.apply("day1") == (0, 0, 0)
+
+
+def test_a_version_of_the_source(shop: Project, connection: Connection) -> None:
+    """A version_key that the source sends is its version, and the day gets another column."""
+    case = Case("items", (IDS,), (NAMES,), Column("version_key", "bigint", "bigint", ()))
+    shop.schema(case.schema())
+    step = shop.new("items")
+    assert "coalesce(newest.version_key, '-9223372036854775808'), newest.day_key)" in step.read_text()
+    assert "add column day_key" in (shop.migrations / "schema" / "002_items_version.sql").read_text()
+    for day, number, version in (("day1", 1, 7), ("day2", 2, 5), ("day3", 3, 7), ("day4", 4, None)):
+        connection.execute("insert into stg_items values (%s, 'a', 1, 1, %s, %s)", (day, f"name {number}", version))
+    for day in ("day4", "day3", "day1", "day2", "day4"):
+        shop.apply(day)
+    assert connection.execute("select name, version_key from items").fetchall() == [("name 3", 7)]
+
+
+@pytest.mark.parametrize("shape", ["upsert", "snapshot", "append"])
+def test_staging_without_file_order(shop: Project, connection: Connection, shape: str) -> None:
+    """Where staging does not say which record came last, the same one wins however the rows lie."""
+    shop.schema(
+        "create table stg_items (day date not null, item_id bigint, name text, document json);"
+        "create table items (item_id bigint primary key, name text, document json);"
+    )
+    shop.new("items", "--shape", shape)
+    rows = [(1, "a", '{"a": 1}'), (1, "b", '{"a": 2}'), (1, "b", '{"a": 1}'), (2, None, None)]
+    for ordered in itertools.islice(itertools.permutations(rows), 0, None, 7):
+        connection.execute("delete from stg_items")
+        for row in ordered:
+            connection.execute("insert into stg_items values ('2026-01-05', %s, %s, %s)", row)
+        shop.apply("2026-01-05")
+        assert connection.execute("select item_id, name, document::text from items order by 1").fetchall() == [
+            (1, "b", '{"a": 2}'),
+            (2, None, None),
+        ]
+
+
+def test_keys_that_are_null(shop: Project, connection: Connection) -> None:
+    """A unique constraint lets null pass, again and again; such records are left out."""
+    shop.schema(
+        "create table stg_items (day text not null, source_file text, position bigint, item_id bigint, name text);"
+        "create table items (item_id bigint unique, name text);"
+    )
+    shop.new("items", "--shape", "append")
+    connection.execute("insert into stg_items values ('day1', 'a', 1, null, 'x'), ('day1', 'a', 2, 1, 'y')")
+    assert shop.apply("day1") == (1, 0, 0)
+    assert shop.apply("day1") == (0, 0, 0)
+
+
+DECLARATION = """
+table = "stg_items"
+required = {required}
+key = "item_id"
+
+[fields]
+item_id = {{ type = "integer", required = true }}
+name = {{ type = "text" }}
+updated_at = {{ type = "time" }}
+"""
+
+
+@pytest.mark.parametrize("shape", ["upsert", "snapshot", "append"])
+def test_a_day_that_was_not_loaded(shop: Project, connection: Connection, shape: str) -> None:
+    """A step of an optional entity is skipped on a day without it; a day that has it and is empty is a day."""
+    folder = shop.root / "staging_loaders" / "shop"
+    folder.mkdir(parents=True)
+    (folder / "items.toml").write_text(DECLARATION.format(required="false"))
+    shop.schema(Case("items", (IDS,), (NAMES,), UPDATED).schema())
+    step = shop.new("items", "--shape", shape)
+
+    def by_hand(day: str) -> tuple[Any, ...]:
+        connection.execute("select set_config('app.flow_run_id', gen_random_uuid()::text, false)")
+        connection.execute("select set_config('app.day', %s, false)", (day,))
+        connection.execute(step.read_bytes())
+        row = connection.execute(
+            "select status, rows_inserted, rows_updated, rows_deleted from pipeline_metrics order by id desc limit 1"
+        ).fetchone()
+        assert row is not None
+        return row
+
+    connection.execute("insert into stg_items values ('day1', 'a', 1, 1, 'x', null)")
+    assert by_hand("day1") == ("skipped", 0, 0, 0)
+    loaded = (
+        "insert into stg_loads (pipeline, day, entity, records_read, rows_loaded, rejects, warnings, files, bytes,"
+        " fingerprint, flow_run_id, seconds) values ('shop', %s, 'items', 1, 1, 0, 0, 1, 1, '', '', 0)"
+    )
+    connection.execute(loaded, ("day1",))
+    is_snapshot = shape == "snapshot"
+    assert by_hand("day1") == ("success", 1 + is_snapshot, 0, 0)
+    assert by_hand("day2") == ("skipped", 0, 0, 0)
+    connection.execute(loaded, ("day2",))
+    assert by_hand("day2") == ("success", int(is_snapshot), 0, int(is_snapshot))
+
+
+WRONG = """
+create table stg_items (day text not null, source_file text, position bigint, item_id bigint, name text, flag boolean,
+    updated_at boolean, at timestamptz);
+create table items (item_id bigint primary key, name text, updated_at boolean, at timestamptz);
+create table keyless (item_id bigint, name text);
+create table strict (item_id bigint primary key, nam text not null);
+create table other_key (id bigint primary key, name text);
+create table two_keys (id bigint primary key, item_id bigint unique, name text unique);
+create table served (item_id bigint generated always as identity primary key, name text);
+create table flags (item_id bigint primary key, flag timestamptz);
+create table placed (item_id bigint primary key, position bigint not null);
+create table taken (item_id bigint primary key, version_key text not null);
+create table stg_plain (item_id bigint, name text);
+create table items_days (day text);
+create view seen as select * from items;
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(["itms"], "no table 'itms' (did you mean items?)", id="table"),
+        pytest.param(["x", "--table", "items", "--from-table", "stg_item"], "did you mean stg_items?", id="source"),
+        pytest.param(["keyless2", "--table", "keyless"], "runner new loader keyless", id="no staging"),
+        pytest.param(["items", "--key", "item"], "no column 'item' (did you mean item_id?)", id="key"),
+        pytest.param(["items", "--key", "name"], "alter table items add unique (name)", id="key is not unique"),
+        pytest.param(["items", "--key", "item_id,item_id"], "twice", id="key twice"),
+        pytest.param(["keyless", "--from-table", "stg_items"], "no primary key", id="no key"),
+        pytest.param(["other_key", "--from-table", "stg_items"], "cannot fill the key", id="unknown key"),
+        pytest.param(["two_keys", "--from-table", "stg_items"], "--key item_id; --key name", id="two keys"),
+        pytest.param(["served", "--from-table", "stg_items"], "cannot fill the key", id="generated key"),
+        pytest.param(["served", "--from-table", "stg_items", "--key", "item_id"], "server alone", id="given key"),
+        pytest.param(["items", "--version-column", "updated"], "did you mean updated_at?", id="version"),
+        pytest.param(["items", "--version-column", "updated_at"], "boolean", id="version without order"),
+        pytest.param(["items", "--version-column", "at", "--shape", "append"], "no meaning", id="version of facts"),
+        pytest.param(["items", "--shape", "upsurt"], "did you mean upsert?", id="shape"),
+        pytest.param(["items", "--shape", "recompute"], "needs --from-table", id="computed from nothing"),
+        pytest.param(["items", "--shape", "recompute", "--from-table", "stg_items"], "is staging", id="from staging"),
+        pytest.param(["items", "--from-table", "items"], "from itself", id="itself"),
+        pytest.param(["items", "--from-table", "stg_plain"], "no column 'day'", id="no staging table"),
+        pytest.param(["items", "--shape", "snapshot"], "a table items_days already", id="days"),
+        pytest.param(["stg_items", "--from-table", "items"], "a loader fills", id="staging"),
+        pytest.param(["seen", "--from-table", "stg_items"], "not a table", id="view"),
+        pytest.param(["strict", "--from-table", "stg_items"], "requires it (did you mean name?)", id="required"),
+        pytest.param(["flags", "--from-table", "stg_items"], "boolean, which cannot become", id="types"),
+        pytest.param(["placed", "--from-table", "stg_items", "--shape", "append"], "applied first", id="provenance"),
+        pytest.param(["taken", "--from-table", "stg_items"], 'collate "C"', id="day's column"),
+        pytest.param(["no/name", "--table", "items"], "not a step's name", id="name"),
+        pytest.param(["010_other", "--table", "items"], "has that number already", id="number"),
+        pytest.param(["there", "--table", "items"], "has that name already", id="same name"),
+    ],
+)
+def test_what_cannot_be_written(shop: Project, arguments: list[str], message: str) -> None:
+    """Wrong requests end with 2, say what was meant or what to do, and write nothing."""
+    shop.schema(WRONG)
+    (shop.migrations / "010_there.sql").write_text("select 1;")
+    before = sorted(shop.root.rglob("*"))
+    code, out, err = shop.run("new", "step", *arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert "hint:" in err
+    assert sorted(shop.root.rglob("*")) == before
+
+
+def test_a_schema_file_that_waits(shop: Project) -> None:
+    """Tables that the database does not have yet are migrated first."""
+    (shop.migrations / "schema" / "001_items.sql").write_text("create table items (item_id bigint primary key);")
+    code, _, err = shop.run("new", "step", "items")
+    assert code == 2
+    assert "001_items.sql was not applied" in err and "runner migrate" in err
+
+
+def test_numbers_and_columns_that_are_left(shop: Project) -> None:
+    """Steps are numbered in tens; a person is told which columns the step leaves alone."""
+    shop.schema(Case("items", (IDS,), (NAMES,), extra="remark text, origin text default 'feed', n serial,").schema())
+    (shop.migrations / "031_there.sql").write_text("select 1;")
+    code, out, err = shop.run("new", "step", "Things", "--table", "items", "--shape", "append")
+    assert code == 0
+    assert out.splitlines()[0] == "migrations/shop/040_Things.sql"
+    assert err.splitlines() == [
+        "note: items.remark stays null: stg_items has no such column",
+        "note: items.origin keeps its default: stg_items has no such column",
+        "note: items.n keeps its default: stg_items has no such column",
+    ]
+    text = (shop.migrations / "040_Things.sql").read_text()
+    assert "-- table: items\n-- technical: n\n" in text
+
+
+def test_another_pipeline(shop: Project, connection: Connection) -> None:
+    """With several pipelines one is named; its schema files make all that its steps need."""
+    shop.schema(CASES[0].schema())
+    shop.new("items")
+    other = shop.root / "migrations" / "depot" / "schema"
+    other.mkdir(parents=True)
+    (other / "001_parts.sql").write_text(
+        "create table stg_parts (day text, source_file text, position bigint, part_id bigint);"
+        "create table parts (part_id bigint primary key);"
+    )
+    assert "--pipeline" in shop.run("new", "step", "parts")[2]
+    assert shop.run("migrate", "--pipeline", "depot")[0] == 0
+    assert shop.run("new", "step", "parts", "--pipeline", "depot")[0] == 0
+    assert "create or replace function day_order" in (other / "002_parts_version.sql").read_text()
+    connection.execute("insert into stg_parts values ('day1', 'a', 1, 7)")
+    assert shop.run("apply", "--day", "day1", "--pipeline", "depot")[0] == 0
+    assert connection.execute("select part_id from parts").fetchall() == [(7,)]
+
+
+def test_a_table_in_another_schema(shop: Project, connection: Connection) -> None:
+    """A table outside the search path is named with its schema."""
+    shop.schema(
+        "create schema mart; create table mart.items (item_id bigint primary key, name text);"
+        "create table stg_items (day text, source_file text, position bigint, item_id bigint, name text);"
+    )
+    shop.new("items", "--table", "mart.items", "--shape", "append")
+    connection.execute("insert into stg_items values ('day1', 'a', 1, 7, 'x')")
+    assert shop.apply("day1") == (1, 0, 0)
+    assert connection.execute("select * from mart.items").fetchall() == [(7, "x")]
