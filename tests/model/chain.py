@@ -1,6 +1,6 @@
 """The real chain, twice: quick, without Spark and the runner, and whole.
 
-Quick: files -> the loader's own reading and conversion -> staging -> the steps' own SQL.
+Quick: files -> the loader's own reading and conversion -> staging -> the steps' own SQL -> their checks.
 Whole: files -> the loader, on any engine -> the runner's transactions around the steps.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from psycopg import sql
 
-from runner import config, project
+from runner import checks, config, project
 from runner.apply import Run, StepResult, StepRunner
 from staging_loaders import convert, entity, files, read
 from staging_loaders.load import EntityLoad, load_day
@@ -24,7 +24,7 @@ from tests.model import rates
 from tests.model.compare import Connection
 
 ROOT = Path(__file__).resolve().parents[2]
-STEPS = sorted((ROOT / "migrations" / "zluri").glob("[0-9]*.sql"))
+PIPELINE = project.discover(config.load({"project": str(ROOT), "pipeline": "zluri"}, environ={}))
 _KEPT = ("fx_rates", "schema_history", "reference_loads")
 
 # Compiled once: what an entity is does not change between examples.
@@ -59,7 +59,10 @@ def write_files(folder: Path, day: Mapping[str, bytes]) -> None:
 
 
 def apply(connection: Connection, day: str, content: Mapping[str, bytes]) -> str:
-    """Load and apply a day, each step in a transaction of its own; return the run's id. Autocommit is expected."""
+    """Load and apply a day, each step in a transaction of its own; return the run's id. Autocommit is expected.
+
+    Raises CheckFailed where a check finds rows that must not exist.
+    """
     run = str(uuid.uuid4())
     with tempfile.TemporaryDirectory() as name:
         write_files(Path(name), content)
@@ -67,8 +70,10 @@ def apply(connection: Connection, day: str, content: Mapping[str, bytes]) -> str
             for each in DECLARATIONS.values():
                 _publish(connection, day, run, each, os.path.join(name, each.name))
     connection.execute("select set_config('app.flow_run_id', %s, false), set_config('app.day', %s, false)", (run, day))
-    for step in STEPS:
-        connection.execute(step.read_bytes())
+    for step in PIPELINE.steps:
+        connection.execute(step.text.encode())
+        with connection.transaction():
+            checks.require(checks.run(connection, checks.of(PIPELINE.checks, step)))
     return run
 
 
@@ -117,7 +122,7 @@ def apply_whole(
     dsn: str, day: str, content: Mapping[str, bytes], engine: Engine
 ) -> tuple[str, list[EntityLoad], list[StepResult]]:
     """Load and apply a day as the runner does; return the run's id, what was loaded and how the steps ended."""
-    run = Run("zluri", day, str(uuid.uuid4()), dsn)
+    run = Run("zluri", day, str(uuid.uuid4()), dsn, checks=PIPELINE.checks)
     with tempfile.TemporaryDirectory() as base:
         write_files(Path(base, f"sync-{day}"), content)
         loads = load_day(
@@ -129,9 +134,8 @@ def apply_whole(
             flow_run_id=run.flow_run_id,
             session=engine,
         )
-    steps = project.discover(config.load({"project": str(ROOT), "pipeline": "zluri"}, environ={})).steps
     with StepRunner(run, log=lambda _: None) as runner:
-        return run.flow_run_id, loads, [runner.run(step) for step in steps]
+        return run.flow_run_id, loads, [runner.run(step) for step in PIPELINE.steps]
 
 
 def changes(connection: Connection, run: str) -> list[tuple[Any, ...]]:
