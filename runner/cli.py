@@ -19,6 +19,7 @@ COMMANDS = {
     "load": "load the staging of a day only",
     "migrate": "run the schema files that are new",
     "plan": "show what apply would do and why; nothing is executed",
+    "verify": "prove that reruns change nothing, counts are true and the order of days does not matter",
     "lint": "check steps and schema files without a server",
     "status": "show days and steps",
     "metrics": "show what each step did",
