@@ -49,22 +49,25 @@ def read(path: Path, root: Path, steps: Sequence[SqlFile]) -> Check:
     file = step_module.read(path, root, CHECK_KEYS)
     header = step_module.read_header(file.text, file.shown, CHECK_KEYS)
     for key in ("check", "severity", "description"):
-        if key not in header:
-            raise ConfigError(
-                f"{file.shown}:1: the header has no '{key}'",
-                hint="A check begins with '-- check: STEP', '-- severity: error' or 'warn', and '-- description: …'.",
+        if key not in header.values:
+            raise step_module.refused(
+                file.shown,
+                file.text,
+                0,
+                f"the header has no '{key}'",
+                "A check begins with '-- check: STEP', '-- severity: error' or 'warn', and '-- description: …'.",
             )
-    severity, line = header["severity"]
+    severity, wanted = header.values["severity"], header.values["check"]
     if severity not in SEVERITIES:
-        raise ConfigError(
-            f"{file.shown}:{line}: severity is {severity!r}",
-            hint="Write 'error', which rolls the step back, or 'warn', which is kept and shown.",
+        raise header.refused(
+            "severity",
+            f"severity is {severity!r}",
+            "Write 'error', which rolls the step back, or 'warn', which is kept and shown.",
         )
-    wanted, line = header["check"]
     step = next((step for step in steps if step.answers_to(wanted)), None)
     if step is None:
         known = ", ".join(step.id for step in steps) or "none"
-        raise ConfigError(f"{file.shown}:{line}: there is no step {wanted!r}", hint=f"Steps: {known}.")
+        raise header.refused("check", f"there is no step {wanted!r}", f"Steps: {known}.")
     _refuse_all_but_a_select(file)
     return Check(file, step.id, severity)
 
@@ -82,8 +85,7 @@ def _refuse_all_but_a_select(file: SqlFile) -> None:
 
 
 def _refused(file: SqlFile, offset: int, what: str) -> ConfigError:
-    at = sqltext.locate(file.text, offset)
-    return ConfigError(f"{file.shown}:{at.line}:{at.column}: {what}", hint=_HINT)
+    return step_module.refused(file.shown, file.text, offset, what, _HINT)
 
 
 def _writer(statement: Statement) -> tuple[int, str] | None:

@@ -15,9 +15,9 @@ _TOKEN = re.compile(
     (?P<space>\s+)
   | (?P<line>--[^\n]*)
   | (?P<block>/\*)
-  | (?P<escaped>[eE]'(?:[^'\\]|\\.|'')*')
-  | (?P<string>'(?:[^']|'')*')
-  | (?P<quoted>"(?:[^"]|"")*")
+  | (?P<escaped>[eE]'(?:[^'\\]|\\.|'')*'(?!'))
+  | (?P<string>'(?:[^']|'')*'(?!'))
+  | (?P<quoted>"(?:[^"]|"")*"(?!"))
   | (?P<dollar>\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$)
   | (?P<word>[^\W\d][\w$]*)
   | (?P<number>\d[\w.]*)
@@ -28,6 +28,8 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_QUOTES = {"'": "quoted string", '"': "quoted name"}
+_DOLLAR_QUOTE = re.compile(r"\$(?:[^\W\d]\w*)?\$")
 _BLOCK_EDGE = re.compile(r"/\*|\*/")
 COMMENTS = ("space", "line", "block")
 
@@ -112,6 +114,19 @@ def split(text: str) -> list[Statement]:
     if start is not None and stop is not None:
         statements.append(Statement(text[start:stop], start, tuple(words)))
     return statements
+
+
+def unterminated(text: str) -> tuple[int, str] | None:
+    """Return where a quote or comment begins that never ends, and what it is."""
+    for kind, start, stop in tokens(text):
+        begins = text[start:stop]
+        if kind == "other" and begins in _QUOTES:
+            return start, _QUOTES[begins]
+        if kind == "other" and _DOLLAR_QUOTE.match(text, start):
+            return start, "dollar-quoted string"
+        if kind == "block" and begins.count("/*") != begins.count("*/"):
+            return start, "comment"
+    return None
 
 
 def normalise(text: str) -> str:

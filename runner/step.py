@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from runner import sqltext
+from runner import excerpt, sqltext
 from runner.errors import ConfigError
 from runner.sqltext import Statement
 
@@ -92,8 +92,8 @@ def read(path: Path, root: Path, keys: tuple[str, ...]) -> SqlFile:
         with path.open(encoding="utf-8", newline="") as file:
             text = file.read()
     except UnicodeDecodeError as error:
-        before = path.read_bytes()[: error.start].decode()
-        raise _refused(
+        before = path.read_bytes()[: error.start].decode("utf-8-sig")
+        raise refused(
             shown, before + "\ufffd", len(before), f"is not UTF-8 text (byte {error.start})", "Save it as UTF-8."
         ) from error
     except OSError as error:
@@ -101,7 +101,7 @@ def read(path: Path, root: Path, keys: tuple[str, ...]) -> SqlFile:
     if text.startswith("\ufeff"):
         text = text[1:]
     if "\0" in text:
-        raise _refused(shown, text, text.index("\0"), "NUL character", "Remove it; is the file UTF-16?")
+        raise refused(shown, text, text.index("\0"), "NUL character", "Remove it; is the file UTF-16?")
     header = read_header(text, shown, keys)
     return SqlFile(
         path=path,
@@ -109,13 +109,13 @@ def read(path: Path, root: Path, keys: tuple[str, ...]) -> SqlFile:
         number=int(match["number"]),
         name=match["name"],
         text=text,
-        timeout=_duration(header, "timeout", 300_000, shown),
-        lock_timeout=_duration(header, "lock_timeout", 5_000, shown),
-        description=header.get("description", ("", 0))[0],
-        table=header.get("table", (match["name"], 0))[0],
-        in_transaction=_in_transaction(header, shown),
-        watermark=_names(header, "watermark", shown),
-        technical=_names(header, "technical", shown),
+        timeout=_duration(header, "timeout", 300_000),
+        lock_timeout=_duration(header, "lock_timeout", 5_000),
+        description=header.values.get("description", ""),
+        table=header.values.get("table", match["name"]),
+        in_transaction=_in_transaction(header),
+        watermark=_names(header, "watermark"),
+        technical=_names(header, "technical"),
     )
 
 
@@ -126,63 +126,90 @@ def _shown(path: Path, root: Path) -> str:
         return str(path)
 
 
-def read_header(text: str, shown: str, keys: tuple[str, ...]) -> dict[str, tuple[str, int]]:
-    """Return key -> (value, line) of the comment lines at the top."""
-    header: dict[str, tuple[str, int]] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        line = line.strip()
-        if line and not line.startswith("--"):
+def read_header(text: str, shown: str, keys: tuple[str, ...]) -> Header:
+    """Return what the comment lines at the top say; ConfigError where they are not understood."""
+    header = Header(shown, text)
+    start = 0
+    for line in text.splitlines(keepends=True):
+        begin, start = start, start + len(line)
+        if line.strip() and not line.lstrip().startswith("--"):
             break
-        match = _KEY.match(line)
-        if match is None:
+        match = _KEY.match(line.strip())
+        if match is None or match[1] == "lint":  # says to `runner lint` what is meant as it is
             continue
+        begin += line.index(line.strip())
         key, value = match[1], (match[2] or "").strip()
-        if key == "lint":
-            continue  # says to `runner lint` what is meant as it is
         if key not in keys:
-            raise ConfigError(
-                f"{shown}:{number}: unknown header key {key!r}",
-                hint=f"Known keys: {', '.join(keys)}. A remark may not look like 'word: text' at the top of a file.",
+            raise refused(
+                shown,
+                text,
+                begin + match.start(1),
+                f"unknown header key {key!r}",
+                f"Known keys: {', '.join(keys)}. A remark may not look like 'word: text' at the top of a file.",
             )
-        if key in header:
-            raise ConfigError(f"{shown}:{number}: the header names {key!r} twice", hint="Keep one of them.")
+        if key in header.values:
+            raise refused(shown, text, begin + match.start(1), f"the header names {key!r} twice", "Keep one of them.")
         if not value:
-            raise ConfigError(f"{shown}:{number}: the header key {key!r} has no value", hint="Give one or remove it.")
-        header[key] = value, number
+            what = f"the header key {key!r} has no value"
+            raise refused(shown, text, begin + match.start(1), what, "Give one or remove it.")
+        header.values[key] = value
+        header.places[key] = begin + match.start(1), begin + match.start(2)
     return header
 
 
-def _duration(header: dict[str, tuple[str, int]], key: str, default: int, shown: str) -> int:
-    if key not in header:
+@dataclass(frozen=True)
+class Header:
+    """What the comment lines at the top of a file say: key -> value, and where key and value stand."""
+
+    shown: str
+    text: str
+    values: dict[str, str] = field(default_factory=dict)
+    places: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def refused(self, key: str, what: str, hint: str) -> ConfigError:
+        """Return the error of a value that is wrong."""
+        return refused(self.shown, self.text, self.places[key][1], what, hint)
+
+
+def refused(shown: str, text: str, offset: int, what: str, hint: str) -> ConfigError:
+    """Return the error of a file that is wrong at `offset`: what is wrong, the line with a caret, what to do."""
+    message = f"{excerpt.position(shown, text, offset)}: {what}\n{excerpt.draw(text, offset)}"
+    return ConfigError(message, hint=hint)
+
+
+def _duration(header: Header, key: str, default: int) -> int:
+    if key not in header.values:
         return default
-    value, line = header[key]
+    value = header.values[key]
     match = _DURATION.fullmatch(value)
     # PostgreSQL keeps time-outs as 32-bit milliseconds.
     if match is None or not 0 < (milliseconds := int(match[1]) * _UNITS[match[2]]) < 2**31:
-        raise ConfigError(
-            f"{shown}:{line}: {key} is {value!r}, which is not a duration",
-            hint="Write a number and a unit: 500ms, 300s, 5min, 1h.",
+        raise header.refused(
+            key,
+            f"{key} is {value!r}, which is not a duration",
+            "Write a number and a unit: 500ms, 300s, 5min, 1h.",
         )
     return milliseconds
 
 
-def _names(header: dict[str, tuple[str, int]], key: str, shown: str) -> tuple[str, ...]:
+def _names(header: Header, key: str) -> tuple[str, ...]:
     """Return the names that a header key lists: `a, b`, each with its table or schema in front or without."""
-    value, line = header.get(key, ("", 0))
+    value = header.values.get(key, "")
     names = tuple(name.strip() for name in value.split(",")) if value else ()
     for name in names:
         if not _TABLE.fullmatch(name):
-            raise ConfigError(
-                f"{shown}:{line}: {key} is {value!r}: {name!r} is not a name",
-                hint=f"Write names in lower case, separated by commas: -- {key}: one, another",
+            raise header.refused(
+                key,
+                f"{key} is {value!r}: {name!r} is not a name",
+                f"Write names in lower case, separated by commas: -- {key}: one, another",
             )
     return names
 
 
-def _in_transaction(header: dict[str, tuple[str, int]], shown: str) -> bool:
-    value, line = header.get("transaction", ("on", 0))
+def _in_transaction(header: Header) -> bool:
+    value = header.values.get("transaction", "on")
     if value not in ("on", "off"):
-        raise ConfigError(f"{shown}:{line}: transaction is {value!r}", hint="Write 'on' or 'off'.")
+        raise header.refused("transaction", f"transaction is {value!r}", "Write 'on' or 'off'.")
     return value == "on"
 
 
@@ -198,15 +225,22 @@ def _refuse_outside(file: SqlFile, statements: list[Statement], begins: bool) ->
     if partner is None:
         return
     stray = statements[partner + 1] if begins else statements[0]
-    at = sqltext.locate(file.text, stray.start)
     side, word, way = ("after", "commit", "above") if begins else ("before", "begin", "below")
-    raise ConfigError(
-        f"{file.shown}:{at.line}:{at.column}: a statement stands {side} the outer '{word};'",
-        hint=f"Move it {way} the '{word};': all of a step is one transaction.",
+    raise refused(
+        file.shown,
+        file.text,
+        stray.start,
+        f"a statement stands {side} the outer '{word};'",
+        f"Move it {way} the '{word};': all of a step is one transaction.",
     )
 
 
 def _without_outer_transaction(file: SqlFile) -> list[Statement]:
+    if (open_ended := sqltext.unterminated(file.text)) is not None:
+        offset, what = open_ended
+        raise refused(
+            file.shown, file.text, offset, f"unterminated {what}", "Close it: all that follows is a part of it."
+        )
     statements = sqltext.split(file.text)
     begins = bool(statements) and sqltext.normalise(statements[0].text).lower() in _BEGIN
     commits = bool(statements) and sqltext.normalise(statements[-1].text).lower() in _COMMIT
@@ -216,25 +250,24 @@ def _without_outer_transaction(file: SqlFile) -> list[Statement]:
         statements = statements[1:-1]
     for statement in statements:
         if sqltext.copies_to_client(statement):
-            at = sqltext.locate(file.text, statement.start)
-            raise ConfigError(
-                f"{file.shown}:{at.line}:{at.column}: copy from stdin or to stdout cannot run here: "
-                "there is no client to send to or read from",
-                hint="Let an entity's declaration load it into staging, or write an insert or a select.",
+            raise refused(
+                file.shown,
+                file.text,
+                statement.start,
+                "copy from stdin or to stdout cannot run here: there is no client to send to or read from",
+                "Let an entity's declaration load it into staging, or write an insert or a select.",
             )
         if not _is_control(statement):
             continue
-        at = sqltext.locate(file.text, statement.start)
         words = " ".join(statement.words[:2])
         hint = "The runner opens and commits the transaction; one outer 'begin;' … 'commit;' is allowed, for psql."
         if begins != commits:
             hint = f"The file has an outer '{'begin' if begins else 'commit'};' without its partner. " + hint
-        raise ConfigError(f"{file.shown}:{at.line}:{at.column}: transaction control: {words}", hint=hint)
+        raise refused(file.shown, file.text, statement.start, f"transaction control: {words}", hint)
     if not statements:
-        raise ConfigError(f"{file.shown} contains no statement", hint="Write one, or remove the file.")
+        raise refused(file.shown, file.text, 0, "contains no statement", "Write one, or remove the file.")
     if not file.in_transaction and len(statements) > 1:
-        raise ConfigError(
-            f"{file.shown}: 'transaction: off' allows one statement, and there are {len(statements)}",
-            hint="Split the file.",
-        )
+        offset = read_header(file.text, file.shown, SCHEMA_KEYS).places["transaction"][0]
+        what = f"'transaction: off' allows one statement, and there are {len(statements)}"
+        raise refused(file.shown, file.text, offset, what, "Split the file.")
     return statements

@@ -54,8 +54,7 @@ def _read_text(source: Source) -> bool:
     except OSError as error:
         source.report_at("unreadable", 0, f"{source.shown} cannot be read: {error.strerror}")
         return False
-    # As the runner reads it: a byte-order mark is a blank.
-    source.text = " " + text[1:] if text.startswith("\ufeff") else text
+    source.text = text.removeprefix("\ufeff")
     if "\0" in text:
         source.report_at("unreadable", text.index("\0"), "a NUL character; is the file UTF-16?")
         return False

@@ -88,7 +88,7 @@ _PLACED = re.compile(r"(?P<line>\d+)(:(?P<column>\d+))?: (?P<message>.*)", re.DO
 
 def refusal(source: Source, error: ConfigError) -> tuple[int, str]:
     """Return where in the file (a character) the runner's refusal points, and what it says."""
-    message = error.message.removeprefix(f"{source.shown}").lstrip(": ")
+    message = error.message.splitlines()[0].removeprefix(f"{source.shown}").lstrip(": ")
     match = _PLACED.match(message)
     if match is None:
         return 0, message

@@ -1,4 +1,4 @@
---# unknown column in a block | 42703 | column "nam" does not exist
+--# unknown column in a block | 42703 | column "nam" of relation
 do $$
 begin
     update accounts

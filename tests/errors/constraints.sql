@@ -101,7 +101,7 @@ insert into payments (
     payment_id,
     ▲account_id
 )
-select row_number() over (), 77
+select 100 + row_number() over (), 77
 from stg_accounts;
 --# foreign key checked at the commit | 23503 | entry_has_an_account
 insert into accounts (account_id, name) values (40, 'Kim');
@@ -115,7 +115,7 @@ insert into bookings (room, ▲during) values ('a', '[1,5)'), ('b', '[3,8)');
 --# on conflict twice | 21000 | cannot affect row a second time
 insert into accounts as target (account_id, name)
 values
-    (1, 'Ada'),
+    (1, 'Eve'),
     (1, 'Eva')
 ▲on conflict (account_id) do update
 set name = excluded.name

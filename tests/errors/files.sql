@@ -47,11 +47,11 @@ select 1;
 --# commit without begin | - | without its partner
 select 1;
   ▲commit;
---# two transactions | - | after the outer 'commit;'
+--# two transactions | - | transaction control: commit
 begin;
 select 1;
-commit;
-▲begin;
+▲commit;
+begin;
 select 2;
 commit;
 --# statement after the commit | - | after the outer 'commit;'
@@ -98,7 +98,7 @@ values (current_setting('app.flow_run_id'), 'x', 'x', current_setting('app.day')
 select 1;
 insert into ▲pipeline_metrics (flow_run_id, task_name, pipeline_name, day, status, rows_affected)
 values (current_setting('app.flow_run_id'), 'y', 'x', current_setting('app.day'), 'success', 0);
---# metrics of two rows in one statement | - | wrote 2 rows
+--# metrics of several rows in one statement | - | wrote 3 rows
 with metrics as (select 0 as changed)
 insert into ▲pipeline_metrics (flow_run_id, task_name, pipeline_name, day, status, rows_affected)
 select current_setting('app.flow_run_id'), name, 'x', current_setting('app.day'), 'success', changed

@@ -9,9 +9,9 @@ begin
     perform ▲ratio(1, 0);
 end
 $$;
---# a SQL function that becomes a part of the statement | 22012 | division by zero | in=002_functions.sql: / parts
+--# a SQL function that becomes a part of the statement | 22012 | division by zero | in=002_functions.sql: / parts⏎$$
 select payment_id, ▲per_part(amount, parts) from payments;
---# a SQL function of a constant | 22012 | division by zero | in=002_functions.sql: / parts
+--# a SQL function of a constant | 22012 | division by zero | in=002_functions.sql: / parts⏎$$
 select ▲per_part(1, 0);
 --# a SQL function's second statement | 22012 | division by zero | in=002_functions.sql: % 0
 select ▲two_steps(1);
@@ -65,7 +65,7 @@ call ▲pg_temp.spend(2, 5);
 --# a body that does not parse | 42601 | near "form"
 create function pg_temp.broken() returns bigint
 language sql as $$
-    select count(*) ▲form accounts
+    select count(*) as n ▲form accounts
 $$;
 --# a body with an unknown column | 42703 | column "nam" does not exist
 create function pg_temp.broken() returns text

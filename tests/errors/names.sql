@@ -95,5 +95,5 @@ create table ▲accounts (id integer);
 alter table accounts add column ▲name text;
 --# drop of something in use | 2BP01 | other objects depend on it
 drop table ▲payments;
---# column of a record that is not there | 42703 | column "total" not found in data type payments
+--# column of a record that is not there | 42703 | column payments.total does not exist
 select (▲payments).total from payments;

@@ -137,7 +137,7 @@ and account_id = ▲(select account_id from payments where amount > 0);
 --# subquery of several rows in set | 21000 | more than one row returned by a subquery
 update accounts set name = ▲(select note from payments);
 --# next value of a finished sequence | 2200H | reached maximum value of sequence
-create temporary sequence tiny maxvalue 1;
+create temporary sequence tiny maxvalue 2 start with 2;
 select nextval('tiny');
 select ▲nextval('tiny') from accounts;
 --# time-out | 57014 | -- timeout:

@@ -51,7 +51,7 @@ create function names() returns setof text
 language sql as $$
     select ▲nam from accounts
 $$;
---# block in a schema file | 42P01 | relation "nowhere" does not exist
+--# block in a schema file | 42P01 | table "nowhere" does not exist
 do $$
 begin
     drop table ▲nowhere;
@@ -63,7 +63,7 @@ create table parts as select ▲ratio(1, 0) as part;
 create view names as
 select account_id, ▲nam
 from accounts;
---# view that exists with other columns | 42P16 | cannot change name of view column
+--# view that exists with other columns | 42P16 | cannot drop columns from view
 create or replace view ▲ratios as select 1 as one;
 --# index that cannot be unique | 23505 | could not create unique index
 create unique index ▲one_status on stg_accounts (day);

@@ -48,8 +48,8 @@ select name from accounts order by name ▲where true;
 insert ▲accounts (account_id) values (9);
 --# insert without values | 42601 | near "9"
 insert into accounts (account_id, name) (▲9, 'Ivy');
---# update without set | 42601 | near "name"
-update accounts ▲name = 'Ivy';
+--# update without set | 42601 | near "="
+update accounts name ▲= 'Ivy';
 --# update with and between columns | 22P02 | for type boolean
 update accounts set name = ▲'Ivy' and email = 'i@example.com';
 --# delete without from | 42601 | near "accounts"
@@ -96,32 +96,32 @@ with newest as (
     select account_id from accounts
 
 )▲
---# unterminated string | 42601 | unterminated quoted string
+--# unterminated string | - | unterminated quoted string
 select name
 from accounts
 where name = ▲'Ada;
---# unterminated string swallows a semicolon and a statement | 42601 | unterminated quoted string
+--# unterminated string swallows a semicolon and a statement | - | unterminated quoted string
 select 1;
 update accounts set name = ▲'O''Hara where account_id = 1;
 select 2;
---# unterminated quoted name | 42601 | unterminated quoted identifier
+--# unterminated quoted name | - | unterminated quoted name
 select ▲"name from accounts;
---# unterminated comment | 42601 | unterminated /* comment
+--# unterminated comment | - | unterminated comment
 select name
 ▲/* never closed
 from accounts;
---# unterminated dollar quote | 42601 | unterminated dollar-quoted string
+--# unterminated dollar quote | - | unterminated dollar-quoted string
 do ▲$$
 begin
     perform 1;
 end;
---# dollar quotes with different tags | 42601 | unterminated dollar-quoted string
+--# dollar quotes with different tags | - | unterminated dollar-quoted string
 do ▲$one$
 begin
     perform 1;
 end
 $two$;
---# backticks | 42601 | near "`"
+--# backticks | 42601 | double quotes
 select ▲`name` from accounts;
 --# square brackets around a name | 42601 | near "["
 select ▲[name] from accounts;
@@ -153,8 +153,8 @@ union all
 select ▲payment_id from payments;
 --# template brackets that nobody rendered | 42601 | near "{"
 select name from ▲{{ table }};
---# a placeholder of a driver | 42703 | column "s" does not exist
-select name from accounts where account_id = %▲s;
+--# a placeholder of a driver | 42601 | near "%"
+select name from accounts where account_id = ▲%s;
 --# a colon parameter | 42601 | near ":"
 select name from accounts where account_id = ▲:account_id;
 --# a dollar parameter | 42P02 | there is no parameter $1

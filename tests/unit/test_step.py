@@ -35,16 +35,16 @@ def test_header_ends_at_the_first_statement(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("-- timeuot: 3s\nselect 1", "010_things.sql:1: unknown header key 'timeuot'", id="unknown key"),
-        pytest.param("-- timeout: soon\nselect 1", "010_things.sql:1: timeout is 'soon'", id="no duration"),
-        pytest.param("-- timeout: 0s\nselect 1", "010_things.sql:1: timeout is '0s'", id="zero duration"),
+        pytest.param("-- timeuot: 3s\nselect 1", "010_things.sql:1:4: unknown header key 'timeuot'", id="unknown key"),
+        pytest.param("-- timeout: soon\nselect 1", "010_things.sql:1:13: timeout is 'soon'", id="no duration"),
+        pytest.param("-- timeout: 0s\nselect 1", "010_things.sql:1:13: timeout is '0s'", id="zero duration"),
         pytest.param("-- timeout: 1s\n-- timeout: 1s\nselect 1", "names 'timeout' twice", id="twice"),
         pytest.param("-- timeout:\nselect 1", "has no value", id="no value"),
         pytest.param("-- transaction: off\nselect 1", "unknown header key 'transaction'", id="key of schema files"),
     ],
 )
 def test_wrong_header(tmp_path: Path, text: str, message: str) -> None:
-    """A header that is not understood is an error with its line, never ignored."""
+    """A header that is not understood is an error with its line and column, never ignored."""
     with pytest.raises(ConfigError, match=message):
         read(tmp_path, text)
 
@@ -129,7 +129,7 @@ def test_names_in_a_header(tmp_path: Path) -> None:
     file = read(tmp_path, "-- watermark: state, other.state\n-- technical: loaded_at,things.seen_at\nselect 1")
     assert file.watermark == ("state", "other.state")
     assert file.technical == ("loaded_at", "things.seen_at")
-    with pytest.raises(ConfigError, match=r"010_things.sql:1: watermark is 'a b': 'a b' is not a name"):
+    with pytest.raises(ConfigError, match=r"010_things.sql:1:15: watermark is 'a b': 'a b' is not a name"):
         read(tmp_path, "-- watermark: a b\nselect 1")
 
 
