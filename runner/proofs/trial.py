@@ -170,9 +170,9 @@ class Trial:
         for table in tables:
             columns = ", ".join(f'"{column}"' for column in table.columns)
             self.connection.execute(
-                f"with gone as (delete from {table.name} where day = any(%s) returning ctid as place, *)"
+                f"with gone as (delete from {table.name} where day = any(%s) returning ctid as runner_place, *)"
                 f" insert into {table.name} ({columns}) overriding system value"
-                f" select {columns} from gone order by place desc".encode(),
+                f" select {columns} from gone order by runner_place desc".encode(),
                 (list(days),),
             )
 
