@@ -89,7 +89,7 @@ def _refused(file: SqlFile, offset: int, what: str) -> ConfigError:
 
 
 def _writer(statement: Statement) -> tuple[int, str] | None:
-    """Return the offset of the first clause that would write or lock, and what it is.
+    """Return the offset of the first thing that a select has not, a clause that writes or locks, and what it is.
 
     By words alone, so that running a day needs no parser. What this does not see, such as a
     function that writes, the transaction refuses, which only reads while a check runs.
@@ -102,6 +102,8 @@ def _writer(statement: Statement) -> tuple[int, str] | None:
     depth = 0
     for index, (kind, text, offset) in enumerate(tokens):
         depth += (kind == "open") - (kind == "close")
+        if depth < 0:
+            return offset, "a parenthesis that nothing opens"
         if kind != "word":
             continue
         previous = tokens[index - 1][0] if index else ""

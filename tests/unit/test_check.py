@@ -46,9 +46,9 @@ def test_header(tmp_path: Path, steps: list[SqlFile], named: str) -> None:
     [
         pytest.param("-- severity: warn\n-- description: x\nselect 1", ":1:1: the header has no 'check'", id="no step"),
         pytest.param("-- check: 010\n-- description: x\nselect 1", ":1:1: the header has no 'severity'", id="none"),
-        pytest.param("-- check: 010\n-- severity: warn\nselect 1", ":1:1: the header has no 'desc", id="no description"),
+        pytest.param("-- check: 010\n-- severity: warn\nselect 1", ":1:1: the header has no 'desc", id="no text"),
         pytest.param(HEADER.replace("error", "fatal") + "select 1", ":2:14: severity is 'fatal'", id="severity"),
-        pytest.param(HEADER.replace("010_things", "011") + "select 1", ":1:11: there is no step '011'", id="unknown step"),
+        pytest.param(HEADER.replace("010_things", "011") + "select 1", ":1:11: there is no step '011'", id="unknown"),
         pytest.param(HEADER + "-- table: x\nselect 1", ":4:4: unknown header key 'table'", id="a step's key"),
         pytest.param(HEADER + "-- timeout: never\nselect 1", ":4:13: timeout is 'never'", id="time-out"),
         pytest.param(HEADER, "contains no statement", id="empty"),
@@ -69,6 +69,7 @@ def test_header(tmp_path: Path, steps: list[SqlFile], named: str) -> None:
         pytest.param(HEADER + "with x as (select 1)\nmerge into things", ":5:1: merge writes", id="merge"),
         pytest.param(HEADER + "select 1 as id into things", ":4:16: select into makes a table", id="into"),
         pytest.param(HEADER + "select * from things\nfor no key update", ":5:1: a select that locks", id="lock"),
+        pytest.param(HEADER + "select 1) as x, (select 2", ":4:9: a parenthesis that nothing opens", id="parenthesis"),
     ],
 )  # fmt: skip
 def test_refused(tmp_path: Path, steps: list[SqlFile], text: str, message: str) -> None:
