@@ -226,6 +226,10 @@ def _loader(args: argparse.Namespace, settings: Settings) -> int:
     pipeline = project.discover(settings)
     table = args.table or f"stg_{args.name}"
     declaration = settings.declarations / f"{args.name}.toml"
+    if declaration.exists():
+        raise UsageError(
+            f"{_below(settings, declaration)} exists already", hint="Choose another name; nothing was written."
+        )
     for file in pipeline.schema:
         if re.search(rf"\bcreate\s+table\s+(if\s+not\s+exists\s+)?{table}\b", file.text, re.I):
             raise UsageError(f"{file.shown} makes {table} already", hint="Choose another name, or --table.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -16,6 +17,8 @@ import pytest
 from psycopg import sql
 
 from runner import cli
+from staging_loaders.load import load_day
+from staging_loaders.session import Inline
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Run = Callable[..., tuple[int, str, str]]
@@ -194,6 +197,19 @@ class Project:
         (step,) = json.loads(out)["steps"]
         return step["rows_inserted"], step["rows_updated"], step["rows_deleted"]
 
+    def complaints(self) -> list[str]:
+        """Return what lint finds, warnings included."""
+        code, out, err = self.run("lint", "--json")
+        assert code in (0, 1), err
+        return [str(found) for found in json.loads(out)["findings"]]
+
+    def faults(self, *days: str) -> list[str]:
+        """Return what cannot be proven on these days of staging."""
+        named = itertools.chain.from_iterable(("--day", day) for day in days)
+        code, out, err = self.run("verify", "--json", "--shrink", "1", *named)
+        assert code in (0, 1) and out, err
+        return [str(proof) for proof in json.loads(out)["proofs"] if proof["outcome"] not in ("ok", "open")]
+
     def rows(self, case: Case) -> dict[tuple[Any, ...], tuple[Any, ...]]:
         """Return the table's rows by key: what was copied."""
         names = sql.SQL(", ").join(sql.Identifier(column.name) for column in case.columns)
@@ -280,6 +296,8 @@ def test_a_step_from_staging(shop: Project, case: Case, shape: str) -> None:
     shop.new(name, "--table", case.table, "--shape", shape, *asked)
     for day in DAYS:
         shop.stage(case, day, records_of(case, shape, day))
+    assert shop.complaints() == []
+    assert shop.faults(*DAYS) == []
     ends = []
     for order in (DAYS, DAYS[::-1], ("day2", "day10", "day2", "day1")):
         done: list[str] = []
@@ -346,6 +364,8 @@ def test_recomputed_from_rows_of_other_keys(shop: Project, connection: Connectio
     rows = connection.execute("select shop, item, price from latest_sale order by shop").fetchall()
     assert rows == [("a", 11, Decimal("2.3")), ("b", 12, None)]
     assert shop.apply("day1") == (0, 0, 0)
+    assert shop.complaints() == []
+    assert shop.faults("day1", "day2") == []
     fill(connection, (1, "a", 10, "1.23"), (5, "c", 12, None))
     assert shop.apply("day2") == (1, 1, 1)
     rows = connection.execute("select shop, item, price from latest_sale order by shop").fetchall()
@@ -360,6 +380,8 @@ def test_recomputed_row_by_row(shop: Project, connection: Connection) -> None:
     assert step.name == "045_copies.sql"
     assert "distinct on" not in step.read_text()
     fill(connection, (1, None, 10, 1), (2, "a", 11, None))
+    assert shop.complaints() == []
+    assert shop.faults("day1", "day2") == []
     assert shop.apply("day1") == (2, 0, 0)
     fill(connection, (1, None, 10, 1), (2, "b", 11, None))
     assert shop.apply("day1") == (0, 1, 0)
@@ -610,3 +632,154 @@ def test_a_table_in_another_schema(shop: Project, connection: Connection) -> Non
     connection.execute("insert into stg_items values ('day1', 'a', 1, 7, 'x')")
     assert shop.apply("day1") == (1, 0, 0)
     assert connection.execute("select * from mart.items").fetchall() == [(7, "x")]
+
+
+PAGE = """{"results": [
+  {"id": 7, "name": "Ada", "contact": {"email": "a@example.com", "phone": null}, "tags": ["new"], "scores": [1, 2],
+   "paid": 12.50, "zip": "01234", "serial": "12", "isNew": true, "createdAt": "2026-01-05T09:00:00Z",
+   "born": "2001-02-03", "currencyCode": "EUR", "order": 3, "lines": [{"a": 1}], "day": 5, "mixed": 1,
+   "HTTPStatus": 200, "9lives": 9},
+  {"id": 8, "name": 5, "contact": null, "tags": [], "scores": [], "paid": 3, "mixed": "2", "born": null}
+]}"""
+FIELDS = """\
+id = { type = "integer", required = true }
+name = { type = "text" }
+contact_email = { from = "contact.email", type = "text" }
+contact_phone = { from = "contact.phone", type = "text" }  # always null in the sample
+tags = { type = "text[]" }
+scores = { type = "integer[]" }
+paid = { type = "number" }
+zip = { type = "text" }
+serial = { type = "text" }
+is_new = { from = "isNew", type = "boolean" }
+created_at = { from = "createdAt", type = "time" }
+born = { type = "date" }
+currency_code = { from = "currencyCode", type = "currency" }
+order_ = { from = "order", type = "integer" }
+day_ = { from = "day", type = "integer" }
+mixed = { type = "integer" }
+http_status = { from = "HTTPStatus", type = "integer" }
+_9lives = { from = "9lives", type = "integer" }
+"""
+CSV = """\
+customer_id,name,zip,born,active,amount,tags,note
+7,Ada,01234,2001-02-03,true,1.5,"[""a""]",
+8,Ben,99999,,false,2,,
+"""
+CSV_FIELDS = """\
+customer_id = { type = "integer", required = true }
+name = { type = "text" }
+zip = { type = "text" }
+born = { type = "date" }
+active = { type = "boolean" }
+amount = { type = "number" }
+tags = { type = "text[]" }
+"""
+LINES = '{"ref": {"code": "x"}, "n": 1}\n{"ref": {"code": "y"}, "n": 1}\n'
+LINES_FIELDS = 'ref_code = { from = "ref.code", type = "text", required = true }\nn = { type = "integer" }\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fields", "arguments"),
+    [
+        pytest.param("page1.json", PAGE, FIELDS, [], id="json"),
+        pytest.param("page1.csv", CSV, CSV_FIELDS, [], id="csv"),
+        pytest.param("page1.jsonl", LINES, LINES_FIELDS, [], id="lines"),
+        pytest.param("page1.jsonl", LINES, LINES_FIELDS, ["--key", "ref.code"], id="key"),
+        pytest.param("page1.json", "[]", 'id = { type = "text", required = true }\n', None, id="no sample"),
+    ],
+)
+def test_a_loader(
+    shop: Project, connection: Connection, name: str, text: str, fields: str, arguments: list[str] | None
+) -> None:
+    """What is guessed from a sample loads it, every record and without a warning; a step can be written from there."""
+    folder = shop.root / "data" / "sync-day1" / "customers"
+    folder.mkdir(parents=True)
+    (folder / name).write_text(text)
+    sample = [] if arguments is None else ["--sample", str(folder / name), *arguments]
+    code, out, err = shop.run("new", "loader", "customers", *sample)
+    assert code == 0, err
+    declaration, table = (shop.root / line for line in out.splitlines()[:2])
+    assert declaration == shop.root / "staging_loaders" / "shop" / "customers.toml"
+    assert table == shop.migrations / "schema" / "001_stg_customers.sql"
+    assert declaration.read_text().partition("[fields]\n")[2] == fields
+    assert ("lines holds objects" in err) == (text == PAGE)
+    assert shop.run("migrate")[0] == 0
+    assert shop.complaints() == []
+    (load,) = load_day(
+        dsn=os.environ["DATABASE_URL"],
+        pipeline="shop",
+        day="day1",
+        base=str(shop.root / "data"),
+        declarations=declaration.parent,
+        flow_run_id="run",
+        session=Inline(),
+    )
+    assert (load.records_read, load.rejects, load.warnings) == (0 if arguments is None else 2, 0, 0)
+    key = fields.partition(" ")[0]
+    shop.schema(f"create table customers (like stg_customers, primary key ({key}));")
+    shop.new("customers")
+    assert shop.apply("day1") == (load.records_read, 0, 0)
+    assert shop.faults("day1") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(["Orders"], "not an entity's name", id="name"),
+        pytest.param(["there"], "there.toml exists already", id="never overwritten"),
+        pytest.param(["other", "--table", "stg_there"], "makes stg_there already", id="table"),
+        pytest.param(["x", "--table", "a b"], "not a staging table's name", id="table's name"),
+        pytest.param(["x", "--sample", "nowhere.json"], "there is no file nowhere.json", id="no file"),
+        pytest.param(["x", "--sample", "empty.json"], "no record", id="no record"),
+        pytest.param(["x", "--sample", "odd.json", "--key", "idd"], "did you mean id?", id="key"),
+        pytest.param(["x", "--sample", "odd.json", "--key", "name"], "1 of 2 records are without it", id="not always"),
+        pytest.param(["x", "--sample", "keyless.json"], "Name one with --key", id="no key"),
+        pytest.param(["x", "--sample", "broken.json"], "broken.json:1:", id="not JSON"),
+        pytest.param(["x", "--sample", "page.txt"], "unknown ending", id="ending"),
+    ],
+)
+def test_what_cannot_be_declared(shop: Project, arguments: list[str], message: str) -> None:
+    """Wrong requests say what was meant or what to do, and write nothing."""
+    samples = {
+        "empty.json": "[]",
+        "odd.json": '[{"id": 1, "name": "x"}, {"id": 1}]',
+        "keyless.json": '[{"name": "x"}, {"name": "x"}]',
+        "broken.json": '[{"id": 1}',
+        "page.txt": "x",
+    }
+    for name, text in samples.items():
+        (shop.root / name).write_text(text)
+    folder = shop.root / "staging_loaders" / "shop"
+    folder.mkdir(parents=True)
+    (folder / "there.toml").write_text("")
+    (shop.migrations / "schema" / "001_there.sql").write_text("create table stg_there (day text);")
+    before = sorted(shop.root.rglob("*"))
+    code, out, err = shop.run("new", "loader", *arguments)
+    assert code in (1, 2) and out == ""
+    assert message in err
+    assert "hint:" in err
+    assert sorted(shop.root.rglob("*")) == before
+
+
+def test_in_a_new_project(run: Run) -> None:
+    """What `runner init` made takes another loader and its step."""
+    assert run("init", "mine")[0] == 0
+    mine = ("--project", "mine")
+    assert run("new", "loader", "customers", "--sample", "mine/data/sync-day1/orders/page1.json", *mine)[0] == 0
+    Path("mine/migrations/shop/schema/003_customers.sql").write_text(
+        "create table customers (id bigint primary key, amount numeric, updated_at timestamptz);"
+    )
+    assert run("migrate", *mine)[0] == 0
+    code, out, _ = run("new", "step", "customers", *mine)
+    assert code == 0
+    # The project has day_order() already.
+    text = Path("mine/migrations/shop/schema/004_customers_version.sql").read_text()
+    assert "day_order" not in text
+    assert run("migrate", *mine)[0] == 0
+    assert run("lint", *mine)[0] == 0
+    assert out.splitlines()[-3:] == [
+        "runner migrate",
+        "runner lint migrations/shop/020_customers.sql",
+        "runner apply --day DAY --only 020_customers",
+    ]
