@@ -36,7 +36,7 @@ def write(texts: Mapping[Path, str]) -> None:
     """Write new files, all or none; UsageError where one is there already."""
     for path in texts:
         if path.exists() or path.is_symlink():
-            raise UsageError(f"{path} exists already", hint="Nothing was written: choose another name, or remove it.")
+            raise UsageError(f"{path} exists already", hint="Choose another name or folder; nothing was written.")
     written: list[Path] = []
     try:
         for path, text in texts.items():

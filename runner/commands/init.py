@@ -8,7 +8,7 @@ from pathlib import Path
 
 from runner import console, scaffold
 from runner.config import Settings
-from runner.errors import ConfigError, UsageError
+from runner.errors import UsageError
 
 NEEDS_PIPELINE = False
 
@@ -42,21 +42,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         )
     root = Path(args.dir)
     targets = {root / path.format(name=name): template for path, template in _FILES.items()}
-    if taken := [str(path) for path in targets if path.exists() or path.is_symlink()]:
-        raise UsageError(f"{taken[0]} exists already", hint="Choose an empty folder; nothing was written.")
     texts = {path: scaffold.render(template, name=name) for path, template in targets.items()}
-    written: list[Path] = []
-    try:
-        for path, text in texts.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            written.append(path)
-            path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        for path in written:
-            path.unlink(missing_ok=True)
-        raise ConfigError(
-            f"{error.filename or root} cannot be written: {error.strerror}", hint="Choose a folder you may write to."
-        ) from error
+    scaffold.write(texts)
     console.say(f"{root}: a project with the pipeline {name}")
     for path in texts:
         console.say(f"  {path.relative_to(root)}")

@@ -19,23 +19,21 @@ if TYPE_CHECKING:
     from runner.relation import Relation
 
 _STEP = """\
-Write migrations/PIPELINE/NNN_NAME.sql: a step that fills TABLE from its staging table, stg_TABLE, copying the columns
-that both have. The file is yours from then on: nothing is generated again."""
-_SHAPES = """\
-shapes:
-  upsert     the newest record of each key wins, whichever day brings it
-  snapshot   the table is exactly what the latest day has; rows that are gone are deleted
-  append     facts: new keys are inserted, nothing is ever changed
-  recompute  computed from another table (--from-table); only rows that differ are written
-
+Write migrations/PIPELINE/NNN_NAME.sql: a step that fills a table from its
+staging table, copying the columns that both have in the database. The file is
+yours from then on: it is never generated again.
+"""
+_STEP_EXAMPLES = """
 examples:
   runner new step customers
-  runner new step 045_payments --table payments --key account_id,payment_id --version-column booked_at
+  runner new step 045_payments --key account_id,payment_id --version-column booked_at
   runner new step price_list --table prices --shape snapshot --from-table stg_catalogue
 """
 _LOADER = """\
-Write staging_loaders/PIPELINE/NAME.toml, which says how the files of sync-<day>/NAME/ fill stg_NAME, and a schema file
-that makes the table. With --sample, fields and their types are guessed from a file."""
+Write staging_loaders/PIPELINE/NAME.toml, which says how the files of
+sync-<day>/NAME/ fill stg_NAME, and the schema file that makes this table.
+With --sample, fields and their types are guessed from a file.
+"""
 _LOADER_EXAMPLES = """\
 examples:
   runner new loader customers --sample data/sync-day1/customers/page1.json
@@ -46,10 +44,17 @@ _LOADER_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Name what can be written, and the options of each."""
+    from runner.new_step import SHAPES
+
+    shapes = "".join(f"  {name:<10} {text}\n" for name, text in SHAPES.items())
     kinds = parser.add_subparsers(dest="kind", metavar="step|loader", required=True)
     raw = argparse.RawDescriptionHelpFormatter
     step = kinds.add_parser(
-        "step", help="a step of a table's own columns", description=_STEP, epilog=_SHAPES, formatter_class=raw
+        "step",
+        help="a step of a table's own columns",
+        description=_STEP,
+        epilog=f"shapes:\n{shapes}{_STEP_EXAMPLES}",
+        formatter_class=raw,
     )
     step.add_argument("name", metavar="NAME", help="customers, or with a number of your choice: 045_customers")
     step.add_argument("--table", metavar="T", help="the table it fills (default: the name)")
