@@ -106,7 +106,7 @@ class StepRunner:
                 cause: Exception = error
             except psycopg.Error as error_:
                 transient = database.is_transient(error_)
-                message, hint = diagnosis.primary(error_), diagnosis.hint_for(error_)
+                message, hint = diagnosis.explain(step, None, error_)
                 cause = error_
             except DatabaseUnavailable as error_:
                 transient, message, hint, cause = True, error_.message, error_.hint or "", error_

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -94,6 +95,15 @@ class Definitions:
         typed = [found for found in fitting if types and all(map(_is_of, found.arguments, types))]
         return next(iter(typed or fitting or named), None)
 
+    def columns(self, table: str) -> dict[str, str]:
+        """Return column -> type, as `create table` writes it, of a table; empty where none of the files makes it."""
+        files = [*_schema_files(self._file), self._file]
+        for file in reversed(files):
+            for statement in _statements(file):
+                if found := _columns(Fragment(file, statement.start, statement.text), table):
+                    return found
+        return {}
+
     def mentioned(self, fragment: Fragment) -> list[tuple[int, Definition]]:
         """Return the routines that a fragment calls and the views that it names, with the names' offsets."""
         found = []
@@ -145,11 +155,29 @@ def _schema_files(file: SqlFile) -> list[SqlFile]:
 
 
 def _defined(file: SqlFile) -> list[Definition]:
+    return [found for statement in _statements(file) if (found := _definition(file, statement)) is not None]
+
+
+def _statements(file: SqlFile) -> list[Statement]:
     try:
-        statements = file.statements
+        return file.statements
     except RunnerError:
         return []
-    return [found for statement in statements if (found := _definition(file, statement)) is not None]
+
+
+def _columns(statement: Fragment, table: str) -> dict[str, str]:
+    words = [token for token in statement.tokens if token.text not in _NOISE]
+    if [token.text for token in words[:2]] != ["create", "table"] or len(words) < 4 or words[2].text != table:
+        return {}
+    found: dict[str, str] = {}
+    column = ""
+    for previous, token in itertools.pairwise(words[3:]):
+        if token.depth == 1 and previous.text in ("(", ",") and previous.depth <= 1:
+            column = token.text
+            found[column] = ""
+        elif column and not (token.depth == 1 and token.text == ","):
+            found[column] += token.text
+    return found
 
 
 def _definition(file: SqlFile, statement: Statement) -> Definition | None:

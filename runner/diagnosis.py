@@ -12,8 +12,9 @@ from runner.trace import Place
 if TYPE_CHECKING:
     import psycopg
 
-# How many other places of an error are named.
+# How many other places of an error are named, and how many functions it went through.
 _SHOWN = 4
+_DEPTH = 5
 _DISK_FULL = "53100"
 _SYNTAX = "42601"
 # Says that a run has one success for a step; see runner/sql.
@@ -52,17 +53,28 @@ def explain(file: SqlFile, statement: Statement | None, error: psycopg.Error) ->
     it ran follow. `statement` is None for what the commit brings up.
     """
     found = trace.follow(file, statement, error)
+    if not found.places:
+        return "\n".join([primary(error), *_detail(error)]), _hint(file, None, error)
     first, *inner = found.places
-    parts = [f"{_position(first)}: {primary(error)}", _draw(first)]
-    if error.diag.message_detail:
-        parts.append(f"detail: {error.diag.message_detail}")
-    for place in inner:
-        parts += [f"in {place.inside}, {_position(place)}", _draw(place)]
+    parts = [f"{_position(first)}: {primary(error)}", _draw(first), *_detail(error)]
+    for place in _some(inner):
+        parts += [f"in {place.inside}, {_position(place)}", _draw(place)] if place else ["…"]
     if found.query:
         parts += ["in a statement that was put together there", excerpt.draw(*found.query)]
     if found.rest:
         parts.append(f"where: {found.rest}")
     return "\n".join(parts), _hint(file, first, error)
+
+
+def _detail(error: psycopg.Error) -> list[str]:
+    return [f"detail: {error.diag.message_detail}"] if error.diag.message_detail else []
+
+
+def _some(places: list[Place]) -> list[Place | None]:
+    """Return the places to show, None for those left out: a recursion has thousands."""
+    if len(places) <= _DEPTH:
+        return list(places)
+    return [*places[: _DEPTH - 1], None, places[-1]]
 
 
 def _position(place: Place) -> str:
@@ -79,12 +91,16 @@ def _draw(place: Place) -> str:
     return drawn
 
 
-def _hint(file: SqlFile, place: Place, error: psycopg.Error) -> str:
+def _hint(file: SqlFile, place: Place | None, error: psycopg.Error) -> str:
     hint = hint_for(error)
     if error.diag.message_hint and error.sqlstate != _DISK_FULL:
         hint = error.diag.message_hint
-    if error.sqlstate == _SYNTAX and sqltext.locate(place.file.text, place.offset).source.lstrip().startswith("\\"):
-        hint = "Commands of psql's own do not run here: remove it, or write it in SQL."
+    if error.sqlstate == _SYNTAX and place is not None:
+        text, offset = place.file.text, place.offset
+        if sqltext.locate(text, offset).source.lstrip().startswith("\\"):
+            hint = "Commands of psql's own do not run here: remove it, or write it in SQL."
+        elif text[offset : offset + 1] == "`":
+            hint = "PostgreSQL quotes names with double quotes, where they need any."
     if error.diag.constraint_name == _ONE_SUCCESS:
         hint = (
             f"Another step of this run has written that task_name: this one's is '{file.task_name}', and it writes "

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 # The name of what a `do` block is inside the server.
 BLOCK = "inline_code_block"
 
-_PLPGSQL = re.compile(r"PL/pgSQL function (?P<name>.+?)(?: line (?P<line>\d+))? (?P<what>(?:at|during|while) .+)")
+_PLPGSQL = re.compile(r"PL/pgSQL function (?P<name>.+?)(?: line (?P<line>\d+))?(?: (?P<what>(?:at|during|while) .+))?")
 _COMPILED = re.compile(r'compilation of PL/pgSQL function "(?P<name>.+)" near line (?P<line>\d+)')
 _SQL = re.compile(r'SQL function "(?P<name>.+?)"(?: statement (?P<statement>\d+)| during .+)?')
 _QUERY = re.compile(r'(?:SQL statement|SQL expression|PL/pgSQL expression|PL/pgSQL assignment) "(?P<text>.*)')
@@ -56,7 +56,7 @@ def read(context: str | None) -> list[Routine | Query]:
             found.append(Query(text.removesuffix('"')))
         elif match := _PLPGSQL.fullmatch(line):
             name, types = _signature(match["name"])
-            found.append(Routine(name, types, int(match["line"] or 0) or None, match["what"]))
+            found.append(Routine(name, types, int(match["line"] or 0) or None, match["what"] or ""))
         elif match := _COMPILED.fullmatch(line):
             found.append(Routine(_signature(match["name"])[0], None, int(match["line"]), "at compilation"))
         elif match := _SQL.fullmatch(line):

@@ -32,6 +32,8 @@ class Fault:
     column: str = ""
     constraint: str = ""
     domain: str = ""
+    relation: str = ""
+    """The table of the row that was worked on, where the context names it."""
 
     @classmethod
     def of(cls, error: psycopg.Error) -> Fault:
@@ -45,8 +47,14 @@ class Fault:
             diag.column_name or "",
             diag.constraint_name or "",
             diag.datatype_name or "",
+            relation[1] if (relation := re.search(r'in relation "(.+?)"', diag.context or "")) else "",
         )
 
+
+# An error's class that says: a value did not fit.
+DATA = "22"
+# What cannot run inside a transaction, and time-outs: it is the statement as a whole.
+_WHOLE = ("25001", "57014")
 
 Finder = Callable[[Fragment, Fault], list[int]]
 
@@ -58,6 +66,62 @@ def find(fragment: Fragment, fault: Fault) -> list[int]:
         if applies and (found := finder(fragment, fault)):
             return found
     return _quoted(fragment, fault)
+
+
+def assigned(fragment: Fragment, fault: Fault, columns: Callable[[str], dict[str, str]]) -> list[int]:
+    """Return the only column of the statement's target that has the type which a value did not fit.
+
+    `columns` tells the columns of a table and their types.
+    """
+    size = re.search(r"precision (\d+), scale (\d+)", fault.detail)
+    length = re.search(r"too long for type (character varying|character)(\(\d+\))", fault.message)
+    if size and not casts(fragment, "numeric", f"({size[1]},{size[2]})"):
+        spellings = [f"{name}({size[1]},{size[2]})" for name in SPELLINGS["numeric"]]
+    elif length:
+        spellings = [f"{name}{length[2]}" for name in (*SPELLINGS[length[1]], "charactervarying")]
+    else:
+        return []
+    found = []
+    for target in targets.read(fragment):
+        types = columns(target.table)
+        found += [at for name, at in target.columns.items() if types.get(name, "").startswith(tuple(spellings))]
+    return found if len(found) == 1 else []
+
+
+def fallback(fragment: Fragment, fault: Fault) -> int:
+    """Return what to point at where nothing is suspected: what is defined or written, else the first word."""
+    tokens = fragment.tokens
+    first = tokens[0].text if tokens else ""
+    if fault.sqlstate not in _WHOLE:
+        defines = first in ("create", "alter", "drop", "truncate", "lock", "refresh")
+        if defines and (name := _object(tokens)) is not None:
+            return name.offset
+        written = targets.written(fragment)
+        if fault.sqlstate.startswith(DATA) and len(written) == 1:
+            return written[0]
+    return tokens[0].offset if tokens else fragment.start
+
+
+def _object(tokens: list[Token]) -> Token | None:
+    """Return the name of what a statement creates, alters or drops: the first word that is no keyword of it."""
+    names = (token for token in tokens[1:] if token.kind in ("word", "quoted"))
+    return next((token for token in names if not _KEYWORDS.fullmatch(token.text)), None)
+
+
+_KEYWORDS = re.compile(
+    "or|replace|temp|temporary|unlogged|recursive|materialized|global|local|if|not|exists|unique|concurrently|only|"
+    "table|view|index|function|procedure|schema|type|domain|trigger|constraint|sequence|extension|policy|aggregate"
+)
+
+
+def nearer(fragment: Fragment, offset: int, fault: Fault) -> int:
+    """Return a place that says more than the one that the server names, where it is known to be beside the point."""
+    if fault.sqlstate == "42601" and (found := _backticks(fragment)) and found[0] < offset:
+        return found[0]
+    for token, following in itertools.pairwise(fragment.tokens):
+        if token.offset == offset and token.text == "(" and f'"{following.text}"' in fault.message:
+            return following.offset
+    return offset
 
 
 def _calls(names: str, operators: str = "") -> Finder:
@@ -139,13 +203,14 @@ def _is_guarded(tokens: list[Token]) -> bool:
     return (float(last.text) == 0) == (words[0].text == "nullif")
 
 
-def casts(fragment: Fragment, type_name: str, modifier: str = "") -> list[int]:
+def casts(fragment: Fragment, type_name: str, modifier: str = "", *, constants: bool = True) -> list[int]:
     """Return where something becomes a `type_name` (as the server calls it): `::`, `cast`, or the type in a list.
 
     With a `modifier` (`(5,2)`, `[]`) only casts that have it. What the server converts while
     it reads the statement, `'1'::integer`, is left out where it is not alone.
     """
     tokens = fragment.tokens
+    weak: list[int] = []
     spellings = SPELLINGS.get(type_name, (type_name.split(".")[-1].strip('"'),))
     found: list[int] = []
     constant: list[int] = []
@@ -158,9 +223,19 @@ def casts(fragment: Fragment, type_name: str, modifier: str = "") -> list[int]:
             continue
         place = _cast(tokens, index)
         if place is not None:
-            literal = tokens[index - 3 : index - 2] if tokens[index - 1].text == ":" else tokens[index - 2 : index - 1]
-            (constant if literal and literal[0].kind in ("string", "number") else found).append(place)
-    return found or constant
+            operand = index - 3 if tokens[index - 1].text == ":" else index - 2
+            is_cast = tokens[index - 1].text in (":", "as")
+            (weak if not is_cast else constant if _is_constant(tokens, operand) else found).append(place)
+    return found or weak or (constant if constants else [])
+
+
+def _is_constant(tokens: list[Token], last: int) -> bool:
+    """Tell whether the operand that ends at `last` is a literal, or the time: neither fails while rows are read."""
+    operand = tokens[last]
+    if operand.text == ")" and last > 1 and tokens[last - 2].text == "(":
+        operand = tokens[last - 1]
+    now = operand.text == ")" and last > 1 and tokens[last - 2].text == "now"
+    return now or operand.kind in ("string", "number") or operand.text.startswith("current_")
 
 
 def _spells(type_name: str, following: list[str], spelling: str) -> bool:
@@ -203,7 +278,7 @@ def _values(fragment: Fragment, fault: Fault) -> list[int]:
     )
     found: list[int] = []
     if named and named["made"]:
-        found = casts(fragment, "", "[") or _array_casts(fragment) if named["made"] == "array" else []
+        found = _array_casts(fragment) if named["made"] == "array" else []
     elif named:
         found = casts(fragment, named["type"] or named["enum"])
     if len(found) != 1 and (value := re.search(r'"(.*)"', fault.message, re.DOTALL)):
@@ -221,11 +296,12 @@ def _is_cast_literal(fragment: Fragment, offset: int) -> bool:
 
 def _array_casts(fragment: Fragment) -> list[int]:
     tokens = fragment.tokens
-    return [
-        tokens[index - 3].offset
+    found = [
+        index - 3
         for index, token in enumerate(tokens)
-        if token.text == "[" and index > 2 and (tokens[index - 3].text, tokens[index - 2].text) == (":", ":")
+        if token.text == "[" and index > 3 and (tokens[index - 3].text, tokens[index - 2].text) == (":", ":")
     ]
+    return [tokens[i].offset for i in found if not _is_constant(tokens, i - 1)] or [tokens[i].offset for i in found]
 
 
 def _records(fragment: Fragment) -> list[int]:
@@ -235,7 +311,7 @@ def _records(fragment: Fragment) -> list[int]:
 
 def _dates(fragment: Fragment, fault: Fault) -> list[int]:
     types = ("date", "timestamp with time zone", "timestamp without time zone", "time without time zone", "interval")
-    found = sorted(offset for name in types for offset in casts(fragment, name))
+    found = sorted(offset for name in types for offset in casts(fragment, name, constants=False))
     if len(found) == 1:
         return found
     return _calls("to_date to_timestamp make_date make_timestamp")(fragment, fault) or found
@@ -286,11 +362,11 @@ def _constraints(fragment: Fragment, fault: Fault) -> list[int]:
     if referenced := re.match(r'update or delete on table "(.+?)"', fault.message):
         table = referenced[1]
     columns = [fault.column] if fault.column else _key(fault.detail)
-    return (
-        targets.columns(fragment, table, columns)
-        or _named(fragment, [fault.constraint])
-        or targets.written(fragment, table)
-    )
+    if found := targets.columns(fragment, table, columns):
+        return found
+    first = fragment.tokens[0].text if fragment.tokens else ""
+    defined = _named(fragment, [fault.constraint, fault.column]) if first in ("alter", "create") else []
+    return defined or targets.written(fragment, table)
 
 
 def _key(detail: str) -> list[str]:
@@ -355,18 +431,66 @@ def _named(fragment: Fragment, names: list[str]) -> list[int]:
 
 
 def _quoted(fragment: Fragment, fault: Fault) -> list[int]:
-    """Find the first thing that the message quotes: a name, or a value that is written out once."""
+    """Find the first thing that the message quotes: a value that is written out once, or a name."""
+    quoted = re.findall(r'"(.*?)"', fault.message, re.DOTALL)
+    return _literals(fragment, fault) or _named(fragment, [name for value in quoted for name in _names(value)])
+
+
+def _names(value: str) -> list[str]:
+    return [value, value.split(".")[-1]]
+
+
+def _literals(fragment: Fragment, fault: Fault) -> list[int]:
+    """Return where a value that the message quotes is written out, if that is once."""
     for value in re.findall(r'"(.*?)"', fault.message, re.DOTALL):
-        name = value.split(".")[-1]
-        literals = [token.offset for token in fragment.tokens if token.text == "'" + value.replace("'", "''") + "'"]
-        if found := _named(fragment, [value, name]) or (literals if len(literals) == 1 else []):
+        written = "'" + value.replace("'", "''") + "'"
+        found = [token.offset for token in fragment.tokens if token.text == written]
+        if len(found) == 1:
             return found
-    dropped = re.match(r"cannot drop \w+ (\S+) because", fault.message)
-    return _named(fragment, [dropped[1].split(".")[-1]]) if dropped else []
+    return []
+
+
+def _unquoted(fragment: Fragment, fault: Fault) -> list[int]:
+    """Find what the message names without quotes: `function f() does not exist`, `cannot drop table t because`."""
+    named = re.match(r"(?:function|procedure|cannot drop \w+) (.+?)(?:\(| because)", fault.message)
+    return _named(fragment, _names(named[1])) if named else []
+
+
+def _twice(fragment: Fragment, fault: Fault) -> list[int]:
+    """Find the last place of a name that is given twice."""
+    name = re.search(r'"(.*?)"', fault.message)
+    return [token.offset for token in fragment.tokens if name and token.text == name[1]][-1:]
+
+
+def _defaults(fragment: Fragment, _: Fault) -> list[int]:
+    tokens = fragment.tokens
+    return [b.offset for a, b in itertools.pairwise(tokens) if a.text == "default"]
+
+
+def _row_locks(fragment: Fragment, _: Fault) -> list[int]:
+    tokens = fragment.tokens
+    locks = ("update", "no", "share", "key")
+    return [a.offset for a, b in itertools.pairwise(tokens) if a.text == "for" and b.text in locks]
+
+
+def _locks(fragment: Fragment, fault: Fault) -> list[int]:
+    """Find the table whose row or lock was waited for; a foreign key waits for another than the one written."""
+    return _named(fragment, [fault.relation]) or targets.written(fragment)
+
+
+def _backticks(fragment: Fragment) -> list[int]:
+    return [token.offset for token in fragment.tokens if token.text == "`"][:1]
 
 
 # SQLSTATE or how it begins, a part of the message, how to find the place; the first that finds one counts.
 _FINDERS: list[tuple[str, str, Finder]] = [
+    ("42712", "", _twice),
+    ("42701", "specified more than once", _twice),
+    ("42804", "default expression", _defaults),
+    ("42P10", "ON CONFLICT", _conflicts),
+    ("42883|2BP01", "", _unquoted),
+    ("0A000", "^FOR ", _row_locks),
+    ("55P03", "", _locks),
     ("22012", "", _divisions),
     ("23", "", _constraints),
     ("22001", "", _lengths),
@@ -377,7 +501,7 @@ _FINDERS: list[tuple[str, str, Finder]] = [
     ("22P02", "", _values),
     ("22007", "for type", _values),
     ("22007", "", _calls("to_date to_timestamp")),
-    ("22008", "interval out of range", _calls("make_interval justify_interval", "* / + -")),
+    ("22008", "^(date|time|timestamp|interval) out of range", _calls("make_interval justify_interval", "* / + -")),
     ("22008", r"field value out of range: \d+-|time field value", _calls(
         "make_date make_time make_timestamp make_timestamptz"
     )),
@@ -406,6 +530,7 @@ _FINDERS: list[tuple[str, str, Finder]] = [
         "json_value json_query json_table",
         "@? @@",
     )),
+    ("22023", "", _literals),
     ("22023", "unit|not recognized for type|not supported for type", _calls("date_trunc extract date_part")),
     ("22023", "time zone", _calls("timezone zone")),
     ("22023", r"format\(\)", _calls("format")),

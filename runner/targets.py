@@ -51,7 +51,7 @@ def read(fragment: Fragment) -> list[Target]:
             # `on conflict do update set`, `when matched then update set`
             for name, offset in _assigned(tokens, index).items():
                 found[-1].columns.setdefault(name, offset)
-        elif token.text in ("copy", "truncate") and index == 0:
+        elif token.text in ("copy", "truncate", "lock") and index == 0:
             target, _ = _name(tokens, index + 1)
             found += [target] if target is not None else []
     return found

@@ -46,18 +46,23 @@ def follow(file: SqlFile, statement: Statement | None, error: psycopg.Error) -> 
     """Return where `error` came up that the server raised for `statement`; for the commit where that is None."""
     diag = error.diag
     start = statement.start if statement else 0
-    if diag.statement_position:
-        return Trace((Place(file, start + int(diag.statement_position) - 1),))
     if statement is None:
-        return Trace((_at_commit(file, Fault.of(error)),))
+        return Trace(_at_commit(file, Fault.of(error)))
+    if diag.statement_position:
+        offset = start + int(diag.statement_position) - 1
+        fragment = Fragment(file, start, statement.text)
+        return Trace((Place(file, suspects.nearer(fragment, offset, Fault.of(error))),))
     return _Walk(Fragment(file, start, statement.text), error).trace()
 
 
-def _at_commit(file: SqlFile, fault: Fault) -> Place:
-    """Return where a deferred constraint was broken: what writes its table; else the last statement."""
-    whole = [Fragment(file, statement.start, statement.text) for statement in file.statements]
-    found = [offset for fragment in whole for offset in suspects.find(fragment, fault)] if fault.table else []
-    return Place(file, found[0], tuple(found[1:])) if found else Place(file, whole[-1].start)
+def _at_commit(file: SqlFile, fault: Fault) -> tuple[Place, ...]:
+    """Return where a deferred constraint was broken: what writes its table. A lost connection is nowhere."""
+    if not fault.table:
+        return ()
+    statements = [Fragment(file, statement.start, statement.text) for statement in file.statements]
+    writing = [one for one in statements if any(target.table == fault.table for target in targets.read(one))]
+    found = [offset for fragment in writing or statements for offset in suspects.find(fragment, fault)]
+    return (Place(file, found[0], tuple(found[1:])),) if found else (Place(file, statements[-1].start),)
 
 
 class _Walk:
@@ -68,6 +73,8 @@ class _Walk:
         self.fault = Fault.of(error)
         self.fragment = statement
         """The part of a file that is left: the error is in it."""
+        self.statement = statement
+        """The statement of a routine, before it was narrowed down to a query of its."""
         self.area = statement
         """The body in which a query is looked for."""
         self.inside = ""
@@ -79,7 +86,9 @@ class _Walk:
         diag = self.error.diag
         for frame in frames.read(diag.context):
             if isinstance(frame, Query):
-                self._enter_query(frame.text)
+                # The server's own, such as the look-up of a foreign key, is in no routine.
+                if self.area is not self.fragment:
+                    self._enter_query(frame.text)
             elif not self._enter(frame):
                 # Where it was called is known, the function is not: it is the server's own, or in no file.
                 self._call(frame.name)
@@ -99,7 +108,8 @@ class _Walk:
 
     def _enter(self, routine: Routine) -> bool:
         """Go into a function or block; False where its text is not known."""
-        if routine.name == frames.BLOCK:
+        validated = self._creates(routine.name)
+        if routine.name == frames.BLOCK or validated:
             body = definitions.body_of(self.fragment)
             inside = self.inside
         else:
@@ -107,11 +117,20 @@ class _Walk:
             body, inside = (found.body, routine.name) if found else (None, "")
         if body is None:
             return False
-        if inside != self.inside or routine.name != frames.BLOCK:
+        if routine.name != frames.BLOCK and not validated:
             self._call(routine.name)
         self.inside, self.area, self.dynamic = inside, body, ""
-        self.fragment = _statement_of(body, routine)
+        self.fragment = self.statement = _statement_of(body, routine)
+        if validated:
+            last = sqltext.split(body.text)[-1:]
+            self.fragment = self.statement = body.part(body.start + last[0].start) if last else body
         return True
+
+    def _creates(self, name: str) -> bool:
+        """Tell whether the statement defines the function: then it is being read, not run."""
+        words = [token.text for token in self.fragment.tokens[:4] if token.text not in ("or", "replace")]
+        creates = words[:2] in (["create", "function"], ["create", "procedure"])
+        return not self.places and creates and bool(_calls(self.fragment, name))
 
     def _call(self, name: str) -> None:
         """Add the place where the fragment calls the function `name`; for a trigger's what it fires on."""
@@ -125,8 +144,10 @@ class _Walk:
                 for offset, found in self.definitions.mentioned(self.fragment)
                 if _calls(found.body, name) or found.name == name
             ]
-        offsets = calls or targets.written(self.fragment) or [self._first()]
-        self._add(offsets[0], tuple(offsets[1:]) if calls else ())
+        if calls:
+            self._add(calls[0], tuple(calls[1:]))
+        else:
+            self._add((targets.written(self.fragment) or [suspects.fallback(self.fragment, self.fault)])[0])
 
     def _enter_query(self, text: str) -> None:
         """Narrow the fragment down to a query that the function ran."""
@@ -148,7 +169,11 @@ class _Walk:
 
     def _suspect(self) -> None:
         """Add what can have raised the error, in the fragment or in what it calls without the server's telling."""
-        found = suspects.find(self.fragment, self.fault)
+        found = (
+            suspects.assigned(self.fragment, self.fault, self.definitions.columns)
+            or suspects.find(self.fragment, self.fault)
+            or self._conditions()
+        )
         if found:
             self._add(found[0], tuple(found[1:]))
             return
@@ -156,11 +181,26 @@ class _Walk:
             self._add(offset)
             self.places.append(Place(definition.body.file, inner[0], tuple(inner[1:]), definition.name))
             return
-        self._add(self._first())
+        self._add(suspects.fallback(self.statement, self.fault))
+
+    def _conditions(self) -> list[int]:
+        """Return suspects behind `elsif`: the server names the line of the `if` for all conditions."""
+        if self.fragment is self.area or not self.fragment.tokens or self.fragment.tokens[0].text != "if":
+            return []
+        rest = self.area.part(self.fragment.start)
+        begin: int | None = None
+        for token in rest.tokens:
+            if token.text in ("elsif", "elseif"):
+                begin = token.stop
+            elif token.text == "then" and begin is not None:
+                if found := suspects.find(self.area.part(begin, token.offset), self.fault):
+                    return found
+                begin = None
+        return []
 
     def _hidden(self) -> list[tuple[int, Definition, list[int]]]:
         """Return views and functions that become a part of the statement, and that have what can have failed."""
-        if self.fault.sqlstate[:2] != "22":
+        if not self.fault.sqlstate.startswith(suspects.DATA):
             return []
         found = []
         for offset, definition in self.definitions.mentioned(self.fragment):
@@ -168,21 +208,21 @@ class _Walk:
                 found.append((offset, definition, inner))
         return found[:1]
 
-    def _first(self) -> int:
-        return self.fragment.tokens[0].offset if self.fragment.tokens else self.fragment.start
-
 
 def _first_line(context: str | None) -> str:
     return (context or "").split("\n", 1)[0]
 
 
 def _calls(fragment: Fragment, name: str) -> list[int]:
-    following = [token.text for token in fragment.tokens[1:]] + [""]
-    return [
-        token.offset
-        for token, after in zip(fragment.tokens, following, strict=True)
-        if token.text == name and token.kind in ("word", "quoted") and after == "("
-    ]
+    """Return where a function is called, with the schema in front of its name."""
+    tokens = fragment.tokens
+    found = []
+    for index, token in enumerate(tokens[:-1]):
+        if token.text == name and token.kind in ("word", "quoted") and tokens[index + 1].text == "(":
+            while index > 1 and tokens[index - 1].text == ".":
+                index -= 2
+            found.append(tokens[index].offset)
+    return found
 
 
 def _statement_of(body: Fragment, routine: Routine) -> Fragment:

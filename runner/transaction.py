@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from runner import database
+from runner import database, excerpt, targets
+from runner.definitions import Fragment
 from runner.errors import StepFailed
 from runner.step import SqlFile
 
@@ -127,16 +128,32 @@ def own_metrics(connection: database.Connection, step: SqlFile, local: dict[str,
     ).fetchall()
     if len(rows) != 1:
         found = "no row" if not rows else f"{len(rows)} rows"
-        raise StepFailed(
-            f"{step.shown} wrote {found} of this run and day to pipeline_metrics, where exactly one belongs; "
+        raise _wrong_metrics(
+            step,
+            f"the step wrote {found} of this run and day to pipeline_metrics, where exactly one belongs; "
             "its changes are rolled back",
             hint="End the step with one insert into pipeline_metrics, with flow_run_id and day "
             "from current_setting('app.flow_run_id') and current_setting('app.day').",
         )
     found_metrics = Metrics.of(rows[0], step)
     if found_metrics.status == "failure":
-        raise StepFailed(
-            f"{step.shown} reports its own failure: {found_metrics.error_message}",
+        raise _wrong_metrics(
+            step,
+            f"the step reports its own failure: {found_metrics.error_message}",
             hint="Its changes are rolled back; mend the cause.",
         )
     return found_metrics
+
+
+def _wrong_metrics(step: SqlFile, what: str, hint: str) -> StepFailed:
+    """Return the error of a metrics row, which points at the last insert of one, else at the last statement."""
+    statements = [Fragment(step, statement.start, statement.text) for statement in step.statements]
+    written = [
+        target.offset
+        for statement in statements
+        for target in targets.read(statement)
+        if target.table == "pipeline_metrics"
+    ]
+    offset = written[-1] if written else statements[-1].start
+    place = excerpt.position(step.shown, step.text, offset)
+    return StepFailed(f"{place}: {what}\n{excerpt.draw(step.text, offset)}", hint=hint)

@@ -77,7 +77,7 @@ def test_missing_file_is_refused(empty: Any, files: Files, tmp_path: Path) -> No
 def test_failure_rolls_back_the_file(empty: Any, files: Files) -> None:
     """A file that fails leaves nothing, keeps those before it, and the message points into it."""
     found = files(_001_a="create table a (id int)", _002_b="create table b (id int);\nalter table a\n  drop nothing")
-    with pytest.raises(SchemaFailed, match=r"002_b\.sql:2:1: column \"nothing\""):
+    with pytest.raises(SchemaFailed, match=r"002_b\.sql:3:8: column \"nothing\""):
         schema.migrate(empty, "demo", found)
     assert list(schema.history(empty, "demo")) == ["001_a"]
     assert empty.execute("select to_regclass('b')").fetchone() == (None,)
