@@ -20,7 +20,7 @@ from tests.errors import cases
 from tests.errors.cases import Case
 
 CASES = cases.read()
-SHARE = 0.99
+SHARE = 1.0
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
