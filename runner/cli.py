@@ -21,6 +21,7 @@ COMMANDS = {
     "plan": "show what apply would do and why; nothing is executed",
     "verify": "prove that reruns change nothing, counts are true and the order of days does not matter",
     "lint": "check steps and schema files without a server",
+    "lineage": "show what steps read and write, and where a column comes from",
     "status": "show days and steps",
     "metrics": "show what each step did",
     "checks": "show what the checks of the steps found",

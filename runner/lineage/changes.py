@@ -1,0 +1,185 @@
+"""Which columns a statement fills, and from what: `insert`, `update`, `merge`, `create table as`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runner import sqltree
+from runner.lineage.queries import Queries
+from runner.lineage.values import Item, Relation, Scope, Value, computed, single
+
+_SYSTEM = ("ctid", "xmin", "xmax", "cmin", "cmax", "tableoid")
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A column that is given a value; `step` is the step whose temporary table it is of, else empty."""
+
+    table: str
+    column: str
+    value: Value
+    step: str = ""
+
+
+class Changes:
+    """Reads the statements of one step, in order, and knows the tables that it makes.
+
+    `tables` maps tables to their columns, `views` to their queries; `generated` are the columns that
+    fill themselves, by table.
+    """
+
+    def __init__(
+        self,
+        step: str,
+        tables: Mapping[str, Sequence[str]],
+        views: Mapping[str, Any],
+        generated: Mapping[str, frozenset[str]],
+        note: Callable[[Assignment], None],
+    ) -> None:
+        self._step = step
+        self._tables = tables
+        self._views = views
+        self._generated = generated
+        self._note = note
+        self._filtered: set[str] = set()
+        self._made: dict[str, tuple[list[str], str]] = {}
+        """Table that the step makes -> its columns, and the step where it is temporary."""
+        self._queries = Queries(self._table, self._change)
+
+    def read(self, node: Any) -> None:
+        """Take in one statement."""
+        kind = type(node).__name__
+        if kind in ("PrepareStmt", "ExplainStmt", "DeclareCursorStmt"):
+            self.read(node.query)
+        elif kind == "CreateTableAsStmt":
+            self._create_as(node.into, node.query)
+        elif kind == "SelectStmt" and node.intoClause is not None:
+            self._create_as(node.intoClause, node)
+        elif kind in ("SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"):
+            self._queries.query(node, Scope())
+        elif kind == "CreateStmt":
+            columns: list[str] = []
+            for element in node.tableElts or ():
+                if type(element).__name__ == "ColumnDef":
+                    columns.append(element.colname)
+                elif type(element).__name__ == "TableLikeClause":
+                    columns += [name for name, _ in self._table(element.relation).columns]
+            self._made[node.relation.relname] = columns, self._owner(node.relation)
+        elif kind == "CopyStmt" and node.is_from and node.relation is not None:
+            table, step, columns = self._target(node.relation)
+            for column in [name.sval for name in node.attlist or ()] or columns:
+                self._note(Assignment(table, column, single("function", "copy"), step))
+
+    def columns_of(self, query: Any) -> Relation:
+        """Return what the columns of a query come from."""
+        return self._queries.query(query, Scope())
+
+    def value(self, node: Any, table: str) -> Value:
+        """Return what an expression over the columns of one table comes from: a generated column's."""
+        relation = self._columns(table, "", self._tables.get(table, ()))
+        return self._queries.expressions.value(node, Scope(items=[Item.of(table, relation)]))
+
+    def _create_as(self, into: Any, query: Any) -> None:
+        relation = self.columns_of(query).renamed([name.sval for name in into.colNames or ()])
+        owner = self._owner(into.rel)
+        self._made[into.rel.relname] = [name for name, _ in relation.columns], owner
+        for name, value in relation.columns:
+            self._note(Assignment(into.rel.relname, name, value, owner))
+        self._filter(into.rel.relname, owner, relation.filters)
+
+    def _filter(self, table: str, owner: str, filters: Value) -> None:
+        """Remember what decides which rows a temporary table has."""
+        if owner and filters.origins:
+            self._filtered.add(table)
+            self._note(Assignment(table, "*", filters, owner))
+
+    def _owner(self, relation: Any) -> str:
+        temporary = relation.relpersistence == "t" or (relation.schemaname or "").startswith("pg_temp")
+        return self._step if temporary else ""
+
+    def _target(self, relation: Any) -> tuple[str, str, list[str]]:
+        """Return a table's name, the step where it is temporary, and its columns."""
+        if relation.relname in self._made and relation.schemaname in (None, "pg_temp"):
+            columns, step = self._made[relation.relname]
+            return relation.relname, step, columns
+        name = sqltree.table_name(relation).removeprefix("public.")
+        return name, "", list(self._tables.get(name, ()))
+
+    def _table(self, relation: Any) -> Relation:
+        name, step, columns = self._target(relation)
+        if name in self._views and not step and name not in self._tables:
+            # Its columns are listed with the tables; a view over what is not known has none.
+            return Relation(more=lambda column: single("column", column, name))
+        return self._columns(name, step, columns)
+
+    def _columns(self, table: str, step: str, columns: Sequence[str]) -> Relation:
+        found = [(column, single("column", column, table, step)) for column in columns]
+        # A table that no schema file makes may have any column.
+        known = frozenset(_SYSTEM) if columns else None
+        return Relation(
+            found,
+            lambda name: single("column", name, table, step) if known is None or name in known else None,
+            single("column", "*", table, step) if step and table in self._filtered else Value(),
+        )
+
+    def _change(self, node: Any, outer: Scope) -> Relation:
+        scope = self._queries.with_clause(node, outer)
+        kind = type(node).__name__
+        name, step, columns = self._target(node.relation)
+        target = self._columns(name, step, columns)
+        alias = node.relation.alias.aliasname if node.relation.alias is not None else node.relation.relname
+        inside = Scope(scope, [Item.of(alias, target)])
+        if kind == "InsertStmt":
+            self._insert(node, scope, inside, (name, step, columns))
+        elif kind == "MergeStmt":
+            self._queries.add_items([node.sourceRelation], inside)
+            for clause in node.mergeWhenClauses:
+                self._merge(clause, inside, (name, step, columns))
+        else:
+            sources = getattr(node, "fromClause", None) or getattr(node, "usingClause", None)
+            filters = self._queries.add_items(sources, inside)
+            if kind == "DeleteStmt":
+                filters += self._queries.expressions.values([node.whereClause] if node.whereClause else [], inside)
+                self._filter(name, step, computed(filters, None))
+            self._set(getattr(node, "targetList", None) or (), inside, (name, step))
+        returning = getattr(node, "returningClause", None)
+        nodes = returning.exprs if returning is not None else getattr(node, "returningList", None)
+        for image in ("old", "new"):
+            inside.items[0].names.setdefault(image, target)
+        for option in getattr(returning, "options", None) or ():
+            inside.items[0].names[option.value] = target
+        return self._queries.targets(nodes, inside)
+
+    def _insert(self, node: Any, scope: Scope, inside: Scope, target: tuple[str, str, list[str]]) -> None:
+        table, step, columns = target
+        generated = self._generated.get(table, frozenset()) if not step else frozenset()
+        names = [column.name for column in node.cols or ()] or [name for name in columns if name not in generated]
+        source = self._queries.query(node.selectStmt, scope) if node.selectStmt is not None else Relation()
+        given = list(zip(names, (value for _, value in source.columns), strict=False))
+        for name, value in given:
+            self._note(Assignment(table, name, value, step))
+        conflict = node.onConflictClause
+        if conflict is None or not conflict.targetList:
+            return
+        offered = Relation(given, lambda name: single("function", "default") if name in columns else None)
+        # A bare name means the row that is there; only `excluded.name` the one that was offered.
+        inside.items.append(Item([], {"excluded": offered}))
+        self._set(conflict.targetList, inside, (table, step))
+        inside.items.pop()
+
+    def _merge(self, clause: Any, scope: Scope, target: tuple[str, str, list[str]]) -> None:
+        table, step, columns = target
+        if clause.commandType.name == "CMD_UPDATE":
+            self._set(clause.targetList, scope, (table, step))
+        elif clause.commandType.name == "CMD_INSERT":
+            names = [column.name for column in clause.targetList or ()] or columns
+            values = self._queries.expressions.values(clause.values, scope)
+            for name, value in zip(names, values, strict=False):
+                self._note(Assignment(table, name, value, step))
+
+    def _set(self, targets: Sequence[Any], scope: Scope, target: tuple[str, str]) -> None:
+        for each in targets:
+            value = self._queries.expressions.value(each.val, scope)
+            self._note(Assignment(target[0], each.name, value, target[1]))

@@ -1,0 +1,236 @@
+"""The columns of a pipeline and what fills them: loaders, schema files and steps together.
+
+Found from the files alone. What a `do` block or a function of PL/pgSQL writes is not followed, and named
+among the `gaps`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner import catalog, graph, sqlnodes, sqltext, sqltree
+from runner.config import Settings
+from runner.effects import Effects
+from runner.errors import UsageError
+from runner.lineage.changes import Assignment, Changes
+from runner.lineage.expressions import deparsed, merged
+from runner.lineage.values import Origin, Value, computed
+from runner.project import Pipeline
+from runner.step import SqlFile
+
+_TECHNICAL = {"day": ("setting", "app.day"), "source_file": ("function", "path of the file"),
+              "position": ("function", "place in the file")}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A column gets its value from an origin: as it is (`copied`), or worked on (`computed`).
+
+    `by` is the step, schema file or loader that does it, `expression` its SQL and `line` where it
+    stands; both are empty for a copy.
+    """
+
+    target: Origin
+    origin: Origin
+    copied: bool
+    by: str
+    expression: str = ""
+    line: int = 0
+
+    @property
+    def how(self) -> str:
+        return "copied" if self.copied else "computed"
+
+
+@dataclass
+class Lineage:
+    """All edges of a pipeline, and its tables."""
+
+    tables: dict[str, list[str]] = field(default_factory=dict)
+    """Table -> its columns, in order."""
+    final: list[str] = field(default_factory=list)
+    """The tables of the schema files that steps fill, in the order of the files."""
+    effects: dict[str, Effects] = field(default_factory=dict)
+    gaps: dict[str, list[str]] = field(default_factory=dict)
+    """Step -> tables that it writes in ways that are not followed."""
+    _edges: dict[Origin, list[Edge]] = field(default_factory=dict)
+
+    def add(self, edges: Iterable[Edge]) -> None:
+        for edge in edges:
+            self._edges.setdefault(edge.target, []).append(edge)
+
+    def edges(self) -> Iterator[Edge]:
+        """Return every edge."""
+        for found in self._edges.values():
+            yield from found
+
+    def into(self, column: Origin) -> Sequence[Edge]:
+        """Return what a column's value comes from in one step of the way."""
+        return self._edges.get(column, ())
+
+    def behind(self, column: Origin) -> list[Edge]:
+        """Return all edges that lead to a column, nearest first."""
+        found: list[Edge] = []
+        seen, pending = {column}, [column]
+        while pending:
+            for edge in self.into(pending.pop(0)):
+                found.append(edge)
+                if edge.origin not in seen:
+                    seen.add(edge.origin)
+                    pending.append(edge.origin)
+        return found
+
+    def sources(self, column: Origin) -> dict[Origin, bool]:
+        """Return where a column's value comes from in the end, and whether it is that as it is, all the way."""
+        found: dict[Origin, bool] = {}
+        states: dict[Origin, bool] = {column: True}
+        pending = [column]
+        while pending:
+            at = pending.pop(0)
+            for edge in self.into(at):
+                copied = states[at] and edge.copied
+                if states.get(edge.origin) not in (copied, False):
+                    states[edge.origin] = copied
+                    pending.append(edge.origin)
+                if not self.into(edge.origin):
+                    found[edge.origin] = states[edge.origin]
+        return found
+
+    def column(self, name: str) -> Origin:
+        """Return the column that `table.column` names; UsageError with what may be meant."""
+        from difflib import get_close_matches
+
+        table, _, column = name.rpartition(".")
+        table = table.removeprefix("public.")
+        known = {f"{t}.{c}": Origin("column", c, t) for t, columns in self.tables.items() for c in columns}
+        known |= {str(target): target for target in self._edges if str(target) not in known}
+        if (found := known.get(f"{table}.{column}")) is not None:
+            return found
+        if not table:
+            close = [each for each in known if each.rpartition(".")[2] == column]
+            hint = "Name its table, too" + (f": {', '.join(sorted(close)[:5])}." if close else ": agents.email.")
+            raise UsageError(f"{name!r} names no table", hint=hint)
+        close = get_close_matches(f"{table}.{column}", known, n=3, cutoff=0.6)
+        hint = f"Did you mean {' or '.join(close)}?" if close else f"Tables: {', '.join(self.final)}."
+        raise UsageError(f"there is no column {table}.{column}", hint=hint)
+
+
+def read(settings: Settings, pipeline: Pipeline) -> Lineage:
+    """Return the lineage of a pipeline; ConfigError where the parser is not installed."""
+    lineage = Lineage(effects=graph.effects(pipeline))
+    known = catalog.of_the_runner()
+    for file in pipeline.schema:
+        try:
+            known.add(sqlnodes.parse(file.text))
+        except sqltree.NotSql:
+            continue  # the server will say so
+    own = set(catalog.of_the_runner().tables)
+    lineage.tables = {name: list(table.columns) for name, table in known.tables.items()}
+    lineage.add(_of_loaders(settings))
+    generated = {name: frozenset(table.generated) for name, table in known.tables.items()}
+    views = {name: None for name, table in known.tables.items() if table.is_view}
+    for file in [*pipeline.schema, *pipeline.steps]:
+        reader = _Reader(file, lineage.tables, views, generated)
+        lineage.add(reader.read())
+        if file in pipeline.steps:
+            written = {edge.target.table for edge in lineage.edges() if edge.by == file.id}
+            unseen = sorted(lineage.effects[file.id].writes - written - reader.emptied)
+            if unseen:
+                lineage.gaps[file.id] = unseen
+    steps = {file.id for file in pipeline.steps}
+    filled = {edge.target.table for edge in lineage.edges() if edge.by in steps and not edge.target.step}
+    filled |= {table for tables in lineage.gaps.values() for table in tables}
+    lineage.final = [name for name in lineage.tables if name in filled and name not in own]
+    return lineage
+
+
+def _of_loaders(settings: Settings) -> Iterator[Edge]:
+    """Return what fills the staging tables: fields of the source files, by the declarations of the entities."""
+    from runner import loading
+
+    if not loading.has_loaders(settings):
+        return
+    from staging_loaders.entity import load_declarations
+
+    for entity in load_declarations(settings.declarations).values():
+        by = f"load {entity.name}"
+        fields = {each.column: each for each in entity.fields}
+        for column, (kind, name) in _TECHNICAL.items():
+            yield Edge(Origin("column", column, entity.table), Origin(kind, name), True, by)
+        for each in entity.fields:
+            target = Origin("column", each.column, entity.table)
+            wanted = [(path, True) for path in each.paths]
+            if each.minor_unit_of:
+                wanted += [(path, False) for path in fields[each.minor_unit_of].paths]
+            for path, copied in wanted:
+                yield Edge(target, Origin("field", ".".join(path), entity.name), copied, by)
+
+
+class _Reader:
+    """Reads one file: its statements' assignments, and the columns that generate themselves."""
+
+    def __init__(self, file: SqlFile, tables: dict[str, list[str]], views: dict[str, Any], generated: Any) -> None:
+        self._file = file
+        self._found: dict[Origin, list[tuple[Value, int]]] = {}
+        self._start = 0
+        self._changes = Changes(file.id, tables, views, generated, self._note)
+        self.emptied: set[str] = set()
+        """Tables whose rows are only removed."""
+
+    def read(self) -> list[Edge]:
+        for statement in self._file.statements:
+            self._start = statement.start
+            try:
+                trees = sqltree.parse(statement.text)
+            except sqltree.NotSql:
+                continue  # the server will say so
+            for tree in trees:
+                self._changes.read(tree.node)
+                self._read_definitions(tree.node)
+                self.emptied |= {name.removeprefix("public.") for name in _emptied(tree.node)}
+        return [edge for target, values in self._found.items() for edge in self._edges(target, values)]
+
+    def _note(self, assignment: Assignment) -> None:
+        target = Origin("column", assignment.column, assignment.table, assignment.step)
+        self._found.setdefault(target, []).append((assignment.value, self._start))
+
+    def _read_definitions(self, node: Any) -> None:
+        kind = type(node).__name__
+        if kind == "ViewStmt":
+            names = [name.sval for name in node.aliases or ()]
+            for column, value in self._changes.columns_of(node.query).renamed(names).columns:
+                self._note(Assignment(_name(node.view), column, value))
+        elif kind in ("CreateStmt", "AlterTableStmt") and node.relation is not None:
+            for column in sqltree.walk(node):
+                for constraint in getattr(column, "constraints", None) or ():
+                    if type(column).__name__ == "ColumnDef" and constraint.contype.name == "CONSTR_GENERATED":
+                        table = _name(node.relation)
+                        value = self._changes.value(constraint.raw_expr, table)
+                        # What one column is made of is worked on, whatever it is.
+                        value = computed([value], value.made or constraint.raw_expr)
+                        self._note(Assignment(table, column.colname, value))
+
+    def _edges(self, target: Origin, values: Sequence[tuple[Value, int]]) -> Iterator[Edge]:
+        value = merged([value for value, _ in values]) if values else Value()
+        made, start = next(((value.made, start) for value, start in values if value.made is not None), (None, 0))
+        expression, line = "", 0
+        if made is not None:
+            expression = deparsed(made)
+            line = sqltext.locate(self._file.text, start + (getattr(made, "location", 0) or 0)).line
+        for origin, copied in value.origins.items():
+            yield Edge(target, origin, copied, self._file.id, *(("", 0) if copied else (expression, line)))
+
+
+def _name(relation: Any) -> str:
+    return sqltree.table_name(relation).removeprefix("public.")
+
+
+def _emptied(node: Any) -> Iterator[str]:
+    for found in sqltree.walk(node):
+        kind = type(found).__name__
+        if kind == "DeleteStmt":
+            yield sqltree.table_name(found.relation)
+        elif kind == "TruncateStmt":
+            yield from (sqltree.table_name(relation) for relation in found.relations)

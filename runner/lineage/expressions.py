@@ -1,0 +1,208 @@
+"""What an expression's value comes from. Nodes are pglast's, which are PostgreSQL's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from runner import sqltree
+from runner.lineage.values import Relation, Scope, Value, chosen, computed, either, single
+
+# Functions that keep the fields of the row or document they are given.
+_KEEPING = {
+    "array_agg", "json_agg", "json_strip_nulls", "jsonb_agg", "jsonb_strip_nulls", "row_to_json", "to_json", "to_jsonb",
+    "any_value", "first_value", "last_value", "lag", "lead", "unnest", "json_array_elements", "jsonb_array_elements",
+    "jsonb_to_record", "jsonb_to_recordset", "json_to_record", "json_to_recordset",
+}  # fmt: skip
+# Functions that take a row's type first, and then the document.
+_POPULATING = {"json_populate_record", "json_populate_recordset", "jsonb_populate_record", "jsonb_populate_recordset"}
+_BUILDING = {"json_build_object", "jsonb_build_object"}
+_READING = {"->", "->>"}
+
+
+class Expressions:
+    """Says what expressions come from; `query` says what the columns of a subquery come from."""
+
+    def __init__(self, query: Callable[[Any, Scope], Relation]) -> None:
+        self._query = query
+
+    def value(self, node: Any, scope: Scope) -> Value:
+        """Return where the value of an expression comes from."""
+        handler: Callable[[Any, Scope], Value] = getattr(self, f"_{type(node).__name__}", self._work)
+        return handler(node, scope)
+
+    def values(self, nodes: Sequence[Any] | None, scope: Scope) -> list[Value]:
+        """Return the values of several expressions; None is none."""
+        return [self.value(node, scope) for node in nodes or ()]
+
+    def _work(self, node: Any, scope: Scope) -> Value:
+        """Return the value of an expression that works on its parts."""
+        found = computed((self.value(part, scope) for part in _parts(node)), node)
+        return found if found.origins else single("function", deparsed(node))
+
+    def _ColumnRef(self, node: Any, scope: Scope) -> Value:  # noqa: N802
+        *names, last = node.fields
+        words = [name.sval for name in names]
+        if type(last).__name__ == "A_Star":
+            relation = scope.relation(words[-1]) if words else None
+            return relation.row() if relation is not None else single("unknown", ".".join([*words, "*"]))
+        found = scope.column(last.sval) if not words else None
+        if words:
+            relation = scope.relation(words[-1])
+            found = relation.get(last.sval) if relation is not None else None
+        return found if found is not None else single("unknown", ".".join([*words, last.sval]))
+
+    def _NullTest(self, node: Any, scope: Scope) -> Value:  # noqa: N802
+        """A column that is null may be that of a row which an outer join did not find: what finds rows counts, too."""
+        parts = [self.value(node.arg, scope)]
+        if type(node.arg).__name__ == "ColumnRef":
+            *names, last = node.arg.fields
+            relation = scope.relation(names[-1].sval) if names else None
+            if relation is not None:
+                parts.append(relation.filters)
+            elif not names:
+                parts.append(scope.filters(last.sval))
+        return computed(parts, node)
+
+    def _A_Const(self, node: Any, scope: Scope) -> Value:  # noqa: N802
+        boolean = type(node.val).__name__ == "Boolean"
+        return single("constant", deparsed(node).lower() if boolean or node.isnull else deparsed(node))
+
+    def _TypeCast(self, node: Any, scope: Scope) -> Value:  # noqa: N802
+        value = self.value(node.arg, scope)
+        if all(origin.kind == "constant" for origin in value.origins):
+            return value
+        return computed([value], node, value.fields)
+
+    def _CollateClause(self, node: Any, scope: Scope) -> Value:  # noqa: N802
+        return self.value(node.arg, scope)
+
+    def _NamedArgExpr(self, node: Any, scope: Scope) -> Value:  # noqa: N802
+        return self.value(node.arg, scope)
+
+    def _SetToDefault(self, node: Any, scope: Scope) -> Value:  # noqa: N802
+        return single("function", "default")
+
+    def _CaseExpr(self, node: Any, scope: Scope) -> Value:  # noqa: N802
+        tested = [*self.values([node.arg] if node.arg else [], scope), *(self.value(w.expr, scope) for w in node.args)]
+        results = [when.result for when in node.args] + ([node.defresult] if node.defresult else [])
+        return chosen(tested, self.values(results, scope), node)
+
+    def _CoalesceExpr(self, node: Any, scope: Scope) -> Value:  # noqa: N802
+        return chosen([], self.values(node.args, scope), node)
+
+    def _MinMaxExpr(self, node: Any, scope: Scope) -> Value:  # noqa: N802
+        return chosen([], self.values(node.args, scope), node)
+
+    def _MultiAssignRef(self, node: Any, scope: Scope) -> Value:  # noqa: N802
+        if type(node.source).__name__ == "RowExpr":
+            return self.value(node.source.args[node.colno - 1], scope)
+        if type(node.source).__name__ == "SubLink":
+            columns = self._query(node.source.subselect, scope).columns
+            if len(columns) >= node.colno:
+                found: Value = columns[node.colno - 1][1]
+                return found
+        return self._work(node.source, scope)
+
+    def _SubLink(self, node: Any, scope: Scope) -> Value:  # noqa: N802
+        relation = self._query(node.subselect, scope)
+        columns = [value for _, value in relation.columns]
+        kind = node.subLinkType.name
+        if kind == "EXPR_SUBLINK" and columns:
+            return columns[0]
+        tested = [self.value(node.testexpr, scope)] if node.testexpr else []
+        if kind == "EXISTS_SUBLINK":
+            columns = []
+        if kind != "ARRAY_SUBLINK":
+            tested.append(relation.filters)
+        found = computed([*tested, *columns], node, columns[0].fields if len(columns) == 1 else None)
+        return found if found.origins else single("function", deparsed(node))
+
+    def _A_Expr(self, node: Any, scope: Scope) -> Value:  # noqa: N802
+        if node.name[-1].sval in _READING and node.lexpr is not None:
+            read: Value | None = self.value(node.lexpr, scope).get(_text(node.rexpr) or "")
+            if read is not None:
+                return read
+        return self._work(node, scope)
+
+    def _A_Indirection(self, node: Any, scope: Scope) -> Value:  # noqa: N802
+        value = self.value(node.arg, scope)
+        fields = value.fields
+        for part in node.indirection:
+            inside = value.get(part.sval) if type(part).__name__ == "String" else None
+            if inside is not None:
+                value = inside
+            else:
+                inner = [self.value(below, scope) for below in _parts(part)]
+                value = computed([value, *inner], node, fields)
+        return value
+
+    def _FuncCall(self, node: Any, scope: Scope) -> Value:  # noqa: N802
+        name = node.funcname[-1].sval
+        if name == "current_setting" and node.args and (setting := _text(node.args[0])):
+            return single("setting", setting)
+        arguments = self.values(node.args, scope)
+        parts = list(arguments)
+        if node.agg_within_group:
+            parts += self.values([sort.node for sort in node.agg_order or ()], scope)
+        if not parts and node.agg_filter is not None:
+            parts.append(self.value(node.agg_filter, scope))
+        if node.over is not None:
+            parts += self._window(node.over, scope)
+        found = computed(parts, node, self._fields(name, node, arguments))
+        return found if found.origins else single("function", deparsed(node))
+
+    def _window(self, window: Any, scope: Scope) -> list[Value]:
+        """Return what the frame of a window function is made by: `over (…)`, or one that has a name."""
+        found = []
+        if window.name:  # over name
+            window = scope.windows.get(window.name)
+        while window is not None:
+            found += self.values(window.partitionClause, scope)
+            found += self.values([sort.node for sort in window.orderClause or ()], scope)
+            window = scope.windows.get(window.refname or "")
+        return found
+
+    def _fields(self, name: str, node: Any, arguments: Sequence[Value]) -> dict[str, Value] | None:
+        """Return the fields of what a function makes of rows and documents."""
+        known: Any = None
+        if name in _KEEPING and arguments:
+            known = arguments[0].fields
+        elif name in _POPULATING and len(arguments) > 1:
+            known = arguments[1].fields
+        elif name in _BUILDING:
+            keys = [_text(key) for key in node.args[::2]]
+            known = {key: value for key, value in zip(keys, arguments[1::2], strict=False) if key}
+        return dict(known) if known else None
+
+
+def merged(values: Sequence[Value]) -> Value:
+    """Return the value of several assignments to one column."""
+    return values[0] if len(values) == 1 else either(values)
+
+
+def deparsed(node: Any) -> str:
+    """Return an expression as SQL in one line."""
+    from pglast.stream import RawStream
+
+    return " ".join(str(RawStream()(node)).split())
+
+
+def _text(node: Any) -> str | None:
+    """Return the text of a string constant, cast or not."""
+    while type(node).__name__ == "TypeCast":
+        node = node.arg
+    value: Any = getattr(node, "val", None)
+    return str(value.sval) if type(value).__name__ == "String" else None
+
+
+def _parts(node: Any) -> Iterator[Any]:
+    """Return the expressions right below a node: what names types, operators and sorting is looked through."""
+    for part in sqltree.children(node):
+        kind = type(part).__name__
+        if kind in ("TypeName", "String", "Alias"):
+            continue
+        if kind in ("SortBy", "ResTarget", "A_Indices", "List"):
+            yield from _parts(part)
+        else:
+            yield part

@@ -1,0 +1,215 @@
+"""What the columns of a query come from: its `from`, its set operations, its common table expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from runner.lineage.expressions import Expressions, merged
+from runner.lineage.values import Item, Relation, Scope, Value, computed, either, single
+
+_CHANGES = ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt")
+# What functions in `from` call their columns, where it is not their own name.
+_COLUMNS = {
+    "json_array_elements": ("value",), "json_array_elements_text": ("value",), "jsonb_array_elements": ("value",),
+    "jsonb_array_elements_text": ("value",), "json_each": ("key", "value"), "json_each_text": ("key", "value"),
+    "jsonb_each": ("key", "value"), "jsonb_each_text": ("key", "value"),
+}  # fmt: skip
+
+
+class Queries:
+    """Resolves queries. `table` gives the relation of a RangeVar that is no common table expression,
+    `change` that of an `insert`, `update`, `delete` or `merge`: what it returns."""
+
+    def __init__(self, table: Callable[[Any], Relation], change: Callable[[Any, Scope], Relation]) -> None:
+        self._table = table
+        self._change = change
+        self.expressions = Expressions(self.query)
+
+    def query(self, node: Any, outer: Scope) -> Relation:
+        """Return the columns of a query that stands in `outer`."""
+        if type(node).__name__ in _CHANGES:
+            return self._change(node, outer)
+        outer = self.with_clause(node, outer)
+        if node.op.name != "SETOP_NONE":
+            return self._both(self.query(node.larg, outer), self.query(node.rarg, outer))
+        if node.valuesLists:
+            return self._values(node.valuesLists, outer)
+        scope = Scope(outer, windows={window.name: window for window in node.windowClause or ()})
+        filters = self.add_items(node.fromClause, scope)
+        filters += self.expressions.values([part for part in (node.whereClause, node.havingClause) if part], scope)
+        return self.targets(node.targetList, scope, filters)
+
+    def with_clause(self, node: Any, outer: Scope) -> Scope:
+        """Return a scope with the common table expressions of a statement."""
+        clause = getattr(node, "withClause", None)
+        if clause is None:
+            return outer
+        scope = Scope(outer)
+        for cte in clause.ctes:
+            names = [name.sval for name in cte.aliascolnames or ()]
+            relation = self._recursive(cte, names, scope) if clause.recursive else None
+            if relation is None:
+                relation = self.query(cte.ctequery, scope).renamed(names)
+            for part, columns in (
+                (cte.search_clause, ("search_seq_column",)),
+                (cte.cycle_clause, ("cycle_mark_column", "cycle_path_column")),
+            ):
+                made = [getattr(part, column) for column in columns] if part is not None else []
+                relation.columns += [(name, computed([relation.row()], None)) for name in made]
+            scope.ctes[cte.ctename] = relation
+        return scope
+
+    def _recursive(self, cte: Any, names: Sequence[str], scope: Scope) -> Relation | None:
+        """Return a recursive expression: its first part, and what each further round adds, until that is nothing."""
+        query = cte.ctequery
+        if type(query).__name__ != "SelectStmt" or query.op.name == "SETOP_NONE":
+            return None
+        inner = self.with_clause(query, scope)
+        relation = self.query(query.larg, inner).renamed(names)
+        while True:
+            inside = Scope(inner, ctes={cte.ctename: relation})
+            wider = self._both(relation, self.query(query.rarg, inside))
+            if [dict(v.origins) for _, v in wider.columns] == [dict(v.origins) for _, v in relation.columns]:
+                return wider
+            relation = wider
+
+    def _both(self, left: Relation, right: Relation) -> Relation:
+        """Return a set operation: columns by place, names of the first."""
+        columns = [
+            (name, either([value, other]))
+            for (name, value), (_, other) in zip(left.columns, right.columns, strict=False)
+        ]
+        return Relation(columns, left.more, computed([left.filters, right.filters], None))
+
+    def _values(self, rows: Sequence[Sequence[Any]], scope: Scope) -> Relation:
+        columns = zip(*([self.expressions.value(node, scope) for node in row] for row in rows), strict=False)
+        return Relation([(f"column{place}", merged(column)) for place, column in enumerate(columns, 1)])
+
+    def targets(self, nodes: Sequence[Any] | None, scope: Scope, filters: Sequence[Value] = ()) -> Relation:
+        """Return the columns of a `select` or `returning` list."""
+        columns: list[tuple[str, Value]] = []
+        more = []
+        for node in nodes or ():
+            fields = getattr(node.val, "fields", None)
+            if not fields or type(fields[-1]).__name__ != "A_Star":
+                columns.append((node.name or _name_of(node.val), self.expressions.value(node.val, scope)))
+            elif len(fields) == 1:
+                for item in scope.items:
+                    columns += item.columns
+                    more += item.more
+            elif (relation := scope.relation(fields[-2].sval)) is not None:
+                columns += relation.columns
+                more += [relation] if relation.more else []
+        found = Relation(columns, filters=computed(filters, None))
+        if more:
+            found.more = lambda name: next((v for r in more if (v := r.get(name)) is not None), None)
+        return found
+
+    def add_items(self, nodes: Sequence[Any] | None, scope: Scope) -> list[Value]:
+        """Add what a `from` or `using` brings to `scope`; return what decides which rows that are."""
+        filters: list[Value] = []
+        for node in nodes or ():
+            scope.items.append(self._item(node, scope, filters))
+        return filters
+
+    def _item(self, node: Any, scope: Scope, filters: list[Value]) -> Item:
+        kind = type(node).__name__
+        if kind == "RangeVar":
+            relation = (scope.cte(node.relname) if not node.schemaname else None) or self._table(node)
+            filters.append(relation.filters)
+            return _aliased(node, relation, node.relname)
+        if kind == "RangeSubselect":
+            # Only a lateral one sees what stands beside it.
+            around = scope if node.lateral else Scope(scope.parent, ctes=scope.ctes)
+            relation = self.query(node.subquery, around)
+            filters.append(relation.filters)
+            return _aliased(node, relation, "")
+        if kind == "RangeFunction":
+            return self._functions(node, scope)
+        if kind == "JoinExpr":
+            return self._join(node, scope, filters)
+        if kind == "RangeTableSample":
+            return self._item(node.relation, scope, filters)
+        # xmltable, json_table: every column is read from the document.
+        value = self.expressions._work(node, scope)
+        names = [column.colname or column.name for column in node.columns or ()]
+        return _aliased(node, Relation([(name, value) for name in names], lambda _: value), kind.lower())
+
+    def _join(self, node: Any, scope: Scope, filters: list[Value]) -> Item:
+        left = self._item(node.larg, scope, filters)
+        beside = Scope(scope.parent, [*scope.items, left], scope.ctes)
+        right = self._item(node.rarg, beside, filters)
+        if node.quals is not None:
+            inside = Scope(scope.parent, [*scope.items, left, right], scope.ctes)
+            filters.append(self.expressions.value(node.quals, inside))
+        shared = [name.sval for name in node.usingClause or ()]
+        if node.isNatural:
+            names = {name for name, _ in right.columns}
+            shared = [name for name, _ in left.columns if name in names]
+        sides = [Relation(left.columns), Relation(right.columns)]
+        if node.jointype.name in ("JOIN_INNER", "JOIN_LEFT"):
+            sides.pop()
+        elif node.jointype.name == "JOIN_RIGHT":
+            sides.pop(0)
+        columns = [(name, either([v for side in sides if (v := side.get(name))])) for name in shared]
+        filters += [value for side in (left, right) for name, value in side.columns if name in shared]
+        columns += [(name, value) for side in (left, right) for name, value in side.columns if name not in shared]
+        item = Item(columns, {**left.names, **right.names}, [*left.more, *right.more])
+        return _aliased(node, Relation(columns), "") if node.alias is not None else item
+
+    def _functions(self, node: Any, scope: Scope) -> Item:
+        columns: list[tuple[str, Value]] = []
+        whole: list[Value] = []
+        alias = node.alias.aliasname if node.alias is not None else ""
+        for function, definitions in node.functions:
+            value = self.expressions.value(function, scope)
+            whole.append(value)
+            name = function.funcname[-1].sval if type(function).__name__ == "FuncCall" else "?column?"
+            declared = [column.colname for column in definitions or node.coldeflist or ()]
+            if declared:
+                columns += [(column, value.get(column) or computed([value], function)) for column in declared]
+            elif name == "unnest" and len(function.args) > 1:
+                columns += [("unnest", self.expressions.value(argument, scope)) for argument in function.args]
+            elif value.fields is not None and name not in _COLUMNS:
+                columns += value.fields.items()
+            else:
+                columns += [(column, value) for column in _COLUMNS.get(name, (alias or name,))]
+        if node.ordinality:
+            columns.append(("ordinality", single("function", "row number")))
+        every = computed(whole, None)
+        open_ended = None if node.coldeflist else lambda name: every.get(name) or every
+        name = alias or (columns[0][0] if columns else "")
+        return _aliased(node, Relation(columns, open_ended), name)
+
+
+def _aliased(node: Any, relation: Relation, name: str) -> Item:
+    alias = getattr(node, "alias", None)
+    if alias is None:
+        return Item.of(name, relation)
+    return Item.of(alias.aliasname, relation.renamed([column.sval for column in alias.colnames or ()]))
+
+
+def _name_of(node: Any) -> str:
+    """Return what PostgreSQL calls a column that has no name of its own."""
+    kind = type(node).__name__
+    if kind == "ColumnRef":
+        return str(node.fields[-1].sval)
+    if kind == "FuncCall":
+        return str(node.funcname[-1].sval)
+    if kind in ("TypeCast", "CollateClause"):
+        inner = _name_of(node.arg)
+        return str(node.typeName.names[-1].sval) if inner == "?column?" and kind == "TypeCast" else inner
+    if kind == "A_Indirection":
+        names = [part.sval for part in node.indirection if type(part).__name__ == "String"]
+        return str(names[-1]) if names else _name_of(node.arg)
+    if kind == "CaseExpr":
+        inner = _name_of(node.defresult) if node.defresult is not None else "?column?"
+        return inner if inner != "?column?" else "case"
+    if kind == "SubLink" and node.subLinkType.name == "EXPR_SUBLINK":
+        target = (getattr(node.subselect, "targetList", None) or [None])[0]
+        return "?column?" if target is None else target.name or _name_of(target.val)
+    return _OTHERS.get(kind) or (node.op.name[3:].lower() if kind == "MinMaxExpr" else "?column?")
+
+
+_OTHERS = {"CoalesceExpr": "coalesce", "A_ArrayExpr": "array", "RowExpr": "row"}
