@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable
@@ -38,6 +39,9 @@ _RESERVED = frozenset(
     tablesample then to trailing true union unique user using variadic verbose when where window with
     """.split()  # noqa: SIM905
 )
+# Records that are looked at.
+_ENOUGH = 100_000
+# Digits that an identifier has and a number has not, or too many for one.
 _WRITTEN_WITH_CARE = re.compile(r"\s*[+-]?(0[0-9]|\+)|.{19}")
 
 
@@ -96,6 +100,7 @@ def blank(key: str) -> NewFields:
 def guess(sample: Path, entity: str, key: str | None) -> NewFields:
     """Return the fields of the records in `sample`, each of the narrowest type that fits all of its values.
 
+    Of a large file the first 100,000 records are looked at.
     Raises UnreadableFile for a file that is not what its ending says, and UsageError where nothing
     could be the key.
     """
@@ -130,7 +135,7 @@ def _read(sample: Path) -> tuple[dict[tuple[str, ...], Found], int]:
         paths: dict[tuple[str, ...], Found] = {}
         value_of = _array_of if _is_csv(sample) else _as_it_is
         count = 0
-        for record, _ in read_records(str(sample)):
+        for record, _ in itertools.islice(read_records(str(sample)), _ENOUGH):
             if isinstance(record, dict):
                 count += 1
                 _look(record, (), paths, value_of)

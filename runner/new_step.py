@@ -234,4 +234,5 @@ def _quoted(name: str, target: Relation) -> str:
 
 
 def _words(names: Sequence[str]) -> str:
+    names = [" ".join(name.split()) for name in names]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -19,7 +19,7 @@ PROVENANCE = ("day", "source_file", "position")
 _VERSIONS = ("updated_at", "updated_time", "version_key")
 _DAY_COLUMNS = ("version_key", "day_key")
 # Types without an equality that tells all values apart: compared as text.
-_WITHOUT_EQUALITY = re.compile(r"(json|xml|point|box|path|polygon|circle|line|lseg)(\[\])*")
+_WITHOUT_EQUALITY = re.compile(r"(.*\.)?(json|xml|point|box|path|polygon|circle|line|lseg|citext)(\[\])*")
 _WITHOUT_ORDER = re.compile(r"(json|xml|point|box|path|polygon|circle|line|lseg|xid|cid|tid)(\[\])*")
 _TEXTS = re.compile(r"(text|character varying)(\([0-9]+\))?")
 _VOLATILE = re.compile(
@@ -103,7 +103,7 @@ def version_of(request: Request, target: Relation, source: Relation) -> str:
 
 
 def _has_order(column: Column, taken: Column) -> bool:
-    if column.is_generated or _WITHOUT_ORDER.fullmatch(_base(column.type)):
+    if column.is_generated or _WITHOUT_ORDER.fullmatch(column.base):
         return False
     return (column.not_null and taken.not_null) or bool(lowest(column, taken))
 
@@ -112,22 +112,19 @@ def lowest(column: Column, taken: Column) -> str:
     """Return the literal that is older than every value, empty where nothing is null or there is none."""
     if column.not_null and taken.not_null:
         return ""
-    base = _base(column.type)
-    if base.startswith(("timestamp", "date", "numeric", "real", "double")):
+    if re.fullmatch(r"timestamp with(out)? time zone|date|numeric|real|double precision", column.base):
         return "'-infinity'"
     bits = {"smallint": 15, "integer": 31, "bigint": 63}
-    if base in bits:
-        return f"'{-(2 ** bits[base])}'"
+    if column.base in bits:
+        return f"'{-(2 ** bits[column.base])}'"
     return "''" if _TEXTS.fullmatch(column.type) else ""
 
 
 def day_column(target: Relation, source: Relation) -> str:
     """Return the table's column that says which day brought a row, or the name of the one to add."""
     for name in _DAY_COLUMNS:
-        if name not in target.columns and name not in source.columns:
-            continue
         column = target.columns.get(name)
-        if name in source.columns or column is None:
+        if column is None or name in source.columns:
             continue
         if column.type != "text" or column.collation not in ('"C"', '"POSIX"', "ucs_basic"):
             raise ConfigError(
@@ -193,11 +190,7 @@ def taken(column: Column, target: Relation, source: Relation, connection: Connec
 
 
 def comparable(column: Column) -> str:
-    return f"{column.sql}::text" if _WITHOUT_EQUALITY.fullmatch(_base(column.type)) else column.sql
-
-
-def _base(type_name: str) -> str:
-    return re.sub(r"\([^)]*\)", "", type_name)
+    return f"{column.sql}::text" if _WITHOUT_EQUALITY.fullmatch(column.base) else column.sql
 
 
 def order(request: Request, key: Sequence[str], version: str, copied: Sequence[Column], source: Relation) -> list[str]:
@@ -213,8 +206,7 @@ def order(request: Request, key: Sequence[str], version: str, copied: Sequence[C
     rest = unique or ([version] if version else []) + [column.name for column in copied]
     others = [columns[name] for name in dict.fromkeys(rest) if name not in key]
     return by_key + [
-        f"{column.sql}{'::text' if _WITHOUT_ORDER.fullmatch(_base(column.type)) else ''} desc nulls last"
-        for column in others
+        f"{column.sql}{'::text' if _WITHOUT_ORDER.fullmatch(column.base) else ''} desc nulls last" for column in others
     ]
 
 

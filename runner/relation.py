@@ -32,6 +32,7 @@ select
     columns.attname,
     quote_ident(columns.attname),
     format_type(columns.atttypid, columns.atttypmod),
+    format_type(coalesce(nullif(types.typbasetype, 0), columns.atttypid), null),
     types.typcategory::text,
     columns.attnotnull,
     columns.attgenerated <> '' or columns.attidentity = 'a',
@@ -75,6 +76,8 @@ class Column:
     name: str
     sql: str
     type: str
+    base: str
+    """The type without length and precision; that below it where it is a domain."""
     category: str
     not_null: bool
     is_generated: bool

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -23,6 +24,7 @@ from staging_loaders.session import Inline
 Connection = psycopg.Connection[tuple[Any, ...]]
 Run = Callable[..., tuple[int, str, str]]
 
+ROOT = Path(__file__).parents[2]
 DAYS = ("day1", "day2", "day10")
 BORN = [f"2026-01-{number:02}" for number in range(1, 13)]
 TIMES = [datetime(2026, 1, number, 9, tzinfo=UTC) for number in range(1, 10)]
@@ -140,6 +142,7 @@ CASES = [
                 [round(Decimal(n) / 3, 2) for n in range(12)],
             ),
             Column("document", "text", "json", [f'{{"a":{n}}}' for n in range(12)], [{"a": n} for n in range(12)]),
+            Column("more", "text", "document", [f"[{n}]" for n in range(12)], [[n] for n in range(12)]),
             Column("state", "text", "mood", ["sad", "ok", "happy"] * 4),
             Column("code", "text", "varchar(9)", [f"c{n}" for n in range(12)]),
             Column("short", "text", "char(4)", [f"s{n} " for n in range(12)], [f"s{n}".ljust(4) for n in range(12)]),
@@ -149,7 +152,7 @@ CASES = [
             Column("is_new", "boolean", "boolean", [n % 2 == 0 for n in range(12)]),
         ),
         Column("updated_time", "timestamptz", "timestamptz not null", ()),
-        before="create type mood as enum ('sad', 'ok', 'happy');",
+        before="create type mood as enum ('sad', 'ok', 'happy'); create domain document as json;",
     ),
 ]
 IDS_OF_CASES = ["version", "no version", "composite", "only a key", "quoted", "server's columns", "types"]
@@ -446,6 +449,7 @@ def test_staging_without_file_order(shop: Project, connection: Connection, shape
         "create table items (item_id bigint primary key, name text, document json);"
     )
     shop.new("items", "--shape", shape)
+    assert shop.complaints() == []
     rows = [(1, "a", '{"a": 1}'), (1, "b", '{"a": 2}'), (1, "b", '{"a": 1}'), (2, None, None)]
     for ordered in itertools.islice(itertools.permutations(rows), 0, None, 7):
         connection.execute("delete from stg_items")
@@ -783,3 +787,46 @@ def test_in_a_new_project(run: Run) -> None:
         "runner lint migrations/shop/020_customers.sql",
         "runner apply --day DAY --only 020_customers",
     ]
+
+
+def test_as_the_shipped_steps(shop: Project, new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the shipped days, cards, budgets and roles end as the shipped steps leave them."""
+    steps = ("011_roles", "030_budgets", "031_cards")
+    shutil.copytree(ROOT / "migrations" / "zluri" / "schema", shop.root / "migrations" / "zluri" / "schema")
+    shutil.copytree(ROOT / "staging_loaders" / "zluri", shop.root / "staging_loaders" / "zluri")
+    ends = []
+    for is_new in (False, True):
+        url = new_database()
+        for day in ("day1", "day2", "day3"):
+            load_day(
+                dsn=url,
+                pipeline="zluri",
+                day=day,
+                base=str(ROOT / "tests" / "days"),
+                declarations=ROOT / "staging_loaders" / "zluri",
+                flow_run_id="run",
+                session=Inline(),
+            )
+        monkeypatch.setenv("DATABASE_URL", url)
+        for step in steps:
+            path = shop.root / "migrations" / "zluri" / f"{step}.sql"
+            if is_new:
+                path.unlink()
+                assert shop.run("new", "step", step, "--pipeline", "zluri")[0] == 0
+                assert path.read_text() != (ROOT / "migrations" / "zluri" / path.name).read_text()
+            else:
+                shutil.copy(ROOT / "migrations" / "zluri" / path.name, path)
+        for day in ("day2", "day3", "day1", "day2"):
+            code, _, err = shop.run("apply", "--day", day, "--pipeline", "zluri", "--load", "never")
+            assert code == 0, err
+        with psycopg.connect(url) as connection:
+            counts = connection.execute(
+                "select step, day, status, rows_inserted, rows_updated from pipeline_metrics order by id"
+            ).fetchall()
+            tables = [
+                connection.execute(sql.SQL("select * from {} order by 1").format(sql.Identifier(name))).fetchall()
+                for name in ("roles", "budgets", "cards")
+            ]
+        ends.append((counts, tables))
+    assert ends[0] == ends[1]
+    assert all(ends[0][1])
