@@ -1,0 +1,339 @@
+"""Where columns come from: every column of the shipped steps, and every way in which SQL moves values."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner import cli, config, project
+from runner.errors import UsageError
+from runner.lineage import columns, show
+from runner.lineage.columns import Lineage
+from runner.lineage.values import Origin
+
+ROOT = Path(__file__).parents[2]
+EXPECTED: dict[str, dict[str, Any]] = tomllib.loads(
+    (Path(__file__).parent / "lineage_expected.toml").read_text(encoding="utf-8")
+)
+COLUMNS = [(table, column) for table, found in EXPECTED.items() for column in found]
+SCHEMA = """
+create table src (id int, a text, b text, doc jsonb, list int[]);
+create table other (id int, a text, x text);
+create table target (id int primary key, a text, b text, c text default 'c');
+create view seen as select id, upper(a) as shown from src;
+"""
+
+
+def read(root: Path) -> Lineage:
+    """Return the lineage of the project in a folder."""
+    settings = config.load({"project": str(root)}, environ={})
+    return columns.read(settings, project.discover(settings))
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Lineage:
+    """The lineage of the shipped steps."""
+    return read(ROOT)
+
+
+@pytest.fixture
+def of(tmp_path: Path) -> Callable[..., dict[str, str]]:
+    """Return what the columns of `target` come from in the end, for a step of this text: `~` where computed."""
+
+    def found(text: str, table: str = "target") -> dict[str, str]:
+        folder = tmp_path / "migrations" / "p"
+        (folder / "schema").mkdir(parents=True)
+        (folder / "schema" / "001_tables.sql").write_text(SCHEMA, encoding="utf-8")
+        (folder / "010_step.sql").write_text(text, encoding="utf-8")
+        lineage = read(tmp_path)
+        return {
+            name: " ".join(sorted(f"{'' if copied else '~'}{origin}" for origin, copied in origins.items()))
+            for name in lineage.tables.get(table, [])
+            if (origins := lineage.sources(Origin("column", name, table)))
+        }
+
+    return found
+
+
+def expected(table: str, column: str) -> dict[str, bool]:
+    """Return source -> whether it is copied, as the table of expected lineage has it."""
+    wanted = EXPECTED[table][column]
+    if isinstance(wanted, list):
+        return dict.fromkeys(wanted, True)
+    if "hashes" in wanted:
+        return {source: False for name in wanted["hashes"] for source in expected(table, name)}
+    return dict.fromkeys(wanted["computed"], False)
+
+
+@pytest.mark.parametrize(("table", "column"), COLUMNS, ids=[f"{table}.{column}" for table, column in COLUMNS])
+def test_every_column_of_the_shipped_steps(shipped: Lineage, table: str, column: str) -> None:
+    """Each column comes from just what the SQL, the declarations and the rules of the pipeline say."""
+    found = shipped.sources(Origin("column", column, table))
+    assert {str(origin).removeprefix("field "): copied for origin, copied in found.items()} == expected(table, column)
+
+
+def test_no_column_is_left_out(shipped: Lineage) -> None:
+    """The expectations name every column of every table that a step fills, and no names are unresolved."""
+    assert {table: set(shipped.tables[table]) for table in shipped.final} == {
+        table: set(found) for table, found in EXPECTED.items()
+    }
+    assert [edge for edge in shipped.edges() if edge.origin.kind == "unknown"] == []
+    assert shipped.gaps == {}
+
+
+def test_expressions_are_where_they_are_said_to_be(shipped: Lineage) -> None:
+    """The line of an edge holds the expression: the function's name, `case`, an operator."""
+    edges = [edge for edge in shipped.edges() if edge.by == "040_transactions" and edge.line]
+    lines = (ROOT / "migrations/zluri/040_transactions.sql").read_text(encoding="utf-8").splitlines()
+    assert edges
+    for edge in edges:
+        first = re.match(r"\w+", edge.expression)
+        assert first and first.group().lower() in lines[edge.line - 1].lower(), edge
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        pytest.param("insert into target (id, a) select id, a from src", {"id": "src.id", "a": "src.a"}, id="insert"),
+        pytest.param("insert into target select * from src", {"c": "src.doc", "a": "src.a"}, id="star by place"),
+        pytest.param(
+            "insert into target (b, a) select s.a, s.b from src as s", {"b": "src.a", "a": "src.b"}, id="alias"
+        ),
+        pytest.param(
+            "insert into target (id, a) values (1, 'x'), (2, 'y')", {"a": "constant 'x' constant 'y'"}, id="values"
+        ),
+        pytest.param("insert into target (a) select a || '-' || b from src", {"a": "~src.a ~src.b"}, id="expression"),
+        pytest.param(
+            "insert into target (a, b) select 'x', 'y'", {"a": "constant 'x'", "b": "constant 'y'"}, id="no names"
+        ),
+        pytest.param(
+            "insert into target (a) select coalesce(a, 'none') from src",
+            {"a": "~constant 'none' ~src.a"},
+            id="coalesce",
+        ),
+        pytest.param(
+            "insert into target (a) select case when id > 1 then b end from src", {"a": "~src.b ~src.id"}, id="case"
+        ),
+        pytest.param("insert into target (id) select a::int from src", {"id": "~src.a"}, id="cast"),
+        pytest.param('insert into target (a) select a collate "C" from src', {"a": "src.a"}, id="collation"),
+        pytest.param(
+            "insert into target (a) select (select x from other where other.id = src.id) from src",
+            {"a": "other.x"},
+            id="scalar subquery",
+        ),
+        pytest.param("insert into target (id) select count(*) from src", {"id": "function count(*)"}, id="count"),
+        pytest.param("insert into target (a) select now()", {"a": "function now()"}, id="clock"),
+        pytest.param(
+            "with t as (select a as z from src) insert into target (a) select z from t", {"a": "src.a"}, id="cte"
+        ),
+        pytest.param(
+            "with t (z) as (select b from src) insert into target (a) select z from t",
+            {"a": "src.b"},
+            id="named columns",
+        ),
+        pytest.param(
+            "with src as (select x as a from other) insert into target (a) select a from src",
+            {"a": "other.x"},
+            id="a cte hides a table",
+        ),
+        pytest.param(
+            "with src as (select b as a from src) insert into target (a) select a from src",
+            {"a": "src.b"},
+            id="a cte over its table",
+        ),
+        pytest.param(
+            "with gone as (delete from src where id = 1 returning a) insert into target (a) select a from gone",
+            {"a": "src.a"},
+            id="returning",
+        ),
+        pytest.param(
+            "with recursive t as (select id, a from src union select t.id, other.x from t join other on other.id = t.id)"
+            " insert into target (id, a) select * from t",
+            {"id": "src.id", "a": "other.x src.a"},
+            id="recursive",
+        ),
+        pytest.param(
+            "insert into target (a) select a from src union all select x from other", {"a": "other.x src.a"}, id="union"
+        ),
+        pytest.param(
+            "insert into target (id, a, b) select * from src join other using (id, a)",
+            {"id": "src.id", "a": "src.a", "b": "src.b"},
+            id="using comes first",
+        ),
+        pytest.param(
+            "insert into target (a) select a from src full join other using (a)", {"a": "other.a src.a"}, id="full join"
+        ),
+        pytest.param(
+            "insert into target (a) select l.y from src cross join lateral (select src.b || other.x as y from other) as l",
+            {"a": "~other.x ~src.b"},
+            id="lateral",
+        ),
+        pytest.param(
+            "insert into target (id) select n from src cross join unnest(list) as u (n)",
+            {"id": "~src.list"},
+            id="unnest",
+        ),
+        pytest.param(
+            "insert into target (a) select r.a from jsonb_to_recordset((select jsonb_agg(to_jsonb(s)) from src as s))"
+            " as r (a text, b text)",
+            {"a": "src.a"},
+            id="rows through a document",
+        ),
+        pytest.param(
+            "insert into target (a) select to_jsonb(s) ->> 'b' from src as s",
+            {"a": "src.b"},
+            id="a field of a document",
+        ),
+        pytest.param(
+            "insert into target (a) select doc ->> 'b' from src", {"a": "~src.doc"}, id="a document that is stored"
+        ),
+        pytest.param("insert into target (a) select (s).b from src as s", {"a": "src.b"}, id="a field of a row"),
+        pytest.param(
+            "insert into target (a) select first_value(a) over w from src window w as (order by b)",
+            {"a": "~src.a ~src.b"},
+            id="window",
+        ),
+        pytest.param(
+            "insert into target (id, a) select id, a from src on conflict (id) do update set a = excluded.a, b = target.a",
+            {"a": "src.a", "b": "src.a"},
+            id="on conflict",
+        ),
+        pytest.param(
+            "insert into target (id) select id from src on conflict (id) do update set a = excluded.b",
+            {"a": "function default"},
+            id="what was not offered",
+        ),
+        pytest.param("update target set a = src.b from src where src.id = target.id", {"a": "src.b"}, id="update from"),
+        pytest.param(
+            "update target set (a, b) = (select x, upper(x) from other where other.id = target.id)",
+            {"a": "other.x", "b": "~other.x"},
+            id="several at once",
+        ),
+        pytest.param(
+            "merge into target using src on target.id = src.id when matched then update set a = src.b"
+            " when not matched then insert (id, b) values (src.id, 'new')",
+            {"id": "src.id", "a": "src.b", "b": "constant 'new'"},
+            id="merge",
+        ),
+        pytest.param(
+            "create temporary table t on commit drop as select id, a as z from src; insert into target (id, a) select * from t",
+            {"id": "src.id", "a": "src.a"},
+            id="temporary table",
+        ),
+        pytest.param(
+            "create temp table t (like src); insert into t select * from src; update t set a = 'x';"
+            " insert into target (a) select a from t",
+            {"a": "constant 'x' src.a"},
+            id="temporary table that is filled",
+        ),
+        pytest.param(
+            "create temp table src as select x as a from other; insert into target (a) select a from src",
+            {"a": "other.x"},
+            id="a temporary table hides a table",
+        ),
+        pytest.param("insert into target (a) select shown from seen", {"a": "~src.a"}, id="view"),
+        pytest.param(
+            "insert into target (a) select t.anything from nowhere as t", {"a": "nowhere.anything"}, id="unknown table"
+        ),
+        pytest.param(
+            "insert into target (a) select current_setting('app.day')", {"a": "setting app.day"}, id="setting"
+        ),
+        pytest.param(
+            "insert into target (id, a) select s.id, case when o.id is null then 'no' else 'yes' end"
+            " from src as s left join (select id from other where x = 'x') as o on o.id = s.id",
+            {"a": "~constant 'no' ~constant 'yes' ~other.id ~other.x"},
+            id="whether a row was found",
+        ),
+        pytest.param("delete from target using src where target.id = src.id", {}, id="delete"),
+        pytest.param("copy target (a) from '/file'", {"a": "function copy"}, id="copy"),
+        pytest.param("selec 1", {}, id="no SQL"),
+    ],
+)
+def test_ways_of_values(of: Callable[..., dict[str, str]], text: str, wanted: dict[str, str]) -> None:
+    """A value is followed to where it was before any step, as it is or worked on."""
+    found = of(text)
+    assert {name: found.get(name) for name in wanted} == wanted
+    assert wanted or not found
+
+
+def test_what_is_not_followed_is_named(tmp_path: Path) -> None:
+    """A table that a block writes has no lineage, and the step is told."""
+    folder = tmp_path / "migrations" / "p"
+    (folder / "schema").mkdir(parents=True)
+    (folder / "schema" / "001_tables.sql").write_text(SCHEMA, encoding="utf-8")
+    (folder / "010_step.sql").write_text("do $$ begin insert into target select 1; end $$", encoding="utf-8")
+    lineage = read(tmp_path)
+    assert lineage.gaps == {"010_step": ["target"]}
+    assert lineage.final == ["target"]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        pytest.param("agents.emial", "agents.email", id="column"),
+        pytest.param("agent.email", "agents.email", id="table"),
+        pytest.param("email", "agents.email", id="no table"),
+        pytest.param("zzzz.q", "Tables: agents", id="nothing like it"),
+    ],
+)
+def test_unknown_columns(shipped: Lineage, name: str, hint: str) -> None:
+    """What is meant is said."""
+    with pytest.raises(UsageError) as caught:
+        shipped.column(name)
+    assert hint in str(caught.value.hint)
+
+
+def test_columns_by_name(shipped: Lineage) -> None:
+    """A column may be named with its schema; so may one of a temporary table."""
+    assert shipped.column("public.agents.email") == Origin("column", "email", "agents")
+    assert shipped.column("rates.minor_unit") == Origin("column", "minor_unit", "rates", "040_transactions")
+
+
+MERMAID = re.compile(
+    r"flowchart LR|    subgraph g\d+\[\"[^\"]+\"\]|    end"
+    r"|(    |        )[nst]\d+(\[\"[^\"]+\"\]|\(\[\"[^\"]+\"\]\)|\[\(\"[^\"]+\"\)\])"
+    r"|    [nst]\d+ (-->|-\.->|==>)(\|\"[^\"]+\"\|)? [nst]\d+"
+)
+
+
+@pytest.mark.parametrize("column", [None, "transactions.fx_source", "groups.inactive", "agents.email"])
+def test_mermaid(shipped: Lineage, column: str | None) -> None:
+    """Every line is one of the flowchart's few forms, every arrow joins nodes that were named before."""
+    chart = show.step_chart(shipped) if column is None else show.column_chart(shipped, shipped.column(column))
+    named: set[str] = set()
+    for line in chart.splitlines():
+        assert MERMAID.fullmatch(line), line
+        if "->" in line or "==>" in line:
+            assert set(re.findall(r"\b[nst]\d+\b", re.sub(r'"[^"]*"', "", line))) <= named
+        else:
+            named |= set(re.findall(r"^ +([nst]\d+)", line))
+    assert len(named) > 1
+
+
+def test_labels_are_text() -> None:
+    """What would end a label or begin a character's name is written by its name."""
+    assert show._label('a "b" #1 <c> &d') == "a #quot;b#quot; #35;1 #lt;c#gt; #amp;d"
+
+
+def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """Text, JSON and errors of the command, without a server."""
+    project_flag = ["--project", str(ROOT)]
+    assert cli.main(["lineage", *project_flag]) == 0
+    assert re.search(r"^020_groups +after +010_agents$", capsys.readouterr().out, re.MULTILINE)
+    assert cli.main(["lineage", *project_flag, "--column", "agents.email"]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[0] == "agents.email"
+    assert re.search(r"field agents: contact.email +copied +load agents$", out, re.MULTILINE)
+    assert cli.main(["lineage", *project_flag, "--column", "cards.last_four", "--format", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["sources"] == [{"kind": "field", "entity": "cards", "name": "lastFour", "how": "copied"}]
+    assert cli.main(["lineage", *project_flag, "--format", "json"]) == 0
+    assert {"pipeline", "steps", "columns", "edges"} == json.loads(capsys.readouterr().out).keys()
+    assert cli.main(["lineage", *project_flag, "--column", "agents.emial"]) == 2
+    assert "Did you mean agents.email" in capsys.readouterr().err
