@@ -8,7 +8,8 @@ these take what looks like one for one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from runner import sqlnodes
 from runner.lint.model import Column, Part, Query, Relation, closure, leaves
@@ -56,8 +57,8 @@ def differs(part: Part) -> bool:
         if _negated_equality(other, part):
             return True
         for node in other.comparisons:
-            asked = operator(node)
-            if asked == "is distinct from" or asked in _DIFFERENT:
+            sign = operator(node)
+            if sign == "is distinct from" or sign in _DIFFERENT:
                 own = other is part and any(_within(node, guard) for guard in part.guards)
                 if own or mentions(node, part.target, part):
                     return True
@@ -68,11 +69,11 @@ def differs(part: Part) -> bool:
 
 def _negated_equality(other: Part, part: Part) -> bool:
     for node in other.negations:
-        for inner in sqlnodes.walk(node):
-            if inner.kind == "A_Expr" and operator(inner) in ("=", "is not distinct from"):
-                own = other is part and any(_within(node, guard) for guard in part.guards)
-                if own or mentions(inner, part.target, part):
-                    return True
+        inner, is_true = unfolded(node)
+        if inner.kind == "A_Expr" and not is_true and operator(inner) in ("=", "is not distinct from"):
+            own = other is part and any(_within(node, guard) for guard in part.guards)
+            if own or mentions(inner, part.target, part):
+                return True
     return False
 
 
@@ -129,26 +130,81 @@ def is_recent(part: Part, versions: set[str]) -> bool:
 # Parts that touch other rows
 
 
-def absences(part: Part) -> set[str]:
-    """Return the names of what a part's rows must not be in: `not exists`, `not in`, `except`, `… is null`.
+@dataclass
+class _Path:
+    """What holds for rows that come one way; those of a union come two ways.
 
-    Tables by their names, parts and temporary tables as `part:NAME`.
+    `absences` are the names of what a row must not be in (`not exists`, `not in`, `except`,
+    `… is null`): tables by their names, parts and temporary tables as `part:ID`. `answers` are
+    what is asked, whether it is to be so, and the constant it is to be equal to.
     """
-    found: set[str] = set()
-    for node in part.negations:
-        for inner in sqlnodes.walk(node):
-            if inner.kind == "SubLink" and isinstance(inner.meaning, Query):
-                found |= _origins(inner.meaning)
-    for node in part.sublinks:
-        if node.subLinkType == "ALL_SUBLINK" and isinstance(node.meaning, Query):
-            found |= _origins(node.meaning)
-    for node in part.null_tests:
-        if node.nulltesttype == "IS_NULL" or node.nulltesttype is None:
-            found |= _null_side(node)
-    for query in part.queries:
-        if query.node is not None and query.node.op == "SETOP_EXCEPT" and query.arms:
-            found |= _origins(query.arms[1])
+
+    absences: set[str]
+    answers: set[_Answer]
+
+    def __or__(self, other: _Path) -> _Path:
+        return _Path(self.absences | other.absences, self.answers | other.answers)
+
+
+_Answer = tuple[str, bool, str]
+_MOST_PATHS = 32
+
+
+def _paths(part: Part) -> list[_Path]:
+    """Return the ways on which rows come into a part."""
+    paths = _query_paths(part.query) if part.query is not None else [_Path(set(), set())]
+    own = _facts(part.guards)
+    if part.kind in ("insert", "upsert"):
+        # A row that is inserted has these values: as good as a condition.
+        for name, value in part.values.items():
+            text = render(value)
+            if text:
+                own.answers.add((_equation(name, text), True, ""))
+    return [path | own for path in paths]
+
+
+def _query_paths(query: Query) -> list[_Path]:
+    if query.arms and query.node is not None:
+        left, right = query.arms
+        if query.node.op == "SETOP_UNION":
+            return [*_query_paths(left), *_query_paths(right)][:_MOST_PATHS]
+        if query.node.op == "SETOP_EXCEPT":
+            return [path | _Path(_origins(right), set()) for path in _query_paths(left)]
+        return _query_paths(left)
+    paths = [_facts(query.conditions)]
+    for relation in query.relations:
+        if relation.query is not None:
+            inner = _query_paths(relation.query)
+            paths = [path | more for path in paths for more in inner][:_MOST_PATHS]
+    return paths
+
+
+def _facts(conditions: Iterable[Node]) -> _Path:
+    found = _Path(set(), set())
+    for condition in conditions:
+        for node, is_true in asked(condition):
+            if node.kind == "NullTest" and is_true == (node.nulltesttype != "IS_NOT_NULL"):
+                found.absences |= _null_side(node)
+            elif node.kind == "SubLink" and isinstance(node.meaning, Query):
+                excludes = node.subLinkType == "ALL_SUBLINK" if is_true else node.subLinkType != "ALL_SUBLINK"
+                found.absences |= _origins(node.meaning) if excludes else set()
+            found.answers.update(_answers(node, is_true))
     return found
+
+
+def absences(part: Part) -> set[str]:
+    """Return what rows of a part must not be in, whichever way they come."""
+    return set.intersection(*(path.absences for path in _paths(part)))
+
+
+def asked(condition: Node, is_true: bool = True) -> Iterator[tuple[Node, bool]]:
+    """Return what a condition asks, and how: the whole, and each side of an `and`, but none of an `or`."""
+    node, same = unfolded(condition)
+    is_true = is_true == same
+    yield node, is_true
+    if node.kind == "BoolExpr" and (node.boolop == "AND_EXPR") == is_true:
+        for argument in node.args:
+            yield from asked(argument, is_true)
 
 
 def _null_side(node: Node) -> set[str]:
@@ -184,53 +240,43 @@ def _origins(query: Query) -> set[str]:
 
 
 def are_apart(one: Part, other: Part) -> bool:
-    """Return whether something tells the rows of two writing parts apart."""
+    """Return whether something tells the rows of two writing parts apart, whichever way they come."""
     first, second = closure(one), closure(other)
-    return (
-        _leaves_out(first, second, one.target)
-        or _leaves_out(second, first, one.target)
-        or _contradict(one, first - second, other, second - first)
+    mine, theirs = _with_others(one, first - second), _with_others(other, second - first)
+    from_mine, from_theirs = _material(first, one.target), _material(second, one.target)
+    return all(
+        bool(path.absences & from_theirs or their.absences & from_mine) or _contradict(path.answers, their.answers)
+        for path in mine
+        for their in theirs
     )
 
 
-def _leaves_out(some: set[Part], others: set[Part], target: str) -> bool:
-    """Return whether `some` leave out what the others are made from, or what is in the target already."""
-    left_out = set().union(*(absences(part) for part in some))
-    made_from = {f"part:{id(part)}" for part in others} | {name for part in others for name in part.reads} | {target}
-    return bool(left_out & made_from)
+def _with_others(part: Part, parts: set[Part]) -> list[_Path]:
+    """Return the paths of a part, with what holds in the parts that only it takes rows from."""
+    shared = _Path(set(), set())
+    for other in parts - {part}:
+        for path in _paths(other):
+            shared |= path
+    return [path | shared for path in _paths(part)]
 
 
-def _contradict(one: Part, first: set[Part], other: Part, second: set[Part]) -> bool:
-    """Return whether a condition of one side is the opposite of one of the other."""
-    mine, theirs = _conditions(one, first), _conditions(other, second)
-    for key, (is_true, value) in mine.items():
-        if key in theirs:
-            their_truth, their_value = theirs[key]
+def _material(parts: set[Part], target: str) -> set[str]:
+    """Return what rows are made from; what is in the target already counts for every part."""
+    return {f"part:{id(part)}" for part in parts} | {name for part in parts for name in part.reads} | {target}
+
+
+def _contradict(mine: set[_Answer], theirs: set[_Answer]) -> bool:
+    """Return whether one of the answers is the opposite of one of the others."""
+    by_key: dict[str, list[tuple[bool, str]]] = {}
+    for key, is_true, value in theirs:
+        by_key.setdefault(key, []).append((is_true, value))
+    for key, is_true, value in mine:
+        for their_truth, their_value in by_key.get(key, ()):
             if is_true != their_truth and value == their_value:
                 return True
             if is_true and their_truth and value and their_value and value != their_value:
                 return True
     return False
-
-
-def _conditions(part: Part, parts: set[Part]) -> dict[str, tuple[bool, str]]:
-    """Return what holds for the rows of a part: what is asked -> whether it is so, and the constant it is equal to."""
-    found: dict[str, tuple[bool, str]] = {}
-    for some in parts:
-        for query in some.queries:
-            for condition in query.conditions:
-                for node in conjuncts(condition):
-                    _note(found, node)
-        for guard in some.guards if some is part else ():
-            for node in conjuncts(guard):
-                _note(found, node)
-    if part.kind in ("insert", "upsert"):
-        # A row that is inserted has these values: as good as a condition.
-        for name, value in part.values.items():
-            text = render(value)
-            if text:
-                found.setdefault(_equation(name, text), (True, ""))
-    return found
 
 
 def conjuncts(node: Node) -> Iterator[Node]:
@@ -241,38 +287,36 @@ def conjuncts(node: Node) -> Iterator[Node]:
         yield node
 
 
-def _note(found: dict[str, tuple[bool, str]], node: Node) -> None:
-    node, is_true = unfolded(node)
+def _answers(node: Node, is_true: bool) -> Iterator[_Answer]:
     if node.kind == "NullTest":
-        is_true = is_true == (node.nulltesttype != "IS_NOT_NULL")
-        found.setdefault(f"{render(node.arg)} is null", (is_true, ""))
+        yield f"{render(node.arg)} is null", is_true == (node.nulltesttype != "IS_NOT_NULL"), ""
         return
     if node.kind == "A_Expr":
-        asked = operator(node)
-        if asked in ("<>", "!=", "is distinct from"):
-            asked, is_true = "=", not is_true
-        if asked in ("=", "is not distinct from"):
+        sign = operator(node)
+        if sign in ("<>", "!=", "is distinct from"):
+            sign, is_true = "=", not is_true
+        if sign in ("=", "is not distinct from"):
             left, right = render(node.lexpr), render(node.rexpr)
             value = sqlnodes.constant(node.rexpr)
             if value is not None:
-                found.setdefault(left, (is_true, value))
-            found.setdefault(_equation(left, right), (is_true, ""))
+                yield left, is_true, value
+            yield _equation(left, right), is_true, ""
             return
     text = render(node)
     if text:
-        found.setdefault(text, (is_true, ""))
+        yield text, is_true, ""
 
 
 def unfolded(node: Node) -> tuple[Node, bool]:
     """Return what a condition asks when stand-ins are expanded and `not` is taken off, and whether it is to be true."""
     is_true = True
-    node = _expanded(node)
+    node = expanded(node)
     while True:
         if node.kind == "BoolExpr" and node.boolop == "NOT_EXPR":
-            node, is_true = _expanded(node.args[0]), not is_true
+            node, is_true = expanded(node.args[0]), not is_true
         elif node.kind == "BooleanTest" and node.booltesttype in ("IS_FALSE", "IS_NOT_TRUE", "IS_TRUE", "IS_NOT_FALSE"):
             is_true = is_true == (node.booltesttype in ("IS_TRUE", "IS_NOT_FALSE"))
-            node = _expanded(node.arg)
+            node = expanded(node.arg)
         else:
             return node, is_true
 
@@ -281,7 +325,7 @@ def _equation(left: str, right: str) -> str:
     return " = ".join(sorted((left, right)))
 
 
-def _expanded(node: Node) -> Node:
+def expanded(node: Node) -> Node:
     """Return the expression that a column stands for, where it is only one."""
     for _ in range(20):
         if node.kind == "ColumnRef" and isinstance(node.meaning, Column):
@@ -318,7 +362,7 @@ def render(thing: Node | Column | None, depth: int = 0) -> str:
     if isinstance(thing, Column):
         single = _single(thing)
         return render(single, depth + 1) if single is not None else thing.name
-    node = _expanded(thing)
+    node = expanded(thing)
     if node.kind == "ColumnRef":
         name = node.fields[-1]
         return str(name) if isinstance(name, str) else "*"

@@ -104,10 +104,11 @@ def _conditions(source: Source, parts: Iterable[Part]) -> None:
                         source.report("volatile-value", inner, f"{name}() chooses other rows at each run")
                     elif name in evidence.CLOCKS:
                         source.report("clock-in-data", inner, "which rows are meant depends on when the step runs")
-        for node in (part.node.fromClause or ()) if part.node.kind == "SelectStmt" else ():
-            for inner in sqlnodes.walk(node):
-                if inner.kind == "RangeTableSample" and inner.repeatable is None:
-                    source.report("volatile-value", inner, "a sample without 'repeatable' has other rows at each run")
+            for item in (query.node.fromClause or ()) if query.node is not None else ():
+                for inner in sqlnodes.walk(item):
+                    if inner.kind == "RangeTableSample" and inner.repeatable is None:
+                        message = "a sample without 'repeatable' has other rows at each run"
+                        source.report("volatile-value", inner.relation, message)
 
 
 # Orders
@@ -158,7 +159,7 @@ def _limit(source: Source, query: Query, parts: list[Part]) -> None:
 
 
 def _matters(query: Query, parts: list[Part]) -> bool:
-    """Return whether it makes a difference which rows are kept: not where all are alike, or only counted for being there."""
+    """Return whether it makes a difference which rows are kept: not where all are alike, or only asked for."""
     if any(link.meaning is query and link.subLinkType == "EXISTS_SUBLINK" for part in parts for link in part.sublinks):
         return False
     if query.is_open or query.arms:

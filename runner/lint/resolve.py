@@ -67,8 +67,9 @@ class Resolver:
     def _top_select(self, node: Node) -> None:
         query = self._select(node, None)
         self._part.query = query
-        if node.intoClause is not None:
-            self._make_temporary(node.intoClause.rel, query, None)
+        into = into_clause(node)
+        if into is not None:
+            self._make_temporary(into.rel, query, None)
 
     def _top_write(self, node: Node) -> None:
         self._write(node, None)
@@ -125,7 +126,8 @@ class Resolver:
         for item in node.rels or ():
             if item.relation is None:
                 continue
-            table = self._writable(item.relation)
+            temporary = self._temporary_named(item.relation)
+            table = self._table(item.relation) if temporary is None else _table_like(temporary.relation, temporary.name)
             for name in item.va_cols or ():
                 self._known_column(table, name, item.relation)
 
@@ -813,6 +815,13 @@ class Resolver:
 _UNKNOWN = Relation("?", [], is_open=True)
 
 
+def into_clause(node: Node) -> Node | None:
+    """Return the `into` of a select; of a union it stands in the first one."""
+    while node.larg is not None:
+        node = node.larg
+    return node.intoClause if isinstance(node.intoClause, Node) else None
+
+
 def _closest(name: str, known: Iterable[str]) -> str | None:
     import difflib
 
@@ -850,11 +859,11 @@ def _find(targets: list[Node] | None, name: str) -> Node | None:
     return next((target for target in targets or () if target.name == name), None)
 
 
-def _table_like(relation: Relation) -> Table:
+def _table_like(relation: Relation, name: str = "") -> Table:
     """Return a relation's table, or what stands for it where it is temporary."""
     if relation.table is not None:
         return relation.table
-    return Table(relation.alias or "", dict.fromkeys(relation.columns, ""), is_open=relation.is_open)
+    return Table(name or relation.alias or "", dict.fromkeys(relation.columns, ""), is_open=relation.is_open)
 
 
 _WRITES = ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt")

@@ -55,7 +55,8 @@ _TABLE: tuple[tuple[str, Severity, str, str], ...] = (
     ("client-copy", "error", "a copy from or to the client",
      "Let an entity's declaration load it into staging, or write an insert or a select."),
     # Sessions
-    ("session-setting", "error", "a setting that outlives the transaction", "Write 'set local', or set_config(…, true)."),
+    ("session-setting", "error", "a setting that outlives the transaction",
+     "Write 'set local', or set_config(…, true)."),
     ("temporary-table", "error", "a temporary table that outlives the transaction",
      "Write 'create temporary table … on commit drop as …'."),
     ("session-object", "error", "a lock, cursor or prepared statement that outlives the transaction",

@@ -9,6 +9,8 @@ from runner.lint.source import Source
 
 def check(source: Source) -> None:
     """Report parts that read, change or insert what a sibling changes."""
+    if source.has("unknown-table", "unknown-column"):
+        return  # what a name means that is not known, nothing can be told by
     for parts in source.script.statements:
         writers = [part for part in parts if part.writes]
         if len(parts) < 2 or not writers:
@@ -25,7 +27,7 @@ def check(source: Source) -> None:
 def _same_rows(source: Source, writers: list[Part]) -> None:
     for number, second in enumerate(writers):
         for first in writers[:number]:
-            if first.target != second.target:
+            if first.target != second.target or "whole" in (_extent(first), _extent(second)):
                 continue
             kinds = {first.kind, second.kind}
             if "delete" in kinds and kinds & {"insert", "upsert"}:
@@ -47,6 +49,11 @@ def _same_rows(source: Source, writers: list[Part]) -> None:
             if not evidence.are_apart(first, second):
                 source.report(rule, second.node.relation, what)
                 return
+
+
+def _extent(part: Part) -> str:
+    """Return `whole` for an update or delete of all rows, of which `missing-where` speaks."""
+    return "whole" if part.kind in ("update", "delete") and part.node.whereClause is None else ""
 
 
 def _stale(source: Source, reader: Part, writers: list[Part], users: dict[Part, list[Part]]) -> None:

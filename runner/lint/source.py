@@ -46,6 +46,10 @@ class Source:
         line, column = self.position(offset)
         self.findings.append(Finding(self.shown, line, column, RULES[rule], message, self.line(line)))
 
+    def has(self, *rules: str) -> bool:
+        """Return whether one of these rules was found broken."""
+        return any(finding.rule.id in rules for finding in self.findings)
+
     def position(self, offset: int) -> tuple[int, int]:
         """Return line and column of a character."""
         offset = max(0, min(offset, len(self.text)))

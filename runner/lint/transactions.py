@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from runner import sqlnodes
 from runner.errors import ConfigError
+from runner.lint.resolve import into_clause
 from runner.lint.source import Source, refusal
 from runner.sqlnodes import Node, Statement
 
@@ -167,7 +168,7 @@ def _temporaries(source: Source) -> None:
     """Report temporary relations that are neither dropped on commit nor by the file."""
     for statement in source.statements:
         node = statement.node
-        into = node.into if node.kind == "CreateTableAsStmt" else node.intoClause
+        into = node.into if node.kind == "CreateTableAsStmt" else into_clause(node)
         relation, ends = None, False
         if into is not None:
             relation, ends = into.rel, into.onCommit == "ONCOMMIT_DROP"

@@ -19,18 +19,19 @@ def is_bookkeeping(table: str) -> bool:
 
 def check(source: Source) -> None:
     """Report upserts and updates without a guard, and writes of all rows."""
+    # What a name means that is not known, no guard can be told by.
+    is_known = not source.has("unknown-table", "unknown-column")
     for part in source.script.parts:
         if part.kind in ("update", "delete"):
             _rows(source, part)
         if part.is_temporary or part.target in BOOKKEEPING:
             continue
-        if part.kind in ("upsert", "merge"):
+        if part.kind in ("upsert", "merge") and is_known:
             _upsert(source, part)
         if part.kind in ("insert", "upsert"):
             _key(source, part)
-        if part.kind == "update" and source.kind == "step" and not evidence.differs(part) and not _is_fixed(part):
-            message = f"'{part.target}' is updated where nothing may have changed"
-            source.report("unguarded-update", part.node.relation, message)
+        if part.kind == "update" and source.kind == "step" and is_known:
+            _update(source, part)
     for statement in source.statements:
         if statement.node.kind == "TruncateStmt":
             _truncate(source, statement.node)
@@ -53,6 +54,12 @@ def _upsert(source: Source, part: Part) -> None:
             place,
             f"an older record overwrites a newer one: nothing compares {names} of '{part.target}'",
         )
+
+
+def _update(source: Source, part: Part) -> None:
+    if part.node.whereClause is not None and not evidence.differs(part) and not _is_fixed(part):
+        message = f"'{part.target}' is updated where nothing may have changed"
+        source.report("unguarded-update", part.node.relation, message)
 
 
 def _update_clause(node: Node) -> Node | None:
