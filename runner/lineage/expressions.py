@@ -185,7 +185,10 @@ def deparsed(node: Any) -> str:
     """Return an expression as SQL in one line."""
     from pglast.stream import RawStream
 
-    return " ".join(str(RawStream()(node)).split())
+    try:
+        return " ".join(str(RawStream()(node)).split())
+    except (AttributeError, NotImplementedError, TypeError):
+        return type(node).__name__  # what pglast cannot print by itself, such as json_arrayagg()
 
 
 def _text(node: Any) -> str | None:

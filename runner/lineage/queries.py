@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from runner.lineage.expressions import Expressions, merged
@@ -30,6 +30,8 @@ class Queries:
         """Return the columns of a query that stands in `outer`."""
         if type(node).__name__ in _CHANGES:
             return self._change(node, outer)
+        if type(node).__name__ != "SelectStmt":
+            return Relation()  # what a prepared statement returns is not known here
         outer = self.with_clause(node, outer)
         if node.op.name != "SETOP_NONE":
             return self._both(self.query(node.larg, outer), self.query(node.rarg, outer))
@@ -133,7 +135,7 @@ class Queries:
             return self._item(node.relation, scope, filters)
         # xmltable, json_table: every column is read from the document.
         value = self.expressions._work(node, scope)
-        names = [column.colname or column.name for column in node.columns or ()]
+        names = list(_document_columns(node.columns))
         return _aliased(node, Relation([(name, value) for name in names], lambda _: value), kind.lower())
 
     def _join(self, node: Any, scope: Scope, filters: list[Value]) -> Item:
@@ -181,6 +183,15 @@ class Queries:
         open_ended = None if node.coldeflist else lambda name: every.get(name) or every
         name = alias or (columns[0][0] if columns else "")
         return _aliased(node, Relation(columns, open_ended), name)
+
+
+def _document_columns(nodes: Sequence[Any] | None) -> Iterator[str]:
+    """Return the names of the columns of xmltable and json_table, nested ones too."""
+    for node in nodes or ():
+        name = getattr(node, "colname", None) or getattr(node, "name", None)
+        if name:
+            yield str(name)
+        yield from _document_columns(getattr(node, "columns", None))
 
 
 def _aliased(node: Any, relation: Relation, name: str) -> Item:

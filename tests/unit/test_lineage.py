@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from runner import cli, config, project
+from runner import cli, config, project, sqltree
 from runner.errors import UsageError
 from runner.lineage import columns, show
+from runner.lineage.changes import Assignment, Changes
 from runner.lineage.columns import Lineage
 from runner.lineage.values import Origin
 
@@ -22,6 +23,7 @@ EXPECTED: dict[str, dict[str, Any]] = tomllib.loads(
     (Path(__file__).parent / "lineage_expected.toml").read_text(encoding="utf-8")
 )
 COLUMNS = [(table, column) for table, found in EXPECTED.items() for column in found]
+STATEMENTS = (Path(__file__).parent / "lineage_statements.sql").read_text(encoding="utf-8").splitlines()[1:]
 SCHEMA = """
 create table src (id int, a text, b text, doc jsonb, list int[]);
 create table other (id int, a text, x text);
@@ -153,7 +155,7 @@ def test_expressions_are_where_they_are_said_to_be(shipped: Lineage) -> None:
             id="returning",
         ),
         pytest.param(
-            "with recursive t as (select id, a from src union select t.id, other.x from t join other on other.id = t.id)"
+            "with recursive t as (select id, a from src union select t.id, other.x from t join other using (id))"
             " insert into target (id, a) select * from t",
             {"id": "src.id", "a": "other.x src.a"},
             id="recursive",
@@ -170,7 +172,8 @@ def test_expressions_are_where_they_are_said_to_be(shipped: Lineage) -> None:
             "insert into target (a) select a from src full join other using (a)", {"a": "other.a src.a"}, id="full join"
         ),
         pytest.param(
-            "insert into target (a) select l.y from src cross join lateral (select src.b || other.x as y from other) as l",
+            "insert into target (a) select l.y from src"
+            " cross join lateral (select src.b || other.x as y from other) as l",
             {"a": "~other.x ~src.b"},
             id="lateral",
         ),
@@ -200,7 +203,8 @@ def test_expressions_are_where_they_are_said_to_be(shipped: Lineage) -> None:
             id="window",
         ),
         pytest.param(
-            "insert into target (id, a) select id, a from src on conflict (id) do update set a = excluded.a, b = target.a",
+            "insert into target (id, a) select id, a from src"
+            " on conflict (id) do update set a = excluded.a, b = target.a",
             {"a": "src.a", "b": "src.a"},
             id="on conflict",
         ),
@@ -222,7 +226,8 @@ def test_expressions_are_where_they_are_said_to_be(shipped: Lineage) -> None:
             id="merge",
         ),
         pytest.param(
-            "create temporary table t on commit drop as select id, a as z from src; insert into target (id, a) select * from t",
+            "create temporary table t on commit drop as select id, a as z from src;"
+            " insert into target (id, a) select * from t",
             {"id": "src.id", "a": "src.a"},
             id="temporary table",
         ),
@@ -260,6 +265,16 @@ def test_ways_of_values(of: Callable[..., dict[str, str]], text: str, wanted: di
     found = of(text)
     assert {name: found.get(name) for name in wanted} == wanted
     assert wanted or not found
+
+
+@pytest.mark.parametrize("text", STATEMENTS)
+def test_any_statement_is_read(text: str) -> None:
+    """Nothing that PostgreSQL parses is too much, and every name that is there is found."""
+    found: list[Assignment] = []
+    tables = {"src": ["id", "a", "b", "doc", "list"], "t": ["id", "a", "b"]}
+    (tree,) = sqltree.parse(text)
+    Changes("010_step", tables, {}, {}, found.append).read(tree.node)
+    assert [origin for each in found for origin in each.value.origins if origin.kind == "unknown"] == []
 
 
 def test_what_is_not_followed_is_named(tmp_path: Path) -> None:
