@@ -130,12 +130,10 @@ def _step(args: argparse.Namespace, settings: Settings) -> int:
     _say_written(texts, settings)
     for note in step.notes:
         console.note(f"note: {note}")
-    if len(texts) > 1:
-        console.say("\nrunner migrate")
-    else:
-        console.say()
+    console.say("\nrunner migrate" if len(texts) > 1 else "")
     console.say(f"runner lint {_below(settings, next(iter(texts)))}")
     console.say(f"runner apply --day DAY --only {step.id}")
+    console.say(f"runner verify --only {step.id}")
     return 0
 
 

@@ -344,6 +344,17 @@ def untimed(shop: Project, case: Case) -> list[tuple[Any, ...]]:
     return sorted(shop.connection.execute(query).fetchall(), key=repr)
 
 
+def test_facts_that_change(shop: Project) -> None:
+    """Where a fact is not one, because its values change from day to day, verify tells."""
+    case = CASES[0]
+    shop.schema(case.schema())
+    shop.new("items", "--shape", "append")
+    for day in ("day1", "day2"):
+        shop.stage(case, day, RECORDS[day])
+    (fault,) = shop.faults("day1", "day2")
+    assert "'order'" in fault
+
+
 SOURCE = """
 create table sales (sale_id bigint primary key, shop text, item bigint not null, price numeric, updated_at timestamptz);
 create table latest_sale (shop text primary key, item bigint, price numeric(10, 1), note text);
@@ -782,10 +793,11 @@ def test_in_a_new_project(run: Run) -> None:
     assert "day_order" not in text
     assert run("migrate", *mine)[0] == 0
     assert run("lint", *mine)[0] == 0
-    assert out.splitlines()[-3:] == [
+    assert out.splitlines()[-4:] == [
         "runner migrate",
         "runner lint migrations/shop/020_customers.sql",
         "runner apply --day DAY --only 020_customers",
+        "runner verify --only 020_customers",
     ]
 
 
