@@ -132,9 +132,14 @@ def constant(node: Node | None) -> str | None:
 
 
 def function(node: Node) -> str:
-    """Return the name of the function that a node calls, without its schema; `current_timestamp` and its like are ones."""
+    """Return the name of the function that a node calls, without its schema; `current_date` and its like are ones."""
     if node.kind == "FuncCall":
         return str(node.funcname[-1])
     if node.kind == "SQLValueFunction":
         return str(node.op).removeprefix("SVFOP_").lower()
     return ""
+
+
+def called(node: Node) -> str:
+    """Return a call as a person writes it: `now()`, `current_date`."""
+    return f"{function(node)}()" if node.kind == "FuncCall" else function(node)

@@ -91,8 +91,7 @@ def _constant(value: Node | Column | None) -> str | None:
 def _times(source: Source, part: Part, script: Script) -> None:
     for leaf in leaves(part.values.get("started_at")):
         if isinstance(leaf, Node) and sqlnodes.function(leaf) in evidence.CLOCKS - _STARTS:
-            name = sqlnodes.function(leaf)
-            message = f"started_at is {name}(), which is looked at when something asks for it"
+            message = f"started_at is {sqlnodes.called(leaf)}, which is looked at when something asks for it"
             source.report("metrics-context", leaf, message)
     for leaf in leaves(part.values.get("finished_at")):
         if not isinstance(leaf, Node):
@@ -104,7 +103,7 @@ def _times(source: Source, part: Part, script: Script) -> None:
                 source.report("metrics-finish", leaf, message)
         elif name in evidence.CLOCKS:
             what = "the transaction began" if name != "statement_timestamp" else "the statement came in"
-            source.report("metrics-finish", leaf, f"finished_at is {name}, the time when {what}")
+            source.report("metrics-finish", leaf, f"finished_at is {sqlnodes.called(leaf)}, the time when {what}")
 
 
 def _is_after_work(call: Node, part: Part, script: Script) -> bool:
@@ -144,20 +143,19 @@ def _waits(relation: Relation, writers: list[Part]) -> bool:
 
 def _counts(source: Source, part: Part, script: Script) -> bool:
     """Report wrong counts; return whether they are counts of writes at all."""
-    are_of_writes = True
     written = [p for p in script.parts if p.writes and not p.is_temporary and not is_bookkeeping(p.target)]
-    kinds = {p.kind for p in written}
+    given = {column: value for column in _COUNTS if (value := part.values.get(column)) and not _is_zero(value)}
+    wrong = [column for column, value in given.items() if not _count(source, part, column, value)]
+    are_of_writes = not wrong
+    if not part.values or source.has("metrics-kind"):
+        return are_of_writes
     for column in _COUNTS:
-        value = part.values.get(column)
-        if value is None or _is_zero(value):
-            missing = kinds & set(_COUNTED[column]) - {"merge"}
-            if missing and part.values:
-                writer = next(p for p in written if p.kind in missing)
-                if writer in _counted(part):  # else it is said of the writer that nobody counts it
-                    message = f"{column} is 0, though {writer.shown} {_VERBS[writer.kind]} rows of '{writer.target}'"
-                    source.report("metrics-counts", _at(part, column), message)
-            continue
-        are_of_writes &= _count(source, part, column, value)
+        kinds = set(_COUNTED[column]) - {"merge"}
+        writer = next((p for p in written if p.kind in kinds), None)
+        # Of one that nobody counts at all it is said at the writer.
+        if column not in given and writer is not None and writer in _counted(part):
+            message = f"{column} is 0, though {writer.shown} {_VERBS[writer.kind]} rows of '{writer.target}'"
+            source.report("metrics-counts", _at(part, column), message)
     return are_of_writes
 
 
@@ -196,7 +194,8 @@ def _count(source: Source, part: Part, column: str, value: Node | Column) -> boo
             names = ", ".join(sorted(_shown(relation) for relation in call.owner.relations)) or "nothing"
             source.report("metrics-counts", call, f"{column} counts {names}, not what a write returned")
             return False
-        wrong = _wrong(call, column, writers)
+        # Counts that were kept in a table before may stand side by side in one column.
+        wrong = _wrong(call, column, writers) if call.owner.part.number == part.number else ""
         if wrong:
             source.report("metrics-kind", call, f"{column} {wrong}")
             return True

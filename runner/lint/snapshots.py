@@ -64,6 +64,8 @@ def _stale(source: Source, reader: Part, writers: list[Part], users: dict[Part, 
             continue
         goals = _goals(reader, users)
         stale = [goal for goal in goals if goal.target not in (writer.target, "pipeline_metrics")]
+        # To compare what was written with what was there before is the use of the old rows.
+        stale = [goal for goal in stale if not (goal.is_temporary and writer in goal.uses)]
         if not stale or _combines(reader, stale, writer):
             continue
         source.report(
