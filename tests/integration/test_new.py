@@ -344,6 +344,27 @@ def untimed(shop: Project, case: Case) -> list[tuple[Any, ...]]:
     return sorted(shop.connection.execute(query).fetchall(), key=repr)
 
 
+@pytest.mark.parametrize("shape", ["upsert", "snapshot", "append"])
+def test_columns_called_like_the_template_s(shop: Project, connection: Connection, shape: str) -> None:
+    """The day may be a part of the key, and columns may be called as in the step itself."""
+    names = ("started_at", "flow_run_id", "is_loaded", "is_latest", "day_key", "inserted", "newest", "stored", "target")
+    columns = ", ".join(f"{name} text" for name in names)
+    shop.schema(
+        f"create table stg_items (day text, source_file text, position bigint, item_id bigint, {columns});"
+        f"create table items (day text, item_id bigint, {columns}, primary key (day, item_id));"
+    )
+    shop.new("items", "--shape", shape)
+    assert shop.complaints() == []
+    for day in ("day1", "day2"):
+        values = ", ".join("'x'" for _ in names)
+        connection.execute(f"insert into stg_items values ('{day}', 'a', 1, 7, {values})".encode())
+    assert shop.faults("day1", "day2") == []
+    shop.apply("day2")
+    shop.apply("day1")
+    rows = connection.execute("select day, item_id, target from items order by day").fetchall()
+    assert rows == [("day1", 7, "x"), ("day2", 7, "x")][shape == "snapshot" :]
+
+
 def test_facts_that_change(shop: Project) -> None:
     """Where a fact is not one, because its values change from day to day, verify tells."""
     case = CASES[0]
