@@ -6,13 +6,13 @@ to be unclear. Names are those of tables without `public.`, and of sequences.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
 
-from runner import sqltext, sqltree
+from runner import sqltree, treenames
 from runner.check import Check
 from runner.step import SqlFile
 
@@ -40,7 +40,6 @@ _REMAKING = {
 # Settings that make a name mean something else.
 _MEANING = ("search_path", "role", "session_authorization")
 _SEQUENCES = ("nextval", "setval", "currval", "lastval")
-_TEMPORARY = "pg_temp"
 
 
 @dataclass(frozen=True)
@@ -79,24 +78,24 @@ class Schema:
 
     def _learn(self, node: Any) -> None:
         kind = type(node).__name__
-        self._tables |= {_name(found) for found in sqltree.walk(node) if type(found).__name__ == "RangeVar"}
+        self._tables |= {treenames.table(found) for found in sqltree.walk(node) if type(found).__name__ == "RangeVar"}
         if kind == "CreateFunctionStmt":
             name = node.funcname[-1].sval
             # Functions of one name count as one, which does what any of them does.
             self._functions.setdefault(name, []).append(node)
         elif kind == "CreateTrigStmt":
-            self._triggers.setdefault(_name(node.relation), set()).add(node.funcname[-1].sval)
+            self._triggers.setdefault(treenames.table(node.relation), set()).add(node.funcname[-1].sval)
         elif kind == "ViewStmt":
-            self._views[_name(node.view)] = node.query
+            self._views[treenames.table(node.view)] = node.query
         elif kind == "CreateTableAsStmt":
-            self._views[_name(node.into.rel)] = node.query
+            self._views[treenames.table(node.into.rel)] = node.query
         elif kind in ("CreateStmt", "AlterTableStmt") and node.relation is not None:
             for below in sqltree.walk(node):
                 if type(below).__name__ == "Constraint" and below.pktable is not None:
-                    self._learn_key(_name(node.relation), below)
+                    self._learn_key(treenames.table(node.relation), below)
 
     def _learn_key(self, table: str, constraint: Any) -> None:
-        other = _name(constraint.pktable)
+        other = treenames.table(constraint.pktable)
         self._referenced.setdefault(table, set()).add(other)
         # 'a' is no action, 'r' restrict: the others change the rows that point here.
         actions = {constraint.fk_del_action, constraint.fk_upd_action}
@@ -115,17 +114,18 @@ class Schema:
 
     def _of_file(self, step: SqlFile) -> Effects:
         found = Effects()
+        try:
+            nodes = [tree.node for statement in step.statements for tree in sqltree.parse(statement.text)]
+        except sqltree.NotSql as error:
+            return Effects(unclear=f"PostgreSQL does not understand it: {error.message}")
+        temporary = {name for node in nodes for name in treenames.made_temporary(node)}
         own: set[str] = set()
-        for statement in step.statements:
-            try:
-                (tree,) = sqltree.parse(statement.text)
-            except sqltree.NotSql as error:
-                return found | Effects(unclear=f"PostgreSQL does not understand it: {error.message}")
-            except ValueError:
-                continue  # a comment alone
-            effects = self._of_statement(tree.node)
-            found |= Effects(effects.reads - own, effects.writes - own, effects.unclear)
-            own |= _made_temporary(tree.node)
+        for node in nodes:
+            effects = self._of_statement(node)
+            # A temporary table hides another from when it is made; one that is dropped before is its own of old.
+            hidden = temporary if type(node).__name__ == "DropStmt" else own
+            found |= Effects(effects.reads - hidden, effects.writes - hidden, effects.unclear)
+            own |= treenames.made_temporary(node)
         return self._spread(found)
 
     def _of_statement(self, node: Any) -> Effects:
@@ -137,17 +137,20 @@ class Schema:
         if kind in ("DoStmt", "CallStmt"):
             return self._of_block(node) if kind == "DoStmt" else self._of_calls(node)
         if kind == "DropStmt":
-            return Effects(writes=self._named(_dropped(node)))
+            names = self._named(treenames.dropped(node))
+            return Effects(writes=names) if names else Effects(unclear="it drops what is no table")
         if kind in _REMAKING:
-            names = self._named(_name(found) for found in sqltree.walk(node) if type(found).__name__ == "RangeVar")
-            return Effects(reads=names, writes=names - {_TEMPORARY})
+            names = self._named(
+                treenames.table(found) for found in sqltree.walk(node) if type(found).__name__ == "RangeVar"
+            )
+            return Effects(reads=names, writes=names - {treenames.TEMPORARY})
         if kind not in _QUERIES:
             return Effects(unclear=f"it has a statement of the kind {kind.removesuffix('Stmt')}")
         relations = sqltree.relations(node)
-        made = {_plain(name) for name in relations.made} - _made_temporary(node)
+        made = {treenames.plain(name) for name in relations.made} - treenames.made_temporary(node)
         effects = Effects(
-            self._named(map(_plain, relations.reads)) - {_TEMPORARY},
-            self._named([*map(_plain, relations.writes), *made]) - {_TEMPORARY},
+            self._named(map(treenames.plain, relations.reads)) - {treenames.TEMPORARY},
+            self._named([*map(treenames.plain, relations.writes), *made]) - {treenames.TEMPORARY},
         )
         return effects | self._of_calls(node)
 
@@ -168,11 +171,13 @@ class Schema:
         if name in self._functions:
             return self._of_function(name)
         if name in _SEQUENCES:
-            text = _constant(call.args[0]) if call.args else None
+            text = treenames.constant(call.args[0]) if call.args else None
             # The numbers that a step gets depend on who asked before.
-            return Effects(writes=self._named([_plain(text)])) if text else Effects(unclear=f"it calls {name}()")
+            return (
+                Effects(writes=self._named([treenames.plain(text)])) if text else Effects(unclear=f"it calls {name}()")
+            )
         if name == "set_config":
-            text = _constant(call.args[0]) if call.args else None
+            text = treenames.constant(call.args[0]) if call.args else None
             return Effects(unclear="" if text and text.lower() not in _MEANING else f"it calls {name}()")
         return Effects(
             unclear="" if name in _harmless_functions() else f"it calls {name}(), which no schema file makes"
@@ -192,7 +197,7 @@ class Schema:
         language = getattr(options.get("language"), "sval", "sql").lower()
         volatility = getattr(options.get("volatility"), "sval", "volatile")
         if node.sql_body is not None:
-            effects = self._of_nodes(list(_statements(node.sql_body)))
+            effects = self._of_nodes(list(treenames.flattened(node.sql_body)))
         elif language not in ("sql", "plpgsql") or "as" not in options:
             effects = Effects(unclear=f"it calls {name}(), which is written in {language}")
         else:
@@ -214,7 +219,7 @@ class Schema:
         return found
 
     def _of_return(self, node: Any) -> Effects:
-        return Effects(self._named(map(_plain, sqltree.relations(node).reads))) | self._of_calls(node)
+        return Effects(self._named(map(treenames.plain, sqltree.relations(node).reads))) | self._of_calls(node)
 
     def _of_block(self, node: Any) -> Effects:
         texts = {option.defname: option.arg.sval for option in node.args}
@@ -224,7 +229,7 @@ class Schema:
 
     def _of_words(self, text: str, who: str) -> Effects:
         """Take every word of a PL/pgSQL body for a table that is read and written: only those of others matter."""
-        words = _words(text)
+        words = treenames.words(text)
         if "execute" in words:
             return Effects(unclear=f"{who} builds its statements itself (execute)")
         found = Effects(frozenset(words), frozenset(words))
@@ -244,7 +249,7 @@ class Schema:
             for name, written in pending:
                 done.add((name, written))
                 if name in self._views:
-                    below = frozenset(map(_plain, sqltree.relations(self._views[name]).reads))
+                    below = frozenset(map(treenames.plain, sqltree.relations(self._views[name]).reads))
                     effects |= Effects(below, below if written else frozenset()) | self._of_calls(self._views[name])
                 if written:
                     effects |= Effects(
@@ -262,59 +267,6 @@ class Schema:
 
 def _unknown(what: str) -> Effects:
     return Effects(unclear=f"{what}, which no schema file makes")
-
-
-def _name(relation: Any) -> str:
-    """Return a RangeVar's table; all temporary ones are one."""
-    return _plain(sqltree.table_name(relation))
-
-
-def _plain(name: str) -> str:
-    return _TEMPORARY if name.startswith(f"{_TEMPORARY}.") else name.removeprefix("public.")
-
-
-def _words(text: str) -> set[str]:
-    """Return the names and key words of a text; quoted names as they are, others in lower case."""
-    found = set()
-    for kind, start, stop in sqltext.tokens(text):
-        if kind == "word":
-            found.add(text[start:stop].lower())
-        elif kind == "quoted":
-            found.add(text[start + 1 : stop - 1].replace('""', '"'))
-    return found
-
-
-def _made_temporary(node: Any) -> set[str]:
-    into = getattr(node, "into", None) or getattr(node, "intoClause", None)
-    relation: Any = node.relation if type(node).__name__ == "CreateStmt" else getattr(into, "rel", None)
-    if relation is None:
-        return set()
-    temporary = relation.relpersistence == "t" or (relation.schemaname or "").startswith(_TEMPORARY)
-    return {relation.relname} if temporary else set()
-
-
-def _dropped(node: Any) -> Iterator[str]:
-    for item in node.objects:
-        parts = [part.sval for part in (item if isinstance(item, tuple) else ()) if hasattr(part, "sval")]
-        if parts:
-            yield _plain(".".join(parts[-2:]))
-
-
-def _statements(body: Any) -> Iterator[Any]:
-    """Return the statements of a body in standard SQL, which nests them in lists."""
-    if isinstance(body, (tuple, list)):
-        for item in body:
-            yield from _statements(item)
-    else:
-        yield body
-
-
-def _constant(node: Any) -> str | None:
-    """Return the text of a string constant, cast or not."""
-    if type(node).__name__ == "TypeCast":
-        node = node.arg
-    value: Any = getattr(node, "val", None)
-    return str(value.sval) if type(value).__name__ == "String" else None
 
 
 @cache

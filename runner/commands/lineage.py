@@ -32,6 +32,13 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         _say_steps(list(show.steps(lineage, nearest)))
     else:
         _say_tree(show.tree(lineage, column))
+        sources = [
+            (str(origin), "copied" if copied else "computed") for origin, copied in lineage.sources(column).items()
+        ]
+        if sources:
+            console.say("\n" + console.table(sources, ("in the end from", "how"), colours={"computed": "yellow"}))
+        else:
+            console.note(f"{column}: none of the steps, schema files and declarations fills it")
     for step, tables in lineage.gaps.items():
         console.warn(f"{step} writes {', '.join(tables)} in a block or function, which is not followed")
     return 0

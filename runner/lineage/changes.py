@@ -26,21 +26,18 @@ class Assignment:
 class Changes:
     """Reads the statements of one step, in order, and knows the tables that it makes.
 
-    `tables` maps tables to their columns, `views` to their queries; `generated` are the columns that
-    fill themselves, by table.
+    `tables` maps tables to their columns; `generated` are the columns that fill themselves, by table.
     """
 
     def __init__(
         self,
         step: str,
         tables: Mapping[str, Sequence[str]],
-        views: Mapping[str, Any],
         generated: Mapping[str, frozenset[str]],
         note: Callable[[Assignment], None],
     ) -> None:
         self._step = step
         self._tables = tables
-        self._views = views
         self._generated = generated
         self._note = note
         self._filtered: set[str] = set()
@@ -108,11 +105,7 @@ class Changes:
         return name, "", list(self._tables.get(name, ()))
 
     def _table(self, relation: Any) -> Relation:
-        name, step, columns = self._target(relation)
-        if name in self._views and not step and name not in self._tables:
-            # Its columns are listed with the tables; a view over what is not known has none.
-            return Relation(more=lambda column: single("column", column, name))
-        return self._columns(name, step, columns)
+        return self._columns(*self._target(relation))
 
     def _columns(self, table: str, step: str, columns: Sequence[str]) -> Relation:
         found = [(column, single("column", column, table, step)) for column in columns]

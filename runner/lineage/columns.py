@@ -6,7 +6,7 @@ among the `gaps`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -130,9 +130,8 @@ def read(settings: Settings, pipeline: Pipeline) -> Lineage:
     lineage.tables = {name: list(table.columns) for name, table in known.tables.items()}
     lineage.add(_of_loaders(settings))
     generated = {name: frozenset(table.generated) for name, table in known.tables.items()}
-    views = {name: None for name, table in known.tables.items() if table.is_view}
     for file in [*pipeline.schema, *pipeline.steps]:
-        reader = _Reader(file, lineage.tables, views, generated)
+        reader = _Reader(file, lineage.tables, generated)
         lineage.add(reader.read())
         if file in pipeline.steps:
             written = {edge.target.table for edge in lineage.edges() if edge.by == file.id}
@@ -171,11 +170,11 @@ def _of_loaders(settings: Settings) -> Iterator[Edge]:
 class _Reader:
     """Reads one file: its statements' assignments, and the columns that generate themselves."""
 
-    def __init__(self, file: SqlFile, tables: dict[str, list[str]], views: dict[str, Any], generated: Any) -> None:
+    def __init__(self, file: SqlFile, tables: dict[str, list[str]], generated: Mapping[str, frozenset[str]]) -> None:
         self._file = file
         self._found: dict[Origin, list[tuple[Value, int]]] = {}
         self._start = 0
-        self._changes = Changes(file.id, tables, views, generated, self._note)
+        self._changes = Changes(file.id, tables, generated, self._note)
         self.emptied: set[str] = set()
         """Tables whose rows are only removed."""
 

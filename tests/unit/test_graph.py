@@ -58,6 +58,7 @@ def effects(tmp_path: Path) -> Callable[..., Effects]:
         pytest.param("select * from b; create temp table b (x int); insert into b select 1", {"b"}, set(), id="hidden"),
         pytest.param("create table pg_temp.t (x int); insert into pg_temp.t select 1", set(), set(), id="pg_temp"),
         pytest.param("create table new as select * from b", {"b"}, {"new"}, id="a new table"),
+        pytest.param("drop table if exists t; create temp table t (x int)", set(), set(), id="temp, dropped before"),
         pytest.param("truncate b", set(), {"b"}, id="truncate"),
         pytest.param("set local work_mem = '1GB'; analyze a", set(), set(), id="settings"),
         pytest.param("select set_config('app.x', '1', true), now(), count(*)", set(), set(), id="harmless functions"),
@@ -92,6 +93,7 @@ def test_reads_and_writes(effects: Callable[..., Effects], text: str, reads: set
         pytest.param("select set_config('search_path', 'x', true)", "it calls set_config()", id="set_config"),
         pytest.param("select nextval(name) from b as names (name)", "it calls nextval()", id="some sequence"),
         pytest.param("create extension dblink", "it has a statement of the kind CreateExtension", id="statement"),
+        pytest.param("drop function stays", "it drops what is no table", id="drop of a function"),
         pytest.param("selec 1", "PostgreSQL does not understand it: syntax error", id="no SQL"),
     ],
 )

@@ -273,7 +273,7 @@ def test_any_statement_is_read(text: str) -> None:
     found: list[Assignment] = []
     tables = {"src": ["id", "a", "b", "doc", "list"], "t": ["id", "a", "b"]}
     (tree,) = sqltree.parse(text)
-    Changes("010_step", tables, {}, {}, found.append).read(tree.node)
+    Changes("010_step", tables, {}, found.append).read(tree.node)
     assert [origin for each in found for origin in each.value.origins if origin.kind == "unknown"] == []
 
 
