@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runner import excerpt, sqltext, trace
+from runner import excerpt, sqltext
+from runner.places import trace
+from runner.places.trace import Place
 from runner.sqltext import Statement
 from runner.step import SqlFile
-from runner.trace import Place
 
 if TYPE_CHECKING:
     import psycopg
@@ -24,6 +25,14 @@ _ONE_SUCCESS = "one_success_per_run"
 _HINTS = {
     "22012": "Guard the divisor: … / nullif(divisor, 0).",
     "22P02": "A text does not have the form of its type: look at the value named above.",
+    "22001": "A text is longer than its column: shorten it, or widen the column in a schema file.",
+    "22003": "A number is larger than its type: use bigint or numeric, or look at the value.",
+    "22007": "A text does not have the form of a date or time: look at the value named above.",
+    "22008": "There is no such date or time: look at the value named above.",
+    "2201B": "Correct the regular expression; what stands for itself needs a backslash: \\(.",
+    "23503": "A row names another that is not there, or that goes: write or delete the rows in the other order, "
+    "or filter those without a partner.",
+    "23P01": "Two rows exclude each other by the named constraint: mend the data or the step.",
     "23502": "A row lacks a required value: filter it out, or give it one.",
     "23505": "Two rows have one key: reduce the source to one row a key, or use 'on conflict'.",
     "23514": "A row breaks the named rule: mend the data or the step.",
@@ -33,6 +42,10 @@ _HINTS = {
     "2D000": "A procedure or 'do' block commits: the runner alone opens and closes the transaction.",
     "42501": "Grant the privilege to the role that runs the pipeline.",
     _SYNTAX: "Correct the SQL at the caret.",
+    "42702": "Write the table's name or alias in front of the column.",
+    "42704": "Correct the name, or create what it names in a schema file.",
+    "42803": "Add the column to 'group by', or put it into an aggregate function; aggregates belong into 'having'.",
+    "42804": "Cast one of the two to the other's type: value::type.",
     "42703": "Correct the column's name, or add the column in a schema file.",
     "42883": "Check the function's name and the types of its arguments, or create it in a schema file.",
     "42P01": "Correct the table's name, or create the table in a schema file.",
@@ -95,6 +108,8 @@ def _hint(file: SqlFile, place: Place | None, error: psycopg.Error) -> str:
     hint = hint_for(error)
     if error.diag.message_hint and error.sqlstate != _DISK_FULL:
         hint = error.diag.message_hint
+    if error.sqlstate == "21000" and "subquery" in (error.diag.message_primary or ""):
+        hint = "Let the subquery return one row: aggregate it, add 'limit 1' with an order, or join instead."
     if error.sqlstate == _SYNTAX and place is not None:
         text, offset = place.file.text, place.offset
         if sqltext.locate(text, offset).source.lstrip().startswith("\\"):

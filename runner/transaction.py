@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from runner import database, excerpt, targets
-from runner.definitions import Fragment
+from runner import database, excerpt
 from runner.errors import StepFailed
+from runner.places import targets
+from runner.places.fragment import Fragment
 from runner.step import SqlFile
 
 if TYPE_CHECKING:

@@ -118,7 +118,7 @@ charged as (
 )
 
 select count(*) from charged;
---# a foreign key broken by a cte's delete | 23503 | account_exists
+--# a foreign key broken by a cte's delete | 23503 | parent_exists
 with gone as (
 
     delete from ▲accounts as target
@@ -288,7 +288,7 @@ begin
     get diagnostics count = ▲rows_count;
 end
 $$;
---# loop without its end | 42601 | near "loop"
+--# loop without its end | 42601 | near ";"
 do $$
 begin
     for i in 1 .. 3 loop
@@ -321,14 +321,14 @@ from newest;
 select
     coalesce(nullif(trim(name), ''), 'nobody')▲) as name
 from stg_accounts;
---# an alias without as that is reserved | 42601 | near "user"
-select name ▲user from accounts;
---# filter before the aggregate's parenthesis | 42601 | near "where"
-select count(* filter (▲where true)) from accounts;
---# xmax of a joined row | 42702 | column reference "xmax" is ambiguous
+--# an alias without as that is reserved | 42601 | near "over"
+select name ▲over from accounts;
+--# filter before the aggregate's parenthesis | 42601 | near "filter"
+select count(* ▲filter (where true)) from accounts;
+--# xmax of a joined row | 42703 | column "xmax" does not exist
 select ▲xmax from accounts inner join payments using (account_id);
---# array_agg over a set of rows, compared with a text | 42883 | operator does not exist
-select account_id from payments group by account_id having array_agg(note) ▲= 'a';
+--# array_agg over a set of rows, compared with a text | 22P02 | malformed array literal
+select account_id from payments group by account_id having array_agg(note) = ▲'a';
 --# a window in an update | 42P20 | window functions are not allowed in UPDATE
 update payments set parts = ▲row_number() over (order by payment_id);
 --# a returning of a table that is not the target | 42P01 | FROM-clause entry for table "source"

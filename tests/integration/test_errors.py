@@ -20,7 +20,7 @@ from tests.errors import cases
 from tests.errors.cases import Case
 
 CASES = cases.read()
-SHARE = 1.0
+SHARE = 0.99
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 

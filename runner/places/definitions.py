@@ -9,57 +9,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from runner import sqltext
 from runner import step as step_module
 from runner.errors import RunnerError
+from runner.places.fragment import Fragment
+from runner.places.types import SPELLINGS
 from runner.sqltext import Statement
 from runner.step import SqlFile
 
 _NOISE = ("or", "replace", "temp", "temporary", "recursive", "materialized", "global", "local", "if", "not", "exists")
 _QUOTE = re.compile(r"\$\w*\$")
-
-
-@dataclass(frozen=True)
-class Token:
-    """A token that is neither space nor comment; `offset` counts from the beginning of its file."""
-
-    kind: str
-    text: str
-    """As it is written, but words in lower case and quoted names without quotes."""
-    offset: int
-    stop: int
-    depth: int
-    """How many parentheses and brackets are open before it."""
-
-
-@dataclass(frozen=True)
-class Fragment:
-    """A part of a file: a statement, the body of a function, an expression in it."""
-
-    file: SqlFile
-    start: int
-    text: str
-
-    @cached_property
-    def tokens(self) -> list[Token]:
-        """Its tokens, comments left out."""
-        found, depth = [], 0
-        for kind, start, stop in sqltext.tokens(self.text):
-            if kind in sqltext.COMMENTS:
-                continue
-            depth -= kind == "close"
-            text = self.text[start:stop]
-            if kind == "word":
-                text = text.lower()
-            elif kind == "quoted":
-                text = text[1:-1].replace('""', '"')
-            found.append(Token(kind, text, self.start + start, self.start + stop, depth))
-            depth += kind == "open"
-        return found
-
-    def part(self, start: int, stop: int | None = None) -> Fragment:
-        """Return the part between two offsets into the file, to the end where `stop` is None."""
-        return Fragment(self.file, start, self.text[start - self.start : None if stop is None else stop - self.start])
 
 
 @dataclass(frozen=True)
@@ -103,6 +61,21 @@ class Definitions:
                 if found := _columns(Fragment(file, statement.start, statement.text), table):
                     return found
         return {}
+
+    def types(self, fragment: Fragment, column: str) -> set[str]:
+        """Return the types of the columns of this name in the tables that a fragment names."""
+        names = {token.text for token in fragment.tokens if token.kind in ("word", "quoted")}
+        return {types[column] for name in names if column in (types := self.columns(name))}
+
+    def triggered(self, function: str) -> list[str]:
+        """Return the tables on which triggers call a function."""
+        found = []
+        for file in [*_schema_files(self._file), self._file]:
+            for statement in _statements(file):
+                if statement.words[:1] == ("create",) and "trigger" in statement.words:
+                    words = [token.text for token in Fragment(file, statement.start, statement.text).tokens]
+                    found += words[words.index("on") + 1 :][:1] if function in words and "on" in words else []
+        return found
 
     def mentioned(self, fragment: Fragment) -> list[tuple[int, Definition]]:
         """Return the routines that a fragment calls and the views that it names, with the names' offsets."""
@@ -213,22 +186,3 @@ def _arguments(whole: Fragment, start: int) -> tuple[str, ...]:
 def _is_of(argument: str, type_name: str) -> bool:
     words = argument.split(" default ")[0].split()
     return bool(words) and (type_name.split("(")[0] in argument or words[-1] in SPELLINGS.get(type_name, ()))
-
-
-# A type as the server calls it in messages -> how else SQL writes it.
-SPELLINGS = {
-    "bigint": ("bigint", "int8"),
-    "boolean": ("boolean", "bool"),
-    "double precision": ("double", "float8", "float"),
-    "integer": ("integer", "int", "int4"),
-    "json": ("json", "jsonb"),
-    "numeric": ("numeric", "decimal", "dec"),
-    "real": ("real", "float4"),
-    "smallint": ("smallint", "int2"),
-    "timestamp with time zone": ("timestamptz", "timestamp"),
-    "timestamp without time zone": ("timestamp",),
-    "time with time zone": ("timetz", "time"),
-    "time without time zone": ("time",),
-    "character varying": ("varchar", "character"),
-    "character": ("char", "character"),
-}

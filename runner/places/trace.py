@@ -6,16 +6,22 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner import definitions, frames, sqltext, suspects, targets
-from runner.definitions import Definition, Definitions, Fragment
-from runner.frames import Query, Routine
+from runner import sqltext
+from runner.places import casts, definitions, frames, suspects, targets
+from runner.places.definitions import Definition, Definitions
+from runner.places.fault import Fault
+from runner.places.fragment import Fragment
+from runner.places.frames import Query, Routine
 from runner.step import SqlFile
-from runner.suspects import Fault
 
 if TYPE_CHECKING:
     import psycopg
 
     from runner.sqltext import Statement
+
+
+# A text that does not have the form of its type.
+_TEXT_STATES = ("22P02", "22007", "22008")
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,11 @@ def follow(file: SqlFile, statement: Statement | None, error: psycopg.Error) -> 
         offset = start + int(diag.statement_position) - 1
         fragment = Fragment(file, start, statement.text)
         return Trace((Place(file, suspects.nearer(fragment, offset, Fault.of(error))),))
-    return _Walk(Fragment(file, start, statement.text), error).trace()
+    try:
+        return _Walk(Fragment(file, start, statement.text), error).trace()
+    except (LookupError, ValueError, RecursionError):
+        # What is only guessed must not stand in the way of what is known.
+        return Trace((Place(file, start),), rest=diag.context or "")
 
 
 def _at_commit(file: SqlFile, fault: Fault) -> tuple[Place, ...]:
@@ -146,8 +156,10 @@ class _Walk:
             ]
         if calls:
             self._add(calls[0], tuple(calls[1:]))
-        else:
-            self._add((targets.written(self.fragment) or [suspects.fallback(self.fragment, self.fault)])[0])
+            return
+        tables = self.definitions.triggered(name)
+        fired = [target.offset for target in targets.read(self.fragment) if target.table in tables]
+        self._add((fired or targets.written(self.fragment) or [suspects.fallback(self.fragment, self.fault)])[0])
 
     def _enter_query(self, text: str) -> None:
         """Narrow the fragment down to a query that the function ran."""
@@ -174,6 +186,8 @@ class _Walk:
             or suspects.find(self.fragment, self.fault)
             or self._conditions()
         )
+        if len(found) > 1 and self.fault.sqlstate in _TEXT_STATES:
+            found = casts.of_texts(self.fragment, found, lambda name: self.definitions.types(self.fragment, name))
         if found:
             self._add(found[0], tuple(found[1:]))
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from runner.definitions import Fragment, Token
+from runner.places.fragment import Fragment, Token
 
 _TWO = {
     ("insert", "into"),
@@ -47,6 +47,8 @@ def read(fragment: Fragment) -> list[Target]:
             if target is not None:
                 found.append(target)
                 target.columns = _assigned(tokens, after)
+        elif (token.text, following.text, before) == ("insert", "(", "then") and found:
+            found[-1].columns.update(_inserted(tokens, index + 1))
         elif token.text == "set" and before == "update" and found:
             # `on conflict do update set`, `when matched then update set`
             for name, offset in _assigned(tokens, index).items():
