@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from runner import config, graph, jobs, project, step
+from runner import cli, config, graph, jobs, project, step
 from runner.apply import Run, StepResult, StepRunner
 from runner.graph import Graph
 from runner.step import STEP_KEYS, SqlFile
@@ -220,3 +222,66 @@ def test_the_command_names_what_was_not_run(
     assert [line.split()[2] for line in out.splitlines() if " step " in line] == ["010_fine"]
     assert "day1: not run: 030_alone\n" in err
     assert "020_fails.sql:2:" in err
+
+
+def test_the_plan_shows_what_waits_for_what(
+    database: str,
+    make_steps: Callable[..., list[SqlFile]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A plan names the steps that one waits for, for people and machines, and why one runs alone."""
+    make_steps(
+        makes="create table things (id int)",
+        other="select 1",
+        reads="select * from things",
+        alone="do $$ begin execute 'select 1'; end $$",
+    )
+    monkeypatch.setenv("DATABASE_URL", database)
+    plan = ["plan", "--day", "day1", "--project", str(tmp_path)]
+    assert cli.main(plan) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0].split() == ["step", "action", "after", "why"]
+    assert out.splitlines()[3].startswith("030_reads  run     010_makes  ")
+    assert err == "040_alone runs alone: it has a block that builds its statements itself (execute)\n"
+    assert cli.main([*plan, "--json", "--from", "020"]) == 0
+    steps = json.loads(capsys.readouterr().out)["steps"]
+    assert [(each["step"], each["after"]) for each in steps] == [
+        ("020_other", []), ("030_reads", []), ("040_alone", ["020_other", "030_reads"]),
+    ]  # fmt: skip
+
+
+def test_without_the_parser(
+    database: str,
+    make_steps: Callable[..., list[SqlFile]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Without pglast a day runs step by step and a plan has no graph; what needs it says how to install it."""
+    make_steps(one="select 1", two="select 1")
+    monkeypatch.setenv("DATABASE_URL", database)
+    monkeypatch.setitem(sys.modules, "pglast", None)
+    options = ["--day", "day1", "--project", str(tmp_path)]
+    assert cli.main(["plan", *options]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0].split() == ["step", "action", "why"]
+    assert err.count("pip install") == 1
+    assert cli.main(["plan", *options, "--json"]) == 0
+    assert [each["after"] for each in json.loads(capsys.readouterr().out)["steps"]] == [None, None]
+    assert cli.main(["apply", *options, "--jobs", "2"]) == 2
+    assert "pip install" in capsys.readouterr().err
+    assert cli.main(["lineage", "--project", str(tmp_path)]) == 2
+    assert "pip install" in capsys.readouterr().err
+    assert cli.main(["apply", *options]) == 0
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "many"])
+def test_a_number_of_jobs_is_at_least_one(
+    count: str, tmp_path: Path, make_steps: Callable[..., list[SqlFile]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is no number of jobs ends with 2, before anything is run."""
+    make_steps(one="select 1")
+    assert cli.main(["apply", "--day", "day1", "--project", str(tmp_path), "--jobs", count]) == 2
+    assert "--jobs" in capsys.readouterr().err
