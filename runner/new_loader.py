@@ -45,7 +45,7 @@ _ENOUGH = 100_000
 _WRITTEN_WITH_CARE = re.compile(r"\s*[+-]?(0[0-9]|\+)|.{19}")
 
 
-@dataclass
+@dataclass(eq=False)
 class Found:
     """What the sample has at one path: the types that fit all of its values so far."""
 
@@ -104,17 +104,17 @@ def guess(sample: Path, entity: str, key: str | None) -> NewFields:
     Raises UnreadableFile for a file that is not what its ending says, and UsageError where nothing
     could be the key.
     """
-    paths, records = _read(sample)
-    if not records:
+    read = _read(sample)
+    if not read.records:
         raise UsageError(f"{sample} has no record to guess from", hint="Name a file with some, or leave out --sample.")
+    odd = read.sometimes_objects()
     notes = [
         f"{'.'.join(found.path)} holds objects in an array, or is sometimes an object: no field can take that"
-        for found in paths.values()
-        if found.holds_objects
+        for found in odd
     ]
-    kept = [found for found in paths.values() if not found.holds_objects]
+    kept = [found for found in read.found.values() if found not in odd]
     types = {found.path: _type(found, _is_csv(sample)) for found in kept}
-    chosen = _key(kept, types, entity, key, records, sample)
+    chosen = _key(kept, types, entity, key, read.records, sample)
     taken: set[str] = set()
     fields = []
     for found in sorted(kept, key=lambda found: found is not chosen):
@@ -125,51 +125,57 @@ def guess(sample: Path, entity: str, key: str | None) -> NewFields:
     return NewFields(fields[0].column, tuple(fields), tuple(notes), sample.name)
 
 
-def _read(sample: Path) -> tuple[dict[tuple[str, ...], Found], int]:
-    """Return what is at each path, in the order of the first appearance, and the number of objects."""
+def _read(sample: Path) -> _Sample:
+    """Return what the records of a file have at each path."""
     try:
         from staging_loaders.read import read_records
 
         if not sample.is_file():
             raise UsageError(f"there is no file {sample}", hint="Name a JSON, JSON Lines or CSV file.")
-        paths: dict[tuple[str, ...], Found] = {}
-        value_of = _array_of if _is_csv(sample) else _as_it_is
-        count = 0
+        read = _Sample(_array_of if _is_csv(sample) else _as_it_is)
         for record, _ in itertools.islice(read_records(str(sample)), _ENOUGH):
             if isinstance(record, dict):
-                count += 1
-                _look(record, (), paths, value_of)
-        return paths, count
+                read.add(record)
+        return read
     except ImportError as error:
         raise ConfigError(
             f"reading a sample needs {error.name}", hint=f"Install it: {extras.install('spark')}"
         ) from error
 
 
-def _look(
-    record: dict[str, Any],
-    above: tuple[str, ...],
-    paths: dict[tuple[str, ...], Found],
-    value_of: Callable[[Any], Any],
-) -> None:
-    """Weigh each value of `record`, an object found at the path `above`."""
-    for name, value in record.items():
-        if not name or "." in name:
-            continue  # no path of a declaration leads there
-        path = (*above, name)
-        if isinstance(value, dict):
-            if path in paths and paths[path].records:
-                paths[path].holds_objects = True
-            else:
-                paths.pop(path, None)
-            _look(value, path, paths, value_of)
-            continue
-        if value is None and any(other[: len(path)] == path for other in paths if len(other) > len(path)):
-            continue
-        found = paths.setdefault(path, Found(path, dict(_converters())))
-        _weigh(found, value_of(value))
-        if any(other[: len(path)] == path for other in paths if len(other) > len(path)):
-            found.holds_objects = True
+class _Sample:
+    """What records have at each path, in the order of the first appearance."""
+
+    def __init__(self, value_of: Callable[[Any], Any]) -> None:
+        self.found: dict[tuple[str, ...], Found] = {}
+        self.records = 0
+        self._objects: set[tuple[str, ...]] = set()
+        self._value_of = value_of
+        self._types = _converters()
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Weigh each value of a record."""
+        self.records += 1
+        self._look(record, ())
+
+    def _look(self, node: dict[str, Any], above: tuple[str, ...]) -> None:
+        for name, value in node.items():
+            if not name or "." in name:
+                continue  # no path of a declaration leads there
+            path = (*above, name)
+            if isinstance(value, dict):
+                self._objects.add(path)
+                if path in self.found and not self.found[path].records:
+                    del self.found[path]  # until here it was null
+                self._look(value, path)
+            elif value is not None or path not in self._objects:
+                if path not in self.found:
+                    self.found[path] = Found(path, dict(self._types))
+                _weigh(self.found[path], self._value_of(value))
+
+    def sometimes_objects(self) -> list[Found]:
+        """Return what no field can take: objects in an array, or now an object and then a value."""
+        return [found for path, found in self.found.items() if found.holds_objects or path in self._objects]
 
 
 def _is_csv(sample: Path) -> bool:
