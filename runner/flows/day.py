@@ -198,7 +198,7 @@ class _Day:
                 result = runner.run(step)
             outcome(self._run.day, "step", step.id, describe_step(result, reads), result.seconds)
             for text in checks.warnings(result.checks):
-                logger().warning(f"{self._run.day}  {console.printable(text)}")
+                logger().warning(f"warning: {self._run.day}  {console.printable(text)}")
             return result
 
         return work
