@@ -28,11 +28,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Mark:
-    """A point in a transaction: its id, the number of the last command, and the next multixact's."""
+    """A point in a transaction: its id, and the number of the last command."""
 
     xid: int
     command: int
-    multixact: int
 
     @property
     def short(self) -> int:
@@ -221,14 +220,13 @@ class Watched:
     def _is_by_us(self, mark: int) -> bool:
         """Tell whether what ended a row, the raw `xmax`, is this transaction.
 
-        Where others hold a lock on the row, it is the number of a multixact, a list of transactions.
+        Where others hold a lock on the row, it is the number of a multixact, a list of transactions,
+        perhaps one from before the mark: equal lists share a number.
         """
         if mark in _in_progress(self._connection, self._mark, [mark]):
             return True
-        (end,) = self._one(_NEXT_MULTIXACT)
-        if not self._mark.multixact <= mark < end:
-            return False
-        updaters = self._connection.execute(_UPDATERS, {"mark": mark}).fetchall()
+        leaves = [leaf.oid for leaf in self.table.leaves]
+        updaters = self._connection.execute(_UPDATERS, {"mark": mark, "leaves": leaves}).fetchall()
         return bool(_in_progress(self._connection, self._mark, [int(xid) for (xid,) in updaters]))
 
     def _is_own_and_new(self) -> str:
@@ -310,11 +308,15 @@ class Watched:
         return self._connection.execute(query.encode(), given).fetchone() or (None,)
 
 
-_NEXT_MULTIXACT = "select mxid_age('1'::xid)::bigint + 1"
+# Only of numbers that a table may hold: for others the server raises an error.
 _UPDATERS = """
-select member.xid::text
-from pg_get_multixact_members(%(mark)s::text::xid) as member
-where member.mode in ('nokeyupd', 'upd')
+select distinct member.xid::text
+from pg_class as class
+cross join lateral (select mxid_age(%(mark)s::text::xid) as age) as aged
+cross join lateral pg_get_multixact_members(
+    case when aged.age between 1 and mxid_age(class.relminmxid) then %(mark)s::text::xid end
+) as member
+where class.oid = any (%(leaves)s) and member.mode in ('nokeyupd', 'upd')
 """
 # An id of a row has no epoch: it is that of the transaction, from whose id it is not far.
 _STATES = """
@@ -334,12 +336,12 @@ def mark(connection: Connection, prefix: str) -> Mark:
     row = connection.execute(
         f"create temporary table pg_temp.{prefix}_mark (is_set boolean) on commit drop;"
         f" insert into pg_temp.{prefix}_mark values (true)"
-        f" returning cmin::text::bigint, pg_current_xact_id()::text::bigint, ({_NEXT_MULTIXACT})".encode()
+        " returning cmin::text::bigint, pg_current_xact_id()::text::bigint".encode()
     )
     while row.nextset():
         pass
-    command, xid, multixact = row.fetchone() or (0, 0, 0)
-    return Mark(xid, command, multixact)
+    command, xid = row.fetchone() or (0, 0)
+    return Mark(xid, command)
 
 
 def begin(connection: Connection, watched: Iterable[Watched]) -> None:

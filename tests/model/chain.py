@@ -64,17 +64,22 @@ def apply(connection: Connection, day: str, content: Mapping[str, bytes]) -> str
     Raises CheckFailed where a check finds rows that must not exist.
     """
     run = str(uuid.uuid4())
-    with tempfile.TemporaryDirectory() as name:
-        write_files(Path(name), content)
-        with connection.transaction():
-            for each in DECLARATIONS.values():
-                _publish(connection, day, run, each, os.path.join(name, each.name))
+    stage(connection, day, content, run)
     connection.execute("select set_config('app.flow_run_id', %s, false), set_config('app.day', %s, false)", (run, day))
     for step in PIPELINE.steps:
         connection.execute(step.text.encode())
         with connection.transaction():
             checks.require(checks.run(connection, checks.of(PIPELINE.checks, step)))
     return run
+
+
+def stage(connection: Connection, day: str, content: Mapping[str, bytes], run: str = "") -> None:
+    """Load a day into staging, and run no step."""
+    with tempfile.TemporaryDirectory() as name:
+        write_files(Path(name), content)
+        with connection.transaction():
+            for each in DECLARATIONS.values():
+                _publish(connection, day, run, each, os.path.join(name, each.name))
 
 
 def _publish(connection: Connection, day: str, run: str, each: entity.Entity, folder: str) -> None:
