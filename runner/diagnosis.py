@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _SHOWN = 4
 _DEPTH = 5
 _DISK_FULL = "53100"
+_TOO_DEEP = "54001"
 _SYNTAX = "42601"
 # Says that a run has one success for a step; see runner/sql.
 _ONE_SUCCESS = "one_success_per_run"
@@ -51,6 +52,7 @@ _HINTS = {
     "42P01": "Correct the table's name, or create the table in a schema file.",
     "55P03": "Another transaction holds a lock: try again, or raise '-- lock_timeout: …' at the top of the file.",
     "57014": "Make the statement faster, or raise '-- timeout: …' at the top of the file.",
+    _TOO_DEEP: "A function calls itself without end: give it a case in which it does not.",
     _DISK_FULL: "The server's disk is full: free space where its data is ('runner db status' names the folder "
     "of the embedded one), or move the data to a larger disk, and run again.",
     "08": "The connection was lost: check the server and run again.",
@@ -84,7 +86,8 @@ def _detail(error: psycopg.Error) -> list[str]:
 
 
 def _some(places: list[Place]) -> list[Place | None]:
-    """Return the places to show, None for those left out: a recursion has thousands."""
+    """Return the places to show, None for those left out: a recursion has thousands, which are the same."""
+    places = [place for place, previous in zip(places, [None, *places], strict=False) if place != previous]
     if len(places) <= _DEPTH:
         return list(places)
     return [*places[: _DEPTH - 1], None, places[-1]]
@@ -106,7 +109,7 @@ def _draw(place: Place) -> str:
 
 def _hint(file: SqlFile, place: Place | None, error: psycopg.Error) -> str:
     hint = hint_for(error)
-    if error.diag.message_hint and error.sqlstate != _DISK_FULL:
+    if error.diag.message_hint and error.sqlstate not in (_DISK_FULL, _TOO_DEEP):
         hint = error.diag.message_hint
     if error.sqlstate == "21000" and "subquery" in (error.diag.message_primary or ""):
         hint = "Let the subquery return one row: aggregate it, add 'limit 1' with an order, or join instead."

@@ -94,14 +94,18 @@ def read(path: Path, root: Path, keys: tuple[str, ...]) -> SqlFile:
     except UnicodeDecodeError as error:
         before = path.read_bytes()[: error.start].decode("utf-8-sig")
         raise refused(
-            shown, before + "\ufffd", len(before), f"is not UTF-8 text (byte {error.start})", "Save it as UTF-8."
+            shown,
+            before + "\ufffd",
+            len(before),
+            f"the file is not UTF-8 text (byte {error.start})",
+            "Save it as UTF-8.",
         ) from error
     except OSError as error:
         raise ConfigError(f"{shown} cannot be read: {error.strerror}", hint="Check its permissions.") from error
     if text.startswith("\ufeff"):
         text = text[1:]
     if "\0" in text:
-        raise refused(shown, text, text.index("\0"), "NUL character", "Remove it; is the file UTF-16?")
+        raise refused(shown, text, text.index("\0"), "a NUL character", "Remove it; is the file UTF-16?")
     header = read_header(text, shown, keys)
     return SqlFile(
         path=path,
@@ -265,7 +269,7 @@ def _without_outer_transaction(file: SqlFile) -> list[Statement]:
             hint = f"The file has an outer '{'begin' if begins else 'commit'};' without its partner. " + hint
         raise refused(file.shown, file.text, statement.start, f"transaction control: {words}", hint)
     if not statements:
-        raise refused(file.shown, file.text, 0, "contains no statement", "Write one, or remove the file.")
+        raise refused(file.shown, file.text, 0, "the file contains no statement", "Write one, or remove the file.")
     if not file.in_transaction and len(statements) > 1:
         offset = read_header(file.text, file.shown, SCHEMA_KEYS).places["transaction"][0]
         what = f"'transaction: off' allows one statement, and there are {len(statements)}"
