@@ -130,17 +130,16 @@ def read(settings: Settings, pipeline: Pipeline) -> Lineage:
     lineage.tables = {name: list(table.columns) for name, table in known.tables.items()}
     lineage.add(_of_loaders(settings))
     generated = {name: frozenset(table.generated) for name, table in known.tables.items()}
+    filled: set[str] = set()
     for file in [*pipeline.schema, *pipeline.steps]:
         reader = _Reader(file, lineage.tables, generated)
-        lineage.add(reader.read())
-        if file in pipeline.steps:
-            written = {edge.target.table for edge in lineage.edges() if edge.by == file.id}
-            unseen = sorted(lineage.effects[file.id].writes - written - reader.emptied)
-            if unseen:
+        edges = reader.read()
+        lineage.add(edges)
+        if file not in pipeline.schema:
+            written = {edge.target.table for edge in edges if not edge.target.step}
+            if unseen := sorted(lineage.effects[file.id].writes - written - reader.emptied):
                 lineage.gaps[file.id] = unseen
-    steps = {file.id for file in pipeline.steps}
-    filled = {edge.target.table for edge in lineage.edges() if edge.by in steps and not edge.target.step}
-    filled |= {table for tables in lineage.gaps.values() for table in tables}
+            filled |= written | set(unseen)
     lineage.final = [name for name in lineage.tables if name in filled and name not in own]
     return lineage
 
