@@ -1,0 +1,208 @@
+"""Files that the runner would refuse, disabled rules, several pipelines: what lint says, and what it does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runner.lint import project
+
+_METRICS = """
+insert into pipeline_metrics (flow_run_id, task_name, pipeline_name, day, rows_affected, status)
+values (current_setting('app.flow_run_id'), 'a_task', 'a', current_setting('app.day'), 0, 'success');
+"""
+_SCHEMA = "create table a (id bigint primary key, name text);"
+
+
+def _lint(
+    folder: Path, files: dict[str, str | bytes], pipelines: tuple[str, ...] = ("p",)
+) -> list[tuple[str, int, str]]:
+    for name, text in files.items():
+        path = folder / "migrations" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return [(Path(f.file).name, f.line, f.rule.id) for f in project.lint(folder, pipelines).findings]
+
+
+def _step(folder: Path, text: str, schema: str = _SCHEMA) -> list[tuple[int, str]]:
+    found = _lint(folder, {"p/schema/001_a.sql": schema, "p/010_a.sql": text})
+    return [(line, rule) for _, line, rule in found]
+
+
+def test_all_that_discovery_refuses(tmp_path: Path) -> None:
+    """Every refused file has its finding, where the runner stops at the first."""
+    found = _lint(
+        tmp_path,
+        {
+            "p/agents.sql": _METRICS,
+            "p/010_a.sql": _METRICS,
+            "p/010_b.sql": "-- timeuot: 3s\nselect;" + _METRICS.replace("a_task", "b_task"),
+            "p/020_a.sql": _METRICS,
+            "p/030_c.sql": b"\xff\xfe",
+            "p/040_d.sql": "select 1;\0",
+            "p/050_e.sql": "select 1;\nselect from from;",
+            "p/060_f.sql": "-- nothing\n",
+        },
+    )
+    assert found == [
+        ("010_b.sql", 1, "duplicate-number"),
+        ("010_b.sql", 1, "bad-header"),
+        ("020_a.sql", 1, "duplicate-name"),
+        ("030_c.sql", 1, "unreadable"),
+        ("040_d.sql", 1, "unreadable"),
+        ("050_e.sql", 2, "syntax"),
+        ("060_f.sql", 1, "empty"),
+        ("agents.sql", 1, "file-name"),
+    ]
+
+
+def test_places_are_characters(tmp_path: Path) -> None:
+    """A column counts characters, whatever their bytes, behind a byte-order mark and with Windows line ends."""
+    text = "\ufeff-- é\r\nselect 'ü', nmae from a;\r\n" + _METRICS
+    (tmp_path / "migrations/p/schema").mkdir(parents=True)
+    (tmp_path / "migrations/p/schema/001_a.sql").write_text(_SCHEMA)
+    (tmp_path / "migrations/p/010_a.sql").write_bytes(text.encode())
+    (finding,) = project.lint(tmp_path, ["p"]).findings
+    assert (finding.line, finding.column, finding.source) == (2, 13, "select 'ü', nmae from a;")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("-- lint: disable=missing-where all of it\nbegin;\ndelete from a;", [], id="file"),
+        pytest.param("delete from a; -- lint: disable=missing-where all of it", [], id="end of statement"),
+        pytest.param("select 1;\n-- lint: disable=missing-where all\n\ndelete\nfrom a;", [], id="above a statement"),
+        pytest.param("select 1;\ndelete\nfrom a -- lint: disable=missing-where all\n;", [], id="line"),
+        pytest.param("select 1;\ndelete\n-- lint: disable=missing-where all\nfrom a;", [], id="above a line"),
+        pytest.param(
+            "select 1;\n-- lint: disable=missing-where,truncate all\ndelete from a;",
+            [(2, "unused-disable")],
+            id="one unused",
+        ),
+        pytest.param(
+            "delete from a; -- lint: disable=missing-where", [(1, "missing-where"), (1, "bad-disable")], id="no reason"
+        ),
+        pytest.param(
+            "delete from a; -- lint: disable=missing-were all", [(1, "missing-where"), (1, "bad-disable")], id="unknown"
+        ),
+        pytest.param("delete from a; -- lint: off", [(1, "missing-where"), (1, "bad-disable")], id="other words"),
+        pytest.param(
+            "select 1;\n-- lint: disable=missing-where all\nselect 2;\ndelete from a;",
+            [(2, "unused-disable"), (4, "missing-where")],
+            id="elsewhere",
+        ),
+        pytest.param(
+            "select '-- lint: disable=missing-where all';\ndelete from a;", [(2, "missing-where")], id="in a string"
+        ),
+    ],
+)
+def test_disabled(tmp_path: Path, text: str, expected: list[tuple[int, str]]) -> None:
+    """A comment holds for the file, the statement or the line; what it lacks is said."""
+    tail = "\ncommit;" if "begin;" in text else ""
+    found = [f for f in _step(tmp_path, text + _METRICS + tail) if f[1] != "uncounted-write"]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("select b.* from a as b where b is not null", id="whole row"),
+        pytest.param("select ctid, xmin, a.tableoid from a", id="system columns"),
+        pytest.param('select "A".id from a as "A", lateral (select "A".name) as x', id="quoted, lateral"),
+        pytest.param("select public.a.id, pg_catalog.now() from public.a", id="schemas"),
+        pytest.param("select id as x from a group by x order by x", id="output names"),
+        pytest.param("select j.id, u.id from (a join a as c using (id) as u) as j, a as u", id="join aliases"),
+        pytest.param("select x.n, x.ordinality from generate_series(1, 2) with ordinality as x(n)", id="ordinality"),
+        pytest.param("select r.a from json_to_recordset('[]') as r(a int, b text)", id="column definitions"),
+        pytest.param("select e.key, e.value, v.value from jsonb_each('{}') e, jsonb_array_elements('[]') v", id="json"),
+        pytest.param("select whatever from pg_stat_activity, unknown_to_us() as f", id="open relations"),
+        pytest.param("select column1 from (values (1), (2)) as v", id="values"),
+        pytest.param(
+            "with recursive w(n) as (select 1 union all select n + 1 from w where n < 3) select n from w",
+            id="recursive",
+        ),
+        pytest.param("with recursive b as (select * from c), c as (select 1 as x) select x from b", id="forward"),
+        pytest.param("with a as (select 1 as x) select x from a", id="a name hides a table"),
+        pytest.param("select (select max(x.id) from a as x where x.name = a.name) from a", id="correlated"),
+        pytest.param("select id from a union select 1 order by id", id="order of a union"),
+        pytest.param(
+            "create temp table t on commit drop as select id as k from a; select t.k from t, pg_temp.t as u",
+            id="temporary",
+        ),
+        pytest.param("create temp table t (like a) on commit drop; select t.name from t", id="like"),
+        pytest.param("create table new_one (x int); select x from new_one", id="a table of the step's own"),
+        pytest.param("do $$ begin create table b as select 1 as x; end $$; select 1", id="do"),
+        pytest.param(
+            "select count(*) filter (where id > 1) over w from a window w as (partition by name)", id="window"
+        ),
+        pytest.param("analyze a (id, name); lock table a; explain select name from a", id="utilities"),
+    ],
+)
+def test_names_that_are_there(tmp_path: Path, text: str) -> None:
+    """What PostgreSQL resolves is resolved, or left open."""
+    assert _step(tmp_path, f"{text};{_METRICS}") == []
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        pytest.param(
+            "alter table a add column b int; alter table a drop column name", "select b, name from a", id="columns"
+        ),
+        pytest.param("alter table a rename column name to title", "select title, name from a", id="renamed column"),
+        pytest.param("alter table a rename to c", "select id from c; select id from a", id="renamed table"),
+        pytest.param("create view v as select id as x from a", "select x, id from v", id="view"),
+        pytest.param("create table c (z int) inherits (a)", "select z, name, zz from c", id="inherited"),
+        pytest.param("drop table a", "select 1; select * from a", id="dropped"),
+        pytest.param(
+            "create function f() returns table (p int, q int) language sql return (1, 2)",
+            "select p, r from f()",
+            id="function",
+        ),
+    ],
+)
+def test_names_by_the_schema_files(tmp_path: Path, schema: str, text: str) -> None:
+    """Tables are as all schema files together leave them: the first name is there, the last one is not."""
+    (found,) = _step(tmp_path, text + ";" + _METRICS, f"{_SCHEMA}\n{schema};\ncreate table keep (x int);")
+    assert found[1] in ("unknown-table", "unknown-column")
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        pytest.param("create extension postgis;", id="extension"),
+        pytest.param("do $$ begin execute 'create table b (x int)'; end $$;", id="do"),
+    ],
+)
+def test_tables_that_are_not_seen(tmp_path: Path, schema: str) -> None:
+    """Where a schema file may make tables that it does not name, no table is unknown."""
+    assert _step(tmp_path, "select x from b;" + _METRICS, _SCHEMA + schema) == []
+
+
+def test_no_schema_files(tmp_path: Path) -> None:
+    """A project without schema files may have any tables."""
+    assert _lint(tmp_path, {"p/010_a.sql": "select x from b;" + _METRICS}) == []
+
+
+def test_pipelines_share_tables(tmp_path: Path) -> None:
+    """Steps may read what another pipeline's schema files make; numbers may repeat between pipelines."""
+    step = "select name from a;" + _METRICS
+    files: dict[str, str | bytes] = {"p/schema/001_a.sql": _SCHEMA, "p/010_a.sql": step, "q/010_a.sql": step}
+    assert _lint(tmp_path, files, ("p", "q")) == []
+
+
+def test_only_some_files(tmp_path: Path) -> None:
+    """The others are read for what they make and write, and not reported on."""
+    files: dict[str, str | bytes] = {
+        "p/schema/001_a.sql": _SCHEMA,
+        "p/010_a.sql": "select name from a;" + _METRICS,
+        "p/020_b.sql": "delete from a;",
+    }
+    _lint(tmp_path, files)
+    wanted = {(tmp_path / "migrations/p/010_a.sql").resolve()}
+    report = project.lint(tmp_path, ["p"], wanted)
+    assert [(finding.rule.id, finding.message) for finding in report.findings] == [
+        ("reads-later-step", "'a' is only written later, by migrations/p/020_b.sql")
+    ]
+    assert report.files == 1
