@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runner import excerpt, sqltext
-from runner.places import trace
+from runner.places import spelling, trace
 from runner.places.trace import Place
 from runner.sqltext import Statement
 from runner.step import SqlFile
@@ -119,6 +119,8 @@ def _hint(file: SqlFile, place: Place | None, error: psycopg.Error) -> str:
             hint = "Commands of psql's own do not run here: remove it, or write it in SQL."
         elif text[offset : offset + 1] == "`":
             hint = "PostgreSQL quotes names with double quotes, where they need any."
+        elif misspelt := spelling.misspelt(text, offset):
+            hint = "Correct the SQL at the caret: '{}' looks like '{}'.".format(*misspelt)
     if error.diag.constraint_name == _ONE_SUCCESS:
         hint = (
             f"Another step of this run has written that task_name: this one's is '{file.task_name}', and it writes "

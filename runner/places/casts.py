@@ -124,6 +124,12 @@ def values(fragment: Fragment, fault: Fault) -> list[int]:
     return found or _records(fragment) or targets.only_column(fragment)
 
 
+def scalars(fragment: Fragment, fault: Fault) -> list[int]:
+    """Find the cast that a jsonb value of another kind refuses."""
+    named = re.search(r"to type (.+)", fault.message)
+    return read(fragment, named[1]) if named else []
+
+
 def _is_cast_literal(fragment: Fragment, offset: int) -> bool:
     """Tell whether a literal is cast where it stands: then the server would have named it."""
     after = [token.text for token in fragment.tokens if token.offset > offset][:2]

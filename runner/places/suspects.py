@@ -252,6 +252,7 @@ _FINDERS: list[tuple[str, str, Finder]] = [
         "json_value json_query json_table",
         "@? @@",
     )),
+    ("22023", "cannot cast jsonb", casts.scalars),
     ("22023", "", _literals),
     ("22023", "unit|not recognized for type|not supported for type", calls("date_trunc extract date_part")),
     ("22023", "time zone", calls("timezone zone")),

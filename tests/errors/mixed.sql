@@ -36,7 +36,7 @@ select amount▲/parts,amount/4 from payments;
 select amount ▲/ -parts from payments;
 --# an operator of jsonb that looks like a division | 22012 | division by zero
 select '{"a": 1}'::jsonb #> '{a}', amount ▲/ parts from payments;
---# a cast behind a function of texts | 22P02 | "Cy"
+--# a cast behind a function of texts | 22P02 | "CY"
 select trim(upper(lower(initcap(name))))▲::integer from stg_accounts;
 --# a cast of a case | 22P02 | "x4"
 select
@@ -121,10 +121,10 @@ select * from generate_series(1, ▲(select account_id from accounts)) as n;
 select 1 where (1, 'Ada') = ▲(select account_id, name from accounts);
 --# an unknown column behind a cast | 42703 | column "nam" does not exist
 select balance::integer, ▲nam::text from accounts;
---# a misspelt keyword in a window | 42601 | near "partitoin"
-select sum(amount) over (▲partitoin by account_id) from payments;
---# an interval without quotes | 42601 | near "day"
-select now() - interval 1 ▲day;
+--# a misspelt keyword in a window | 42601 | like 'partition'
+select sum(amount) over (partitoin ▲by account_id) from payments;
+--# an interval without quotes | 42601 | near "1"
+select now() - interval ▲1 day;
 --# a comparison with null by is and a value | 42601 | near "1"
 select name from accounts where account_id is ▲1;
 --# a string in double quotes in an insert | 42703 | column "Ada" does not exist

@@ -8,11 +8,11 @@ select
     accounts.account_id
     accounts▲.name
 from accounts;
---# misspelt select | 42601 | near "selec"
+--# misspelt select | 42601 | 'selec' looks like 'select'
 ▲selec account_id from accounts;
---# misspelt from | 42601 | near "form"
+--# misspelt from | 42601 | 'form' looks like 'from'
 select account_id, name as n ▲form accounts;
---# misspelt where | 42601 | near "account_id"
+--# misspelt where | 42601 | 'wehre' looks like 'where'
 select name from accounts wehre ▲account_id = 1;
 --# missing closing parenthesis | 42601 | near "from"
 insert into accounts (account_id, name)
