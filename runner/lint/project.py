@@ -53,19 +53,19 @@ def lint(root: Path, pipelines: Sequence[str], wanted: Collection[Path] | None =
     catalog = catalogs.of_the_runner()
     _schemas(found, catalog)
     for pipeline in found:
-        for source in (*pipeline.steps, *pipeline.checks):
-            _resolve(source, catalog)
         for source in pipeline.steps:
-            _check_step(source)
+            examine(source, catalog)
         for source in pipeline.checks:
+            _resolve(source, catalog)
             _check_check(source, pipeline)
         files.check_numbers(pipeline.schema)
         files.check_numbers(pipeline.steps)
         order.check(pipeline.steps)
     for source in strays:
-        _resolve(source, catalog)
         if source.kind == "step":
-            _check_step(source)
+            examine(source, catalog)
+        else:
+            _resolve(source, catalog)
     sources = [source for pipeline in found for source in pipeline.sources] + strays
     for source in sources:
         suppress.apply(source)
@@ -131,7 +131,9 @@ def _guarded(resolver: Resolver, statement: Statement) -> None:
         resolver.script.is_opaque = True  # nested deeper than a person writes: left to the server
 
 
-def _check_step(source: Source) -> None:
+def examine(source: Source, catalog: Catalog) -> None:
+    """Report what is wrong in a step, but for what only the other files tell."""
+    _resolve(source, catalog)
     transactions.check(source)
     if not source.statements:
         return
