@@ -73,6 +73,8 @@ def load(
     from staging_loaders.load import doubts, load_day
     from staging_loaders.session import Session
 
+    for text in unclaimed(settings, day):
+        console.warn(f"{day}: {text}")
     announce, note = (progress.show, progress.note) if progress is not None else (None, console.note)
     with Session(master=settings.master, cache=settings.home, announce=announce) as session:
         for pause in [*database.backoff(settings.attempts), None]:
@@ -93,7 +95,7 @@ def load(
                 if progress is not None:
                     progress.clear()
                 for doubt in doubts(loads):
-                    console.note(f"warning: {day}: {doubt}")
+                    console.warn(f"{day}: {doubt}")
                 return loads
             except (LoadFailed, DatabaseUnavailable) as error:
                 if pause is None or not (error.transient or isinstance(error, DatabaseUnavailable)):
@@ -103,6 +105,14 @@ def load(
                 with suppress(RunnerError):  # the next attempt says what is wrong
                     database.resolve(settings)
     raise AssertionError("the last attempt returns or raises")
+
+
+def unclaimed(settings: Settings, day: str) -> list[str]:
+    """Return what a person should hear of the day's folders: those that no entity reads, perhaps misspelt."""
+    from staging_loaders import plan
+    from staging_loaders.entity import load_declarations
+
+    return plan.unclaimed(settings.data, day, load_declarations(settings.declarations), settings.declarations)
 
 
 def plan(settings: Settings, dsn: str | None, day: str, mode: str) -> list[EntityPlan]:

@@ -51,11 +51,16 @@ def describe_step(result: StepResult, reads: Sequence[str] = ()) -> str:
 def load_lines(loads: Sequence[EntityLoad]) -> list[tuple[str, str]]:
     """Return (entity, what became of it) for each entity that was read or is gone, and for all together."""
     lines = [(load.entity, _counts(load)) for load in loads if load.status == "loaded"]
+    gone = [
+        (load.entity, f"files are gone: {console.count(load.rows_removed, 'row')} removed")
+        for load in loads
+        if load.rows_removed
+    ]
     unchanged = [load.entity for load in loads if load.status == "unchanged"]
     total = _Counts(*(sum(getattr(load, name) for load in loads) for name in _Counts._fields))
     same = f"; files of {len(unchanged)} unchanged" if lines and unchanged else ""
     none = f"files of {console.count(len(unchanged), 'entity')} unchanged"
-    return [*lines, ("all", _counts(total) + same if lines else none)]
+    return [*sorted([*lines, *gone]), ("all", _counts(total) + same if lines else none)]
 
 
 class _Counts(NamedTuple):

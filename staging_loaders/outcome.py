@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from staging_loaders.landing import Target
-from staging_loaders.part import Counts
+from staging_loaders.part import Counts, UselessFile
 from staging_loaders.plan import EntityPlan, Loaded
 from staging_loaders.publish import Landing
+
+# How many files a warning names.
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,8 @@ class EntityLoad:
     """What became of an entity; the counts of an `unchanged` one are those of its earlier load.
 
     `seconds` are those of all workers together, so that entities that were read side by side compare.
+    `rows_removed` are the staging rows of an entity that had files at its earlier load and has none now.
+    `useless` are files of which no record could be used, of an entity that a day must have.
     """
 
     entity: str
@@ -29,6 +34,8 @@ class EntityLoad:
     bytes: int
     seconds: float
     required: bool = False
+    rows_removed: int = 0
+    useless: tuple[UselessFile, ...] = ()
 
 
 def landed(plan: EntityPlan, target: Target, counts: Sequence[Counts]) -> Landing:
@@ -45,6 +52,7 @@ def landed(plan: EntityPlan, target: Target, counts: Sequence[Counts]) -> Landin
         bytes=plan.bytes,
         fingerprint=plan.fingerprint or "",
         seconds=sum(count.seconds for count in counts),
+        useless=tuple(sorted((file for count in counts for file in count.useless), key=lambda file: file.name)),
     )
 
 
@@ -53,10 +61,11 @@ def outcome(plan: EntityPlan, landing: Landing | None, before: Loaded | None) ->
     if landing is not None:
         return EntityLoad(
             plan.entity, "loaded", landing.records_read, landing.rows_loaded, landing.rejects, landing.warnings,
-            landing.files, landing.bytes, landing.seconds, plan.required,
+            landing.files, landing.bytes, landing.seconds, plan.required, useless=landing.useless,
         )  # fmt: skip
     if not plan.present or before is None:
-        return EntityLoad(plan.entity, "absent", 0, 0, 0, 0, 0, 0, 0.0, plan.required)
+        removed = before.rows_loaded if before else 0
+        return EntityLoad(plan.entity, "absent", 0, 0, 0, 0, 0, 0, 0.0, plan.required, removed)
     return EntityLoad(
         plan.entity, "unchanged", before.records_read, before.rows_loaded, before.rejects, before.warnings,
         before.files, before.bytes, 0.0, plan.required,
@@ -64,15 +73,31 @@ def outcome(plan: EntityPlan, landing: Landing | None, before: Loaded | None) ->
 
 
 def doubts(loads: Sequence[EntityLoad]) -> list[str]:
-    """Return what a person should hear of: entities that a day must have, and of which nothing could be used."""
+    """Return what a person should hear of: entities that a day must have, of which all or whole files were no use."""
     found = []
     for load in loads:
-        if load.status != "loaded" or not load.required or load.rows_loaded:
+        if load.status != "loaded" or not load.required:
             continue
-        if load.records_read:
-            told = f"{load.rejects:,} of {load.records_read:,} were rejected"
-            guard = "; --max-rejects N stops such a load before anything is published"
-        else:
-            told, guard = "its files hold no record", ""
-        found.append(f"{load.entity} has no usable record: {told}. The steps find no row of it for this day{guard}.")
+        if load.useless and load.rows_loaded:
+            found.append(f"{load.entity}: {_useless(load.useless)}")
+        elif not load.rows_loaded:
+            if load.records_read:
+                told = f"{load.rejects:,} of {load.records_read:,} were rejected"
+                guard = "; --max-rejects N stops such a load before anything is published"
+            else:
+                told, guard = "its files hold no record", ""
+            found.append(
+                f"{load.entity} has no usable record: {told}. The steps find no row of it for this day{guard}."
+            )
     return found
+
+
+def _useless(files: Sequence[UselessFile]) -> str:
+    """Return what is odd about files whose records were all rejected, and what it does to the day."""
+    names = ", ".join(file.name for file in files[:_NAMED])
+    more = f" and {len(files) - _NAMED:,} more" if len(files) > _NAMED else ""
+    asked = "is it an error page?" if len(files) == 1 else "are they error pages?"
+    return (
+        f"{names}{more} gave no usable record ({sum(file.rejects for file in files):,} rejected): {asked} "
+        "The steps take what is missing from the day for gone; --max-rejects N stops such a load."
+    )

@@ -35,6 +35,14 @@ class Part:
 
 
 @dataclass(frozen=True)
+class UselessFile:
+    """A file of which every record was rejected; of an entity that a day must have, it may be an error page."""
+
+    name: str
+    rejects: int
+
+
+@dataclass(frozen=True)
 class Counts:
     """What became of the records of a part, and how long that took."""
 
@@ -43,6 +51,7 @@ class Counts:
     rejects: int = 0
     warnings: int = 0
     seconds: float = 0.0
+    useless: tuple[UselessFile, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,10 +80,14 @@ def land_part(part: Part) -> Counts | Failed:
                 return done
             counts = _copy(connection, part)
             first = connection.execute(
-                f"insert into {part.target.parts} (part, files, records, rows, rejects, warnings) "
-                "values (%s, %s, %s, %s, %s, %s) on conflict do nothing returning part",
-                (part.number, len(part.files), counts.records, counts.rows, counts.rejects, counts.warnings),
-            ).fetchone()
+                f"insert into {part.target.parts} "
+                "(part, files, records, rows, rejects, warnings, useless_files, useless_rejects) "
+                "values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing returning part",
+                (
+                    part.number, len(part.files), counts.records, counts.rows, counts.rejects, counts.warnings,
+                    [file.name for file in counts.useless], [file.rejects for file in counts.useless],
+                ),
+            ).fetchone()  # fmt: skip
             if first is None:
                 # Another attempt came first; this one's rows go.
                 connection.rollback()
@@ -91,9 +104,14 @@ def land_part(part: Part) -> Counts | Failed:
 
 def _done(connection: Connection, part: Part) -> Counts | None:
     row = connection.execute(
-        f"select records, rows, rejects, warnings from {part.target.parts} where part = %s", (part.number,)
+        "select records, rows, rejects, warnings, useless_files, useless_rejects "
+        f"from {part.target.parts} where part = %s",
+        (part.number,),
     ).fetchone()
-    return Counts(*row) if row else None
+    if row is None:
+        return None
+    *numbers, names, rejects = row
+    return Counts(*numbers, useless=tuple(map(UselessFile, names, rejects)))
 
 
 def _copy(connection: Connection, part: Part) -> Counts:
@@ -105,8 +123,9 @@ def _copy(connection: Connection, part: Part) -> Counts:
     key_index = entity.columns.index(entity.key)
     arrays, fields = entity.array_paths, entity.paths
     records = rejects = warnings = 0
+    useless: list[UselessFile] = []
     for file in part.files:
-        position = 0
+        position, before = 0, rows.count
         for position, (record, raw) in enumerate(read_records(file.path, arrays, fields), 1):
             outcome = convert(record)
             at = str(position)
@@ -121,9 +140,11 @@ def _copy(connection: Connection, part: Part) -> Counts:
                 key = outcome.row[key_index]
                 odd.add(["warning", note.reason, note.field, file.name, at, key, note.raw, None])
         records += position
+        if position and rows.count == before and entity.required:
+            useless.append(UselessFile(file.name, position))
     rows.flush()
     odd.flush()
-    return Counts(records, rows.count, rejects, warnings, time.perf_counter() - started)
+    return Counts(records, rows.count, rejects, warnings, time.perf_counter() - started, tuple(useless))
 
 
 class _Lines:

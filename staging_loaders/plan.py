@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from glob import escape
 from pathlib import Path
 
 from runner import days
@@ -14,6 +16,9 @@ from staging_loaders.entity import Entity
 from staging_loaders.files import SourceFile, find_files, fingerprint, local_base
 
 PREFIX = "sync-"
+
+# How alike two names are that may be the same one, misspelt.
+_NEAR = 0.75
 
 
 @dataclass(frozen=True)
@@ -85,11 +90,37 @@ def find_day_files(base: str, day: str, declared: Mapping[str, Entity]) -> dict[
     files = {name: find_files(folder / name) for name in sorted(declared)}
     missing = [name for name, found in files.items() if declared[name].required and not found]
     if missing:
+        strays = _strays(folder, declared)
+        near = {name: get_close_matches(name, strays, n=1, cutoff=_NEAR) for name in missing}
+        asked = [f"{folder / found[0]} is there: is it {name}? " for name, found in near.items() if found]
         raise DayNotFound(
             f"{day} lacks {' and '.join(missing)}: no data file in {', '.join(str(folder / name) for name in missing)}",
-            hint="A day without them would look like one on which nobody exists. Fetch the day again.",
+            hint="".join(asked)
+            + "A day without them would look like one on which nobody exists. "
+            + ("Rename it, or fetch the day again." if asked else "Fetch the day again."),
         )
     return files
+
+
+def unclaimed(base: str, day: str, declared: Mapping[str, Entity], declarations: Path) -> list[str]:
+    """Return what a person should hear of: folders of the day that no entity reads, of any pipeline of the project.
+
+    `declarations` is the folder of the pipeline's own; those of the others are beside it.
+    """
+    folder = find_day(base, day)
+    told = []
+    for name in _strays(folder, declared):
+        if not any(declarations.parent.glob(f"*/{escape(name)}.toml")):
+            near = get_close_matches(name.lower(), declared, n=1, cutoff=_NEAR)
+            asked = f"; did you mean {near[0]}?" if near else ""
+            told.append(f"{folder / name} belongs to no entity and is not read{asked}")
+    return told
+
+
+def _strays(folder: Path, declared: Mapping[str, Entity]) -> list[str]:
+    """Return the names of the folders in a day's folder that are no declared entity's."""
+    names = (entry.name for entry in folder.iterdir() if entry.name not in declared and entry.is_dir())
+    return sorted(name for name in names if not name.startswith((".", "_")))
 
 
 def _plan(entity: Entity, files: tuple[SourceFile, ...], loaded: Loaded | None, mode: str) -> EntityPlan:
@@ -124,12 +155,26 @@ def find_day(base: str, day: str) -> Path:
         raise DayNotFound(
             f"no files for {day}: {root} holds no sync-<day> folder", hint="Name another one: --data or DATA_BASE_PATH."
         )
-    near = difflib.get_close_matches(day, there, n=1)
+    near = _meant(day, there)
     shown = ", ".join(there[-10:]) if len(there) <= 10 else f"{len(there)} days, the last are {', '.join(there[-10:])}"
     raise DayNotFound(
         f"no files for {day}: {folder} does not exist",
-        hint=f"{f'Did you mean {near[0]}? ' if near else ''}There {'is' if len(there) == 1 else 'are'} {shown}.",
+        hint=f"{f'Did you mean {near}? ' if near else ''}There {'is' if len(there) == 1 else 'are'} {shown}.",
     )
+
+
+def _meant(day: str, there: Sequence[str]) -> str | None:
+    """Return the day that a misspelt one may mean; one with other digits is another day, not a misspelt one."""
+    # A day that was named without its number has one to choose from.
+    numbers = _numbers(day)
+    alike = [name for name in there if not numbers or _numbers(name) == numbers]
+    folded = {name.lower(): name for name in alike}
+    near = get_close_matches(day.lower(), folded, n=1)
+    return folded[near[0]] if near else None
+
+
+def _numbers(day: str) -> list[int]:
+    return [int(digits) for digits in re.findall(r"[0-9]+", day)]
 
 
 def available_days(root: Path) -> list[str]:

@@ -12,6 +12,7 @@ from runner.database import Connection, set_local
 from runner.errors import LoadFailed, TooManyRejects, UsageError
 from staging_loaders.entity import Entity
 from staging_loaders.landing import REJECT_COLUMNS, Target, part_counts, wait_for_lock
+from staging_loaders.part import UselessFile
 
 _STAGING_WAIT = 600.0
 _SETTLE_WAIT = 30.0
@@ -35,6 +36,7 @@ class Landing:
     bytes: int
     fingerprint: str
     seconds: float
+    useless: tuple[UselessFile, ...] = ()
 
 
 @dataclass(frozen=True)

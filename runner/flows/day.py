@@ -156,6 +156,8 @@ class _Day:
         from staging_loaders.load import DayLoad
         from staging_loaders.session import Session
 
+        for text in loading.unclaimed(settings, run.day):
+            logger().warning(f"warning: {run.day}: {text}")
         stop = loads.Stop()
         with ExitStack() as stack:
             session = stack.enter_context(Session(master=settings.master, cache=settings.home, announce=stop.announce))

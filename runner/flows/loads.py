@@ -97,7 +97,7 @@ def run(
         for name, text in load_lines(loads):
             outcome(load.day, "load", name, text)
         for doubt in doubts(loads):
-            logger().warning(f"{load.day}: {doubt}")
+            logger().warning(f"warning: {load.day}: {doubt}")
         return loads
 
     published = as_task("publish_staging", publish, settings)(return_state=True, wait_for=[rated])

@@ -18,12 +18,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner.errors import ConfigError, DayNotFound, LoadFailed, TooManyRejects, UnreadableFile, UsageError
+from runner.wording import load_lines
 from staging_loaders import landing, publish, values
 from staging_loaders import part as parts
 from staging_loaders.entity import load_declarations
 from staging_loaders.files import find_files
 from staging_loaders.load import DayLoad, EntityLoad, doubts, load_day, plan_day
-from staging_loaders.plan import read_loaded
+from staging_loaders.plan import find_day, find_day_files, read_loaded, unclaimed
 from staging_loaders.session import Inline
 from staging_loaders.values import Number
 
@@ -209,7 +210,10 @@ def test_an_entity_that_vanished_is_removed(database: str, base: Path, connectio
     load(database, base, "day2")
     (base / "sync-day1" / "roles" / "a.json").rename(base / "sync-day1" / "roles" / "_a.json")
     (base / "sync-day2").unlink()
-    assert load(database, base)["roles"].status == "absent"
+    gone = load(database, base)["roles"]
+    assert (gone.status, gone.rows_removed) == ("absent", 1)
+    assert ("roles", "files are gone: 1 row removed") in load_lines([gone])
+    assert load(database, base)["roles"].rows_removed == 0
     assert connection.execute("select day from stg_roles").fetchall() == [("day2",)]
     assert connection.execute("select day from stg_loads where entity = 'roles'").fetchall() == [("day2",)]
 
@@ -274,6 +278,92 @@ def test_a_day_without_a_usable_record_is_doubted(
     (base / "sync-day1" / entity / "a.json").write_text(json.dumps(records))
     assert doubts(list(load(database, base).values())) == told
     assert doubts(list(load(database, base).values())) == []
+
+
+PAGE = '{"message": "Unauthorized"}'
+ERROR_PAGE = (
+    "%s gave no usable record (%s rejected): %s "
+    "The steps take what is missing from the day for gone; --max-rejects N stops such a load."
+)
+
+
+@pytest.mark.parametrize(
+    ("entity", "pages", "told"),
+    [
+        ("agents", {"page2.json": PAGE}, ["agents: " + ERROR_PAGE % ("page2.json", 1, "is it an error page?")]),
+        ("agents", {f"p{number}.json": PAGE for number in range(5)},
+         ["agents: " + ERROR_PAGE % ("p0.json, p1.json, p2.json and 2 more", 5, "are they error pages?")]),
+        ("agents", {"page2.json": f"[{json.dumps(AGENT)}, {PAGE}]"}, []),
+        ("agents", {"page2.json": "[]"}, []),
+        ("roles", {"page2.json": PAGE}, []),
+    ],
+    ids=["one page", "many pages", "half of it is good", "an empty last page", "optional"],
+)  # fmt: skip
+def test_an_error_page_among_good_ones_is_doubted(
+    database: str, base: Path, entity: str, pages: dict[str, str], told: list[str]
+) -> None:
+    """A file of which nothing could be used is named, where the day must have its entity."""
+    (base / "sync-day1" / "agents" / "a.json").write_text(json.dumps([AGENT]))
+    for name, text in pages.items():
+        (base / "sync-day1" / entity / name).write_text(text)
+    assert doubts(list(load(database, base).values())) == told
+
+
+def test_a_part_that_was_done_before_still_names_its_error_page(part: parts.Part, connection: Connection) -> None:
+    """A part that Spark runs again tells the same of its files."""
+    Path(part.files[0].path).write_text(PAGE)
+    first = parts.land_part(part)
+    assert isinstance(first, parts.Counts)
+    assert first.useless == (parts.UselessFile("a.json", 1),)
+    again = parts.land_part(part)
+    assert isinstance(again, parts.Counts)
+    assert again.useless == first.useless
+
+
+def test_folders_of_no_entity_are_named(base: Path, tmp_path: Path) -> None:
+    """A misspelt folder is not read, and a person hears of it; what is hidden, or another pipeline's, is fine."""
+    loaders = tmp_path / "staging_loaders"
+    (loaders / "zluri").mkdir(parents=True)
+    (loaders / "other").mkdir()
+    (loaders / "other" / "orders.toml").touch()
+    day = base / "sync-day1"
+    for name in ("budget", "orders", "unlike", ".git", "_old"):
+        (day / name).mkdir()
+    (day / "file.txt").touch()
+    assert unclaimed(str(base), "day1", load_declarations(ZLURI), loaders / "zluri") == [
+        f"{day}/budget belongs to no entity and is not read; did you mean budgets?",
+        f"{day}/unlike belongs to no entity and is not read",
+    ]
+
+
+def test_a_misspelt_folder_of_an_entity_that_a_day_must_have(base: Path) -> None:
+    """The hint names the folder that may be meant."""
+    (base / "sync-day1" / "agents").rename(base / "sync-day1" / "agentz")
+    with pytest.raises(DayNotFound) as failed:
+        find_day_files(str(base), "day1", load_declarations(ZLURI))
+    assert str(failed.value.hint).startswith(f"{base}/sync-day1/agentz is there: is it agents?")
+
+
+@pytest.mark.parametrize(
+    ("day", "there", "meant"),
+    [
+        ("DAY1", ["day1", "day2"], "day1"),
+        ("day01", ["day1", "day2"], "day1"),
+        ("dya2", ["day1", "day2"], "day2"),
+        ("2026-1-5", ["2026-01-05", "2026-01-06"], "2026-01-05"),
+        ("day", ["day1"], "day1"),
+        ("day77", ["day1", "day2", "day7"], None),
+        ("2026-01-07", ["2026-01-05", "2026-01-06"], None),
+    ],
+)
+def test_which_day_may_be_meant(tmp_path: Path, day: str, there: list[str], meant: str | None) -> None:
+    """A misspelt name is a misspelt one; another number is another day."""
+    for name in there:
+        (tmp_path / f"sync-{name}").mkdir()
+    with pytest.raises(DayNotFound) as failed:
+        find_day(str(tmp_path), day)
+    asked = f"Did you mean {meant}? " if meant else ""
+    assert str(failed.value.hint).startswith(f"{asked}There")
 
 
 @pytest.mark.parametrize("limit", ["1", "16.7%", "100%"])
@@ -448,7 +538,7 @@ def test_a_killed_load_leaves_nothing_for_long(database: str, base: Path, connec
 @pytest.mark.parametrize(
     ("prepare", "day", "words", "hint"),
     [
-        (lambda base: None, "day11", "no files for day11", "Did you mean day1? There is day1."),
+        (lambda base: None, "dya1", "no files for dya1", "Did you mean day1? There is day1."),
         (lambda base: base.rename(base.parent / "gone"), "day1", "does not exist", "--data or DATA_BASE_PATH"),
         (lambda base: (base / "sync-day1").rename(base / "day1"), "day1", "holds no sync-<day> folder", "--data"),
         (lambda base: (base / "sync-day1/agents/a.json").unlink(), "day1", "day1 lacks agents", "Fetch the day again"),
