@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner import sqltree
+from runner.lineage.bodies import Body
 from runner.lineage.queries import Queries
 from runner.lineage.values import Item, Relation, Scope, Value, computed, single
 
@@ -26,7 +27,8 @@ class Assignment:
 class Changes:
     """Reads the statements of one step, in order, and knows the tables that it makes.
 
-    `tables` maps tables to their columns; `generated` are the columns that fill themselves, by table.
+    `tables` maps tables to their columns; `generated` are the columns that fill themselves, by table; `functions`
+    those that are written in SQL, by name.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Changes:
         tables: Mapping[str, Sequence[str]],
         generated: Mapping[str, frozenset[str]],
         note: Callable[[Assignment], None],
+        functions: Mapping[str, Body] | None = None,
     ) -> None:
         self._step = step
         self._tables = tables
@@ -43,7 +46,7 @@ class Changes:
         self._filtered: set[str] = set()
         self._made: dict[str, tuple[list[str], str]] = {}
         """Table that the step makes -> its columns, and the step where it is temporary."""
-        self._queries = Queries(self._table, self._change)
+        self._queries = Queries(self._table, self._change, functions)
 
     def read(self, node: Any) -> None:
         """Take in one statement."""
@@ -86,11 +89,12 @@ class Changes:
             self._note(Assignment(into.rel.relname, name, value, owner))
         self._filter(into.rel.relname, owner, relation.filters)
 
-    def _filter(self, table: str, owner: str, filters: Value) -> None:
-        """Remember what decides which rows a temporary table has."""
-        if owner and filters.origins:
+    def _filter(self, table: str, owner: str, filters: Value) -> Value:
+        """Remember what decides which rows a table has."""
+        if filters.origins:
             self._filtered.add(table)
             self._note(Assignment(table, "*", filters, owner))
+        return filters
 
     def _owner(self, relation: Any) -> str:
         temporary = relation.relpersistence == "t" or (relation.schemaname or "").startswith("pg_temp")
@@ -124,28 +128,31 @@ class Changes:
         target = self._columns(name, step, columns)
         alias = node.relation.alias.aliasname if node.relation.alias is not None else node.relation.relname
         inside = Scope(scope, [Item.of(alias, target)])
+        filters: list[Value] = []
         if kind == "InsertStmt":
-            self._insert(node, scope, inside, (name, step, columns))
+            filters.append(self._insert(node, scope, inside, (name, step, columns)))
         elif kind == "MergeStmt":
-            self._queries.add_items([node.sourceRelation], inside)
+            filters += self._queries.add_items([node.sourceRelation], inside)
+            filters.append(self._queries.expressions.value(node.joinCondition, inside))
             for clause in node.mergeWhenClauses:
+                filters += self._queries.expressions.values([clause.condition] if clause.condition else [], inside)
                 self._merge(clause, inside, (name, step, columns))
         else:
             sources = getattr(node, "fromClause", None) or getattr(node, "usingClause", None)
-            filters = self._queries.add_items(sources, inside)
-            if kind == "DeleteStmt":
-                filters += self._queries.expressions.values([node.whereClause] if node.whereClause else [], inside)
-                self._filter(name, step, computed(filters, None))
+            filters += self._queries.add_items(sources, inside)
+            filters += self._queries.expressions.values([node.whereClause] if node.whereClause else [], inside)
             self._set(getattr(node, "targetList", None) or (), inside, (name, step))
+        decided = self._filter(name, step, computed(filters, None))
         returning = getattr(node, "returningClause", None)
         nodes = returning.exprs if returning is not None else getattr(node, "returningList", None)
         for image in ("old", "new"):
             inside.items[0].names.setdefault(image, target)
         for option in getattr(returning, "options", None) or ():
             inside.items[0].names[option.value] = target
-        return self._queries.targets(nodes, inside)
+        return self._queries.targets(nodes, inside, [decided])
 
-    def _insert(self, node: Any, scope: Scope, inside: Scope, target: tuple[str, str, list[str]]) -> None:
+    def _insert(self, node: Any, scope: Scope, inside: Scope, target: tuple[str, str, list[str]]) -> Value:
+        """Take in an `insert`; return what decides which rows it writes."""
         table, step, columns = target
         generated = self._generated.get(table, frozenset()) if not step else frozenset()
         names = [column.name for column in node.cols or ()] or [name for name in columns if name not in generated]
@@ -155,12 +162,14 @@ class Changes:
             self._note(Assignment(table, name, value, step))
         conflict = node.onConflictClause
         if conflict is None or not conflict.targetList:
-            return
+            return source.filters
         offered = Relation(given, lambda name: single("function", "default") if name in columns else None)
         # A bare name means the row that is there; only `excluded.name` the one that was offered.
         inside.items.append(Item([], {"excluded": offered}))
         self._set(conflict.targetList, inside, (table, step))
+        guards = self._queries.expressions.values([conflict.whereClause] if conflict.whereClause else [], inside)
         inside.items.pop()
+        return computed([source.filters, *guards], None)
 
     def _merge(self, clause: Any, scope: Scope, target: tuple[str, str, list[str]]) -> None:
         table, step, columns = target

@@ -14,6 +14,8 @@ from runner import catalog, graph, sqlnodes, sqltext, sqltree
 from runner.config import Settings
 from runner.effects import Effects
 from runner.errors import UsageError
+from runner.lineage import bodies
+from runner.lineage.bodies import Body
 from runner.lineage.changes import Assignment, Changes
 from runner.lineage.expressions import deparsed, merged
 from runner.lineage.values import Origin, Value, computed
@@ -99,13 +101,13 @@ class Lineage:
         return found
 
     def column(self, name: str) -> Origin:
-        """Return the column that `table.column` names; UsageError with what may be meant."""
+        """Return what `table.column` names (`table.*`: which rows it has); UsageError with what may be meant."""
         from difflib import get_close_matches
 
         table, _, column = name.rpartition(".")
         table = table.removeprefix("public.")
         known = {f"{t}.{c}": Origin("column", c, t) for t, columns in self.tables.items() for c in columns}
-        known |= {str(target): target for target in self._edges if str(target) not in known}
+        known = {f"{each.table}.{each.name}": each for each in self._edges} | known
         if (found := known.get(f"{table}.{column}")) is not None:
             return found
         if not table:
@@ -130,9 +132,10 @@ def read(settings: Settings, pipeline: Pipeline) -> Lineage:
     lineage.tables = {name: list(table.columns) for name, table in known.tables.items()}
     lineage.add(_of_loaders(settings))
     generated = {name: frozenset(table.generated) for name, table in known.tables.items()}
+    functions = _functions(pipeline.schema)
     filled: set[str] = set()
     for file in [*pipeline.schema, *pipeline.steps]:
-        reader = _Reader(file, lineage.tables, generated)
+        reader = _Reader(file, lineage.tables, generated, functions)
         edges = reader.read()
         lineage.add(edges)
         if file not in pipeline.schema:
@@ -142,6 +145,20 @@ def read(settings: Settings, pipeline: Pipeline) -> Lineage:
             filled |= written | set(unseen)
     lineage.final = [name for name in lineage.tables if name in filled and name not in own]
     return lineage
+
+
+def _functions(files: Iterable[SqlFile]) -> dict[str, Body]:
+    """Return the functions that schema files write in SQL, by name; the last of a name counts."""
+    found = {}
+    for file in files:
+        try:
+            trees = sqltree.parse(file.text)
+        except sqltree.NotSql:
+            continue  # the server will say so
+        for tree in trees:
+            if tree.kind == "CreateFunctionStmt" and (body := bodies.read(tree.node)) is not None:
+                found[tree.node.funcname[-1].sval] = body
+    return found
 
 
 def _of_loaders(settings: Settings) -> Iterator[Edge]:
@@ -169,11 +186,17 @@ def _of_loaders(settings: Settings) -> Iterator[Edge]:
 class _Reader:
     """Reads one file: its statements' assignments, and the columns that generate themselves."""
 
-    def __init__(self, file: SqlFile, tables: dict[str, list[str]], generated: Mapping[str, frozenset[str]]) -> None:
+    def __init__(
+        self,
+        file: SqlFile,
+        tables: dict[str, list[str]],
+        generated: Mapping[str, frozenset[str]],
+        functions: Mapping[str, Body],
+    ) -> None:
         self._file = file
         self._found: dict[Origin, list[tuple[Value, int]]] = {}
         self._start = 0
-        self._changes = Changes(file.id, tables, generated, self._note)
+        self._changes = Changes(file.id, tables, generated, self._note, functions)
         self.emptied: set[str] = set()
         """Tables whose rows are only removed."""
 

@@ -21,10 +21,16 @@ _READING = {"->", "->>"}
 
 
 class Expressions:
-    """Says what expressions come from; `query` says what the columns of a subquery come from."""
+    """Says what expressions come from.
 
-    def __init__(self, query: Callable[[Any, Scope], Relation]) -> None:
+    `query` says what the columns of a subquery come from, `call` what a function of the project reads by itself.
+    """
+
+    def __init__(
+        self, query: Callable[[Any, Scope], Relation], call: Callable[[str], Relation | None] = lambda _: None
+    ) -> None:
         self._query = query
+        self._call = call
 
     def value(self, node: Any, scope: Scope) -> Value:
         """Return where the value of an expression comes from."""
@@ -63,6 +69,9 @@ class Expressions:
             elif not names:
                 parts.append(scope.filters(last.sval))
         return computed(parts, node)
+
+    def _ParamRef(self, node: Any, scope: Scope) -> Value:  # noqa: N802
+        return single("argument", f"${node.number}")
 
     def _A_Const(self, node: Any, scope: Scope) -> Value:  # noqa: N802
         boolean = type(node.val).__name__ == "Boolean"
@@ -149,6 +158,9 @@ class Expressions:
             parts.append(self.value(node.agg_filter, scope))
         if node.over is not None:
             parts += self._window(node.over, scope)
+        called = self._call(name)
+        if called is not None:
+            parts += [value for _, value in called.columns]
         found = computed(parts, node, self._fields(name, node, arguments))
         return found if found.origins else single("function", deparsed(node))
 

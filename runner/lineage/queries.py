@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from runner.lineage.bodies import Body
 from runner.lineage.expressions import Expressions, merged
 from runner.lineage.values import Item, Relation, Scope, Value, computed, either, single
 
@@ -18,13 +19,35 @@ _COLUMNS = {
 
 
 class Queries:
-    """Resolves queries. `table` gives the relation of a RangeVar that is no common table expression,
-    `change` that of an `insert`, `update`, `delete` or `merge`: what it returns."""
+    """Resolves queries.
 
-    def __init__(self, table: Callable[[Any], Relation], change: Callable[[Any, Scope], Relation]) -> None:
+    `table` gives the relation of a RangeVar that is no common table expression, `change` that of an
+    `insert`, `update`, `delete` or `merge`: what it returns. `functions` are those of the schema files, by name.
+    """
+
+    def __init__(
+        self,
+        table: Callable[[Any], Relation],
+        change: Callable[[Any, Scope], Relation],
+        functions: Mapping[str, Body] | None = None,
+    ) -> None:
         self._table = table
         self._change = change
-        self.expressions = Expressions(self.query)
+        self._bodies = functions or {}
+        self._called: dict[str, Relation] = {}
+        self.expressions = Expressions(self.query, self.call)
+
+    def call(self, name: str) -> Relation | None:
+        """Return what a function of the schema files returns, its arguments left out; None for any other."""
+        if name not in self._bodies:
+            return None
+        if name not in self._called:
+            self._called[name] = Relation()  # one that calls itself returns what it returns otherwise
+            body = self._bodies[name]
+            own = Relation([(parameter, single("argument", parameter)) for parameter in body.parameters])
+            made = self.query(body.query, Scope(items=[Item.of(name, own)]))
+            self._called[name] = Relation([(column, _without_arguments(value)) for column, value in made.columns])
+        return self._called[name]
 
     def query(self, node: Any, outer: Scope) -> Relation:
         """Return the columns of a query that stands in `outer`."""
@@ -40,7 +63,21 @@ class Queries:
         scope = Scope(outer, windows={window.name: window for window in node.windowClause or ()})
         filters = self.add_items(node.fromClause, scope)
         filters += self.expressions.values([part for part in (node.whereClause, node.havingClause) if part], scope)
-        return self.targets(node.targetList, scope, filters)
+        found = self.targets(node.targetList, scope, filters)
+        if node.limitCount is not None:  # then the order decides, too
+            order = [self._sorted_by(sort.node, found, scope) for sort in node.sortClause or ()]
+            found.filters = computed([found.filters, *order], None)
+        return found
+
+    def _sorted_by(self, node: Any, found: Relation, scope: Scope) -> Value:
+        """Return what a part of `order by` comes from: a bare name or number means a column of the result."""
+        number: int | None = getattr(getattr(node, "val", None), "ival", None)
+        if number is not None and 0 < number <= len(found.columns):
+            return found.columns[number - 1][1]
+        if type(node).__name__ == "ColumnRef" and len(node.fields) == 1:
+            name = getattr(node.fields[0], "sval", "")
+            return found.get(name) or self.expressions.value(node, scope)
+        return self.expressions.value(node, scope)
 
     def with_clause(self, node: Any, outer: Scope) -> Scope:
         """Return a scope with the common table expressions of a statement."""
@@ -171,6 +208,9 @@ class Queries:
             declared = [column.colname for column in definitions or node.coldeflist or ()]
             if declared:
                 columns += [(column, value.get(column) or computed([value], function)) for column in declared]
+            elif (called := self.call(name)) is not None and called.columns:
+                given = self.expressions.values(function.args, scope)
+                columns += [(column, computed([of_it, *given], function)) for column, of_it in called.columns]
             elif name == "unnest" and len(function.args) > 1:
                 columns += [("unnest", self.expressions.value(argument, scope)) for argument in function.args]
             elif value.fields is not None and name not in _COLUMNS:
@@ -183,6 +223,11 @@ class Queries:
         open_ended = None if node.coldeflist else lambda name: every.get(name) or every
         name = alias or (columns[0][0] if columns else "")
         return _aliased(node, Relation(columns, open_ended), name)
+
+
+def _without_arguments(value: Value) -> Value:
+    """Return what a function's result comes from besides its arguments, which are those of each call."""
+    return Value({origin: copied for origin, copied in value.origins.items() if origin.kind != "argument"}, value.made)
 
 
 def _document_columns(nodes: Sequence[Any] | None) -> Iterator[str]:

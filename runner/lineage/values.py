@@ -13,11 +13,12 @@ class Origin:
 
     kind        name                      table
     `column`    the column                its table; `step` is the step whose temporary table it is.
-                                          `*` stands for which rows a temporary table has
+                                          `*` stands for which rows the table has
     `field`     a path in source records  the entity
     `setting`   `app.day`
     `constant`  as SQL writes it
     `function`  `now()`, `count(*)`: what has no arguments
+    `argument`  of a function or a prepared statement
     `unknown`   a name that nothing makes
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,9 @@ SCHEMA = """
 create table src (id int, a text, b text, doc jsonb, list int[]);
 create table other (id int, a text, x text);
 create table target (id int primary key, a text, b text, c text default 'c');
+create function looked_up(wanted int) returns text language sql stable as 'select x from other where id = wanted';
+create function doubled(a text) returns text language sql return a || a;
+create function found(wanted int) returns table (n int, s text) language sql as 'select id, a from other';
 create view seen as select id, upper(a) as shown from src;
 """
 
@@ -48,7 +51,7 @@ def shipped() -> Lineage:
 def of(tmp_path: Path) -> Callable[..., dict[str, str]]:
     """Return what the columns of `target` come from in the end, for a step of this text: `~` where computed."""
 
-    def found(text: str, table: str = "target") -> dict[str, str]:
+    def found(text: str, table: str = "target", names: Sequence[str] = ()) -> dict[str, str]:
         folder = tmp_path / "migrations" / "p"
         (folder / "schema").mkdir(parents=True)
         (folder / "schema" / "001_tables.sql").write_text(SCHEMA, encoding="utf-8")
@@ -56,7 +59,7 @@ def of(tmp_path: Path) -> Callable[..., dict[str, str]]:
         lineage = read(tmp_path)
         return {
             name: " ".join(sorted(f"{'' if copied else '~'}{origin}" for origin, copied in origins.items()))
-            for name in lineage.tables.get(table, [])
+            for name in names or lineage.tables[table]
             if (origins := lineage.sources(Origin("column", name, table)))
         }
 
@@ -255,6 +258,15 @@ def test_expressions_are_where_they_are_said_to_be(shipped: Lineage) -> None:
             {"a": "~constant 'no' ~constant 'yes' ~other.id ~other.x"},
             id="whether a row was found",
         ),
+        pytest.param(
+            "insert into target (a) select looked_up(id) from src", {"a": "~other.x ~src.id"}, id="function that reads"
+        ),
+        pytest.param("insert into target (a) select doubled(b) from src", {"a": "~src.b"}, id="function"),
+        pytest.param(
+            "insert into target (id, a) select f.* from src cross join found(src.id) as f",
+            {"id": "~other.id ~src.id", "a": "~other.a ~src.id"},
+            id="function that returns rows",
+        ),
         pytest.param("delete from target using src where target.id = src.id", {}, id="delete"),
         pytest.param("copy target (a) from '/file'", {"a": "function copy"}, id="copy"),
         pytest.param("selec 1", {}, id="no SQL"),
@@ -265,6 +277,47 @@ def test_ways_of_values(of: Callable[..., dict[str, str]], text: str, wanted: di
     found = of(text)
     assert {name: found.get(name) for name in wanted} == wanted
     assert wanted or not found
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        pytest.param("insert into target (id) select id from src where a = 'x'", "~src.a", id="where"),
+        pytest.param(
+            "insert into target (id) select src.id from src join other on other.x = b", "~other.x ~src.b", id="join"
+        ),
+        pytest.param(
+            "insert into target (id) select id as n from src where b = '' order by n limit 1",
+            "~src.b ~src.id",
+            id="limit",
+        ),
+        pytest.param(
+            "with t as (select id from src where a = 'x') insert into target (id) table t", "~src.a", id="cte"
+        ),
+        pytest.param(
+            "create temp table t as select id from src where a = 'x'; insert into target (id) select id from t",
+            "~src.a",
+            id="temporary table",
+        ),
+        pytest.param("update target set a = 'x' where b = 'y'", "~target.b", id="update"),
+        pytest.param("delete from target using src where target.id = src.id", "~src.id ~target.id", id="delete"),
+        pytest.param(
+            "insert into target (id) select id from src"
+            " on conflict (id) do update set a = 'x' where target.b < excluded.id::text",
+            "~src.id ~target.b",
+            id="guard",
+        ),
+        pytest.param(
+            "merge into target using src on target.id = src.id when matched and src.a = 'x' then delete",
+            "~src.a ~src.id ~target.id",
+            id="merge",
+        ),
+        pytest.param("insert into target (id) select id from src", None, id="all rows"),
+    ],
+)
+def test_which_rows(of: Callable[..., dict[str, str]], text: str, wanted: str | None) -> None:
+    """Conditions decide which rows a table has, and are no source of its values."""
+    assert of(text, names=["*"]).get("*") == wanted
 
 
 @pytest.mark.parametrize("text", STATEMENTS)
