@@ -1,22 +1,15 @@
-"""Rules of the template: one metrics row, of this run, with the counts of what was really written."""
+"""Rules of the template: one metrics row, of this run, finished after the work."""
 
 from __future__ import annotations
 
 from runner import sqlnodes
-from runner.lint import evidence
+from runner.lint import counts, evidence
+from runner.lint.counts import pointed_at
 from runner.lint.model import Column, Part, Query, Relation, Script, leaves, nothing_known, results
 from runner.lint.source import Source
-from runner.lint.upserts import is_bookkeeping
 from runner.sqlnodes import Node
 
 METRICS = "pipeline_metrics"
-_COUNTS = ("rows_inserted", "rows_updated", "rows_deleted")
-# What a count may be of, and the word for it.
-_COUNTED = {
-    "rows_inserted": ("insert", "upsert", "merge"),
-    "rows_updated": ("update", "upsert", "merge"),
-    "rows_deleted": ("delete", "merge"),
-}
 _STARTS = frozenset({"now", "transaction_timestamp", "current_timestamp", "current_timestamp_n"})
 
 
@@ -37,18 +30,10 @@ def check(source: Source) -> None:
     _context(source, part)
     _names(source, part)
     # Counts of something else than the writes are one fault, not one more for each write that they miss.
-    if script.is_opaque or _counts(source, part, script):
+    if script.is_opaque or counts.check(source, part, script):
         _times(source, part, script)
         if not script.is_opaque:
-            _uncounted(source, part, script)
-
-
-def _at(part: Part, column: str) -> Node:
-    """Return the node to point at for a column of the metrics: its expression, else the insert."""
-    value = part.values.get(column)
-    while isinstance(value, Column) and value.sources:
-        value = value.sources[0]
-    return evidence.expanded(value) if isinstance(value, Node) else part.node.relation
+            counts.check_all(source, part, script)
 
 
 def _context(source: Source, part: Part) -> None:
@@ -67,7 +52,7 @@ def _context(source: Source, part: Part) -> None:
         unknown = any(nothing_known(leaf) or (isinstance(leaf, Column) and leaf.table is not None) for leaf in found)
         if setting not in named and not (unknown and not named):
             message = f"{column} is not current_setting('{setting}')"
-            source.report("metrics-context", _at(part, column), message)
+            source.report("metrics-context", pointed_at(part, column), message)
 
 
 def _names(source: Source, part: Part) -> None:
@@ -75,7 +60,9 @@ def _names(source: Source, part: Part) -> None:
     name = _constant(task)
     if name is not None and source.number is not None and name != f"{source.name}_task":
         source.report(
-            "metrics-name", _at(part, "task_name"), f"task_name is '{name}', and the step's is '{source.name}_task'"
+            "metrics-name",
+            pointed_at(part, "task_name"),
+            f"task_name is '{name}', and the step's is '{source.name}_task'",
         )
     for leaf in results(part.values.get("status")):
         status = sqlnodes.constant(leaf)
@@ -136,166 +123,3 @@ def _waits(relation: Relation, writers: list[Part]) -> bool:
             seen.add(used)
             pending.append(used)
     return False
-
-
-# Counts
-
-
-def _counts(source: Source, part: Part, script: Script) -> bool:
-    """Report wrong counts; return whether they are counts of writes at all."""
-    written = [p for p in script.parts if p.writes and not p.is_temporary and not is_bookkeeping(p.target)]
-    given = {column: value for column in _COUNTS if (value := part.values.get(column)) and not _is_zero(value)}
-    wrong = [column for column, value in given.items() if not _count(source, part, column, value)]
-    are_of_writes = not wrong
-    if not part.values or source.has("metrics-kind"):
-        return are_of_writes
-    for column in _COUNTS:
-        kinds = set(_COUNTED[column]) - {"merge"}
-        writer = next((p for p in written if p.kind in kinds), None)
-        # Of one that nobody counts at all it is said at the writer.
-        if column not in given and writer is not None and writer in _counted(part):
-            message = f"{column} is 0, though {writer.shown} {_VERBS[writer.kind]} rows of '{writer.target}'"
-            source.report("metrics-counts", _at(part, column), message)
-    return are_of_writes
-
-
-_VERBS = {"insert": "inserts", "upsert": "inserts or updates", "update": "updates", "delete": "deletes"}
-
-
-def _is_zero(value: Node | Column) -> bool:
-    found = list(leaves(value))
-    return bool(found) and all(isinstance(leaf, Node) and sqlnodes.constant(leaf) == "0" for leaf in found)
-
-
-def _count(source: Source, part: Part, column: str, value: Node | Column) -> bool:
-    """Report a count of another kind of write, or of something else: then return False."""
-    found = list(leaves(value))
-    if any(nothing_known(leaf) for leaf in found):
-        return True
-    aggregates = [leaf for leaf in found if isinstance(leaf, Node) and sqlnodes.function(leaf) == "count"]
-    others = [
-        leaf
-        for leaf in found
-        if (isinstance(leaf, Column) and leaf.table is not None)
-        or (isinstance(leaf, Node) and sqlnodes.function(leaf) not in ("", "count", "sum", "coalesce"))
-    ]
-    constants = [
-        c for c in (sqlnodes.constant(leaf) for leaf in found if isinstance(leaf, Node)) if c not in (None, "0")
-    ]
-    if not aggregates:
-        if constants and not others and not any(isinstance(leaf, Node) and sqlnodes.function(leaf) for leaf in found):
-            source.report("metrics-counts", _at(part, column), f"{column} is {constants[0]}, whatever was written")
-        return True
-    for call in aggregates:
-        writers = _writers(call.owner)
-        if writers is None:
-            continue
-        if not writers:
-            names = ", ".join(sorted(_shown(relation) for relation in call.owner.relations)) or "nothing"
-            source.report("metrics-counts", call, f"{column} counts {names}, not what a write returned")
-            return False
-        # Counts that were kept in a table before may stand side by side in one column.
-        wrong = _wrong(call, column, writers) if call.owner.part.number == part.number else ""
-        if wrong:
-            source.report("metrics-kind", call, f"{column} {wrong}")
-            return True
-    return True
-
-
-def _shown(relation: Relation) -> str:
-    if relation.part is not None and relation.part.name:
-        return f"'{relation.part.name}'"
-    return f"'{relation.table.name if relation.table else relation.alias}'"
-
-
-def _writers(query: Query) -> set[Part] | None:
-    """Return the writing parts whose returned rows a query counts; None where it is not known what it counts."""
-    found: set[Part] = set()
-    unknown = False
-    for relation in query.relations:
-        if relation.part is not None:
-            found |= _reached(relation.part)
-        elif relation.query is not None:
-            inner = [_writers(q) for q in (relation.query, *relation.query.arms)]
-            unknown |= any(i is None for i in inner)
-            found |= set().union(*(i for i in inner if i))
-        elif relation.table is None:
-            unknown = True
-    return None if unknown and not found else found
-
-
-def _reached(part: Part) -> set[Part]:
-    """Return the writing parts that a part's rows come from, not looking through them."""
-    if part.writes and not part.is_temporary:
-        return {part}
-    found, pending, seen = set(), [*part.uses], {part, *part.uses}
-    while pending:
-        used = pending.pop()
-        if used.writes and not used.is_temporary:
-            found.add(used)
-            continue
-        for more in used.uses - seen:
-            seen.add(more)
-            pending.append(more)
-    return found
-
-
-def _wrong(call: Node, column: str, writers: set[Part]) -> str:
-    """Return why this `count` of one write is none of the column's; empty where it may be one."""
-    query: Query = call.owner
-    if len(writers) != 1 or len(query.relations) != 1 or query.relations[0].part not in writers:
-        return ""
-    (writer,) = writers
-    if writer.kind not in _COUNTED[column]:
-        return f"counts {writer.shown}, which {_VERBS.get(writer.kind, writer.kind)} rows"
-    if writer.kind not in ("upsert", "merge"):
-        return ""
-    filters = [condition for condition in (call.agg_filter, *query.conditions) if condition is not None]
-    if not filters:
-        if call.args and not call.agg_star:
-            return ""
-        return f"counts all of {writer.shown}, inserted and updated alike"
-    if writer.kind == "upsert" and len(filters) == 1:
-        is_insert = _asks_for_insert(filters[0])
-        if is_insert is not None and is_insert != (column == "rows_inserted"):
-            return f"counts the rows of {writer.shown} that were {'inserted' if is_insert else 'updated'}"
-    return ""
-
-
-def _asks_for_insert(node: Node) -> bool | None:
-    """Return whether a condition asks for rows whose xmax is 0, or for the others; None for anything else."""
-    node, is_true = evidence.unfolded(node)
-    if node.kind == "A_Expr" and evidence.operator(node) in ("=", "<>", "!="):
-        sides = (node.lexpr, node.rexpr)
-        names = [side.fields[-1] for side in sides if side is not None and side.kind == "ColumnRef"]
-        zero = [side for side in sides if sqlnodes.constant(side) == "0"]
-        if names == ["xmax"] and zero:
-            return is_true == (evidence.operator(node) == "=")
-    return None
-
-
-def _counted(part: Part) -> set[Part]:
-    """Return the writing parts whose returned rows the metrics are made from."""
-    found = set()
-    for used in part.uses:
-        found |= {used} if used.writes and not used.is_temporary else _reached(used)
-    return found
-
-
-def _uncounted(source: Source, part: Part, script: Script) -> None:
-    counted = _counted(part)
-    for writer in script.parts:
-        if not writer.writes or writer.is_temporary or is_bookkeeping(writer.target) or writer in counted:
-            continue
-        if _feeds(writer, script):
-            continue
-        rows = {"insert": "inserted into", "upsert": "written to", "update": "updated in", "delete": "deleted from"}
-        what = rows.get(writer.kind, "written to")
-        source.report(
-            "uncounted-write", writer.node.relation, f"rows {what} '{writer.target}' are in no count of the metrics"
-        )
-
-
-def _feeds(writer: Part, script: Script) -> bool:
-    """Return whether what a write returned is kept in a temporary table that the metrics may read."""
-    return any(p.is_temporary and p.writes and writer in _reached(p) for p in script.statements[writer.number])

@@ -25,7 +25,18 @@ class Column:
 class Relation:
     """What stands in a `from`: a table, a part of the statement (`part`), a subquery or a function."""
 
-    __slots__ = ("alias", "columns", "is_nullable", "is_open", "keys", "outputs", "part", "query", "table")
+    __slots__ = (
+        "alias",
+        "columns",
+        "is_nullable",
+        "is_open",
+        "is_qualified_only",
+        "keys",
+        "outputs",
+        "part",
+        "query",
+        "table",
+    )
 
     def __init__(
         self,
@@ -49,6 +60,8 @@ class Relation:
         self.keys = keys or []
         self.is_nullable = False
         """Whether an outer join may leave it empty."""
+        self.is_qualified_only = False
+        """Whether only `alias.column` means its columns: those of `excluded`, `old` and `new`."""
 
 
 class Query:

@@ -10,8 +10,8 @@ from runner import catalog as catalogs
 from runner import check
 from runner.catalog import Catalog
 from runner.errors import ConfigError
-from runner.lint import files, metrics, order, repeatable, snapshots, suppress, transactions, upserts
-from runner.lint.resolve import Report as ReportFinding
+from runner.lint import files, metrics, order, orders, snapshots, suppress, transactions, upserts, values
+from runner.lint.names import Report as ReportFinding
 from runner.lint.resolve import Resolver
 from runner.lint.rules import Finding
 from runner.lint.source import Kind, Source, refusal
@@ -141,7 +141,8 @@ def examine(source: Source, catalog: Catalog) -> None:
         metrics.check(source)
         snapshots.check(source)
         upserts.check(source)
-        repeatable.check(source)
+        values.check(source)
+        orders.check(source)
     except RecursionError:
         pass  # as above
 

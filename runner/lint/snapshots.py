@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner.lint import evidence
+from runner.lint import paths
 from runner.lint.model import Part, closure
 from runner.lint.source import Source
 
@@ -46,7 +46,7 @@ def _same_rows(source: Source, writers: list[Part]) -> None:
                     f"{first.shown} and {second.shown} may change the same row of '{second.target}', "
                     "and only one of the changes takes effect"
                 )
-            if not evidence.are_apart(first, second):
+            if not paths.are_apart(first, second):
                 source.report(rule, second.node.relation, what)
                 return
 
@@ -119,7 +119,7 @@ def _combines(reader: Part, goals: list[Part], writer: Part) -> bool:
             if reader not in closure(part):
                 continue
             shares = bool(part.uses & sources) or bool(part.reads & tables)
-            if shares and (_has_union(part) or evidence.absences(part)):
+            if shares and (_has_union(part) or paths.absences(part)):
                 return True
     return False
 

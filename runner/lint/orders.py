@@ -1,43 +1,24 @@
-"""Rules of reruns: values, choices and orders that may come out otherwise the next time."""
+"""Rules of orders: which rows `distinct on`, `limit` and windows keep, and whether the next run keeps the same."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from runner import sqlnodes
-from runner.lint import evidence
-from runner.lint.model import Column, Part, Query, Relation, closure, leaves, results
+from runner.lint import conditions
+from runner.lint.model import Column, Part, Query, Relation, leaves
 from runner.lint.source import Source
-from runner.lint.upserts import BOOKKEEPING
+from runner.lint.values import LISTS
 from runner.sqlnodes import Node
 
-_RANDOM = frozenset(
-    {"random", "random_normal", "gen_random_uuid", "gen_random_bytes", "uuid_generate_v1", "uuid_generate_v1mc"}
-    | {"uuid_generate_v4", "uuidv4", "uuidv7", "timeofday", "clock_timestamp", "nextval", "pg_backend_pid"}
-    | {"txid_current", "pg_current_xact_id"}
-)
-# When a row was written is not what it says: such columns may differ.
-_TECHNICAL = re.compile(
-    r"(etl|dwh?|meta|sys|row|_)*_?(loaded|inserted|processed|applied|ingested|imported|synced|synchronized|refreshed"
-    r"|written|recorded|stored|calculated|computed|modified|created|updated|load|insert|process|run|sync|etl)"
-    r"_?(at|on|time|ts|date|timestamp)"
-)
 _FILE_ORDER = ("source_file", "position")
 _ORDERED_CALLS = frozenset({"row_number", "first_value", "last_value", "nth_value", "lag", "lead", "ntile"})
-_LISTS = frozenset({"array_agg", "string_agg", "json_agg", "jsonb_agg", "xmlagg", "json_object_agg"})
 _TIMES = ("timestamptz", "timestamp", "date", "time", "timetz", "bool")
 
 
 def check(source: Source) -> None:
-    """Report what makes a rerun find other rows than it left."""
+    """Report orders that leave ties where a tie decides."""
     parts = list(source.script.parts)
-    written = [p for p in parts if p.writes and not p.is_temporary and p.target not in BOOKKEEPING]
-    reached: set[Part] = set()
-    for part in written:
-        reached |= closure(part)
-    _values(source, written)
-    _conditions(source, reached)
     for part in parts:
         for query in part.queries:
             if query.node is not None and query.node.kind == "SelectStmt":
@@ -45,73 +26,6 @@ def check(source: Source) -> None:
                 _limit(source, query, parts)
     for call, query in source.script.windows:
         _window(source, call, query)
-
-
-def _values(source: Source, written: Iterable[Part]) -> None:
-    """Report values of tables that are made by a clock or by chance."""
-    seen: set[int] = set()
-    for part in written:
-        for column, value in (*part.values.items(), *part.updates.items()):
-            for leaf in leaves(value):
-                if not isinstance(leaf, Node) or id(leaf) in seen:
-                    continue
-                name = sqlnodes.function(leaf)
-                if not name:
-                    continue
-                if name in evidence.CLOCKS and _TECHNICAL.fullmatch(column) and _stands_alone(value):
-                    continue
-                if name in _RANDOM:
-                    seen.add(id(leaf))
-                    source.report(
-                        "volatile-value",
-                        leaf,
-                        f"{name}() gives '{column}' of '{part.target}' another value at each run",
-                    )
-                elif name in evidence.CLOCKS:
-                    seen.add(id(leaf))
-                    source.report("clock-in-data", leaf, f"'{column}' of '{part.target}' depends on when the step runs")
-            for end in results(value):
-                name = sqlnodes.function(end)
-                if name in _LISTS and _is_unordered(end) and id(end) not in seen:
-                    seen.add(id(end))
-                    source.report("aggregate-order", end, f"{name} puts '{column}' together in the order of the plan")
-
-
-def _stands_alone(value: Node | Column) -> bool:
-    """Return whether a value is the clock's own, and not computed from it."""
-    return evidence.is_clock(value)
-
-
-def _is_unordered(call: Node) -> bool:
-    # PostgreSQL sorts for `distinct`.
-    return not (call.agg_order or call.agg_distinct or call.agg_within_group)
-
-
-def _conditions(source: Source, parts: Iterable[Part]) -> None:
-    """Report conditions and orders of what is written that hang on a clock or on chance."""
-    seen: set[int] = set()
-    for part in sorted(parts, key=lambda p: p.number):
-        for query in part.queries:
-            for node in (*query.conditions, *query.sort, *(part.guards if query is part.queries[0] else ())):
-                if isinstance(node, Column):
-                    continue
-                for inner in sqlnodes.walk(node):
-                    name = sqlnodes.function(inner)
-                    if not name or id(inner) in seen:
-                        continue
-                    seen.add(id(inner))
-                    if name in _RANDOM and name != "pg_backend_pid":
-                        source.report("volatile-value", inner, f"{name}() chooses other rows at each run")
-                    elif name in evidence.CLOCKS:
-                        source.report("clock-in-data", inner, "which rows are meant depends on when the step runs")
-            for item in (query.node.fromClause or ()) if query.node is not None else ():
-                for inner in sqlnodes.walk(item):
-                    if inner.kind == "RangeTableSample" and inner.repeatable is None:
-                        message = "a sample without 'repeatable' has other rows at each run"
-                        source.report("volatile-value", inner.relation, message)
-
-
-# Orders
 
 
 def _distinct(source: Source, query: Query) -> None:
@@ -170,7 +84,7 @@ def _matters(query: Query, parts: list[Part]) -> bool:
 
 
 def _is_aggregate(query: Query) -> bool:
-    names = ("count", "sum", "max", "min", "avg", "bool_or", "bool_and", *_LISTS)
+    names = ("count", "sum", "max", "min", "avg", "bool_or", "bool_and", *LISTS)
     return any(
         isinstance(source, Node) and sqlnodes.function(source) in names and source.over is None
         for output in query.outputs
@@ -251,8 +165,8 @@ def _fixed(query: Query) -> set[str]:
     """Return the columns that a condition sets equal to something that is the same for all rows of the query."""
     found: set[str] = set()
     for condition in query.conditions:
-        for node in evidence.conjuncts(condition):
-            if node.kind != "A_Expr" or evidence.operator(node) != "=":
+        for node in conditions.conjuncts(condition):
+            if node.kind != "A_Expr" or conditions.operator(node) != "=":
                 continue
             for one, other in ((node.lexpr, node.rexpr), (node.rexpr, node.lexpr)):
                 if one is not None and one.kind == "ColumnRef" and one.owner is query and _is_given(other, query):
@@ -291,5 +205,5 @@ def _names(key: Node | Column) -> set[str]:
 
 
 def _is_among(key: Node | Column, keys: Iterable[Node]) -> bool:
-    text = evidence.render(key)
-    return any(evidence.render(other) == text for other in keys)
+    text = conditions.render(key)
+    return any(conditions.render(other) == text for other in keys)

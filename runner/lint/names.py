@@ -1,0 +1,162 @@
+"""What a name means in its place: columns and tables looked up from the inside out.
+
+What is not understood is left open, and an open relation may have any column: so nothing that
+PostgreSQL accepts is complained about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from runner import sqlnodes
+from runner.catalog import Catalog, Table
+from runner.lint.model import Column, Part, Query, Relation, Script, Temporary
+from runner.sqlnodes import Node
+
+_SYSTEM = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
+
+Report = Callable[[str, Node, str], None]
+"""Takes the rule, the node and the message of something wrong."""
+
+
+_UNKNOWN = Relation("?", [], is_open=True)
+
+
+class Cte:
+    """A common table expression in scope."""
+
+    def __init__(self, node: Node, part: Part, depth: int) -> None:
+        self.node, self.part, self.depth = node, part, depth
+        self.outputs: list[Column] = []
+        self.is_open = True
+        self.is_begun = False
+
+
+class Names:
+    """Looks names up, against a catalog and the part at hand; what is wrong goes to `report`.
+
+    The base of `Resolver`, whose other parts call each other in a circle.
+    """
+
+    def __init__(self, catalog: Catalog, report: Report) -> None:
+        self.catalog = catalog
+        self.script = Script()
+        self._report = report
+        self._frames: list[dict[str, Cte]] = []
+        self._parts: list[Part] = []
+        self._part = Part("", Node(), 0)
+        self._base: dict[str, list[Column]] = {}
+
+    def _temporary_named(self, node: Node) -> Temporary | None:
+        if node.schemaname not in (None, "pg_temp"):
+            return None
+        return self.script.temporaries.get(node.relname)
+
+    def _table(self, node: Node) -> Table | None:
+        """Return the table of a name; what the project cannot know is None without a report."""
+        name = sqlnodes.name_of(node)
+        table = self.catalog.table(name)
+        if table is None and self.catalog.made and not self.catalog.is_open:
+            foreign = node.schemaname not in (None, "public") or node.relname.startswith("pg_")
+            if not foreign:
+                close = _closest(node.relname, self.catalog.tables)
+                meant = f"; did you mean '{close}'?" if close else ""
+                self._report("unknown-table", node, f"no schema file makes a table '{name}'{meant}")
+        return table
+
+    def _columns(self, table: Table) -> list[Column]:
+        if table.name not in self._base or len(self._base[table.name]) != len(table.columns):
+            self._base[table.name] = [Column(name, (), table) for name in table.columns]
+        return self._base[table.name]
+
+    def _column(self, node: Node, query: Query) -> None:
+        fields = node.fields
+        name = fields[-1]
+        if type(name) is not str:
+            if len(fields) > 1:
+                self._relation(node, fields[-2], query)
+            return
+        if len(fields) == 1:
+            found = self._lookup(name, query)
+            if found is None:
+                if name in self.catalog.functions:
+                    return
+                self._unknown(node, name, query)
+        else:
+            relation = self._relation(node, fields[-2], query)
+            if relation is None:
+                return
+            found = relation.columns.get(name)
+            if found is None:
+                if relation.is_open or name in self.catalog.functions or name in _SYSTEM or not relation.outputs:
+                    return
+                close = _closest(name, relation.columns)
+                meant = f"; did you mean '{close}'?" if close else ""
+                self._report("unknown-column", node, f"'{fields[-2]}' has no column '{name}'{meant}")
+                return
+        node.meaning = found if found is not _UNKNOWN else None
+        node.owner = query
+        if isinstance(found, Column) and found.table is not None:
+            self._part.read_columns.add((found.table.name, found.name))
+
+    def _lookup(self, name: str, query: Query | None) -> Column | Relation | None:
+        """Return what a bare name means; `_UNKNOWN` where it may mean something, None where it cannot."""
+        level = query
+        while level is not None:
+            for relation in level.relations:
+                column = relation.columns.get(name)
+                if column is not None and not relation.is_qualified_only:
+                    return column
+            for relation in level.relations:
+                if relation.is_open:
+                    return _UNKNOWN
+                if relation.alias == name:
+                    return relation
+            if level.relations and name in _SYSTEM:
+                return _UNKNOWN
+            level = level.parent
+        return None
+
+    def _relation(self, node: Node, name: object, query: Query) -> Relation | None:
+        """Return the relation that a qualified name means; None, reported, where there is none."""
+        level: Query | None = query
+        while level is not None:
+            for relation in level.relations:
+                if relation.alias == name:
+                    return relation
+            level = level.parent
+        if len(node.fields) == 2:
+            what = f"nothing in this query is called '{name}'"
+            self._report("unknown-column", node, what)
+        return None
+
+    def _unknown(self, node: Node, name: str, query: Query) -> None:
+        known: dict[str, object] = {}
+        level: Query | None = query
+        while level is not None:
+            for relation in level.relations:
+                known |= relation.columns
+            level = level.parent
+        close = _closest(name, known)
+        meant = f"; did you mean '{close}'?" if close else ""
+        self._report("unknown-column", node, f"no table here has a column '{name}'{meant}")
+
+    def _known_column(self, table: Table | None, name: str | None, at: Node) -> None:
+        if table is None or table.is_open or name is None or name in table.columns:
+            return
+        close = _closest(name, table.columns)
+        meant = f"; did you mean '{close}'?" if close else ""
+        self._report("unknown-column", at, f"'{table.name}' has no column '{name}'{meant}")
+
+
+def _closest(name: str, known: Iterable[str]) -> str | None:
+    import difflib
+
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.75)), None)
+
+
+def table_like(relation: Relation, name: str = "") -> Table:
+    """Return a relation's table, or what stands for it where it is temporary."""
+    if relation.table is not None:
+        return relation.table
+    return Table(name or relation.alias or "", dict.fromkeys(relation.columns, ""), is_open=relation.is_open)

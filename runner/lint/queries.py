@@ -1,0 +1,230 @@
+"""Selects and expressions, resolved from the outside in: `with`, `from`, the list, the conditions, the order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from runner import sqlnodes
+from runner.catalog import output_name
+from runner.lint.model import Column, Part, Query
+from runner.lint.names import Cte
+from runner.lint.sources import Sources, renamed
+from runner.sqlnodes import Node
+
+
+class Queries(Sources):
+    """Resolves selects, and notes in the part what the rules ask about."""
+
+    def _write(self, node: Node, parent: Query | None) -> bool:
+        raise NotImplementedError
+
+    def _select(self, node: Node, parent: Query | None, on_left: Callable[[Query], None] | None = None) -> Query:
+        """Resolve a select. `on_left` is told the left side of a union, which a recursive one refers to."""
+        query = Query(node, self._part, parent)
+        self._part.queries.append(query)
+        frames = len(self._frames)
+        if node.withClause is not None:
+            self._with(node.withClause, parent)
+        if node.larg is not None:
+            left = self._select(node.larg, parent)
+            if on_left is not None:
+                on_left(left)
+            right = self._select(node.rarg, parent)
+            query.arms = left, right
+            query.is_open = left.is_open or right.is_open
+            query.outputs = [
+                Column(a.name, (a, b)) for a, b in zip(left.outputs, right.outputs, strict=False)
+            ] or left.outputs
+        elif node.valuesLists:
+            self._values(node, query)
+        else:
+            self._plain(node, query)
+        self._sort(node, query)
+        for limit in (node.limitCount, node.limitOffset):
+            if limit is not None:
+                self._expression(limit, Query(None, self._part, parent))
+        del self._frames[frames:]
+        return query
+
+    def _values(self, node: Node, query: Query) -> None:
+        rows = node.valuesLists
+        for row in rows:
+            self._expressions(row, query)
+        query.outputs = [
+            Column(f"column{i + 1}", tuple(row[i] for row in rows if i < len(row))) for i in range(len(rows[0]))
+        ]
+
+    def _plain(self, node: Node, query: Query) -> None:
+        stars: list[tuple[list[Column], bool]] = []
+        for item in node.fromClause or ():
+            stars.append(self._from(item, query))
+        self._targets(node.targetList or (), query, stars)
+        if node.whereClause is not None:
+            query.conditions.append(node.whereClause)
+            self._expression(node.whereClause, query)
+        for item in node.groupClause or ():
+            self._group(item, query)
+        if node.havingClause is not None:
+            self._expression(node.havingClause, query)
+        for window in node.windowClause or ():
+            self._expression(window, query)
+
+    def _targets(self, targets: Iterable[Node], query: Query, stars: list[tuple[list[Column], bool]]) -> None:
+        """Resolve a select list, or that of `returning`."""
+        for target in targets:
+            value = target.val
+            if value.kind == "ColumnRef" and isinstance(value.fields[-1], Node):
+                self._star(value, query, stars)
+                continue
+            self._expression(value, query)
+            query.outputs.append(Column(output_name(target) or "?column?", (value,)))
+
+    def _star(self, node: Node, query: Query, stars: list[tuple[list[Column], bool]]) -> None:
+        if len(node.fields) == 1:
+            found = stars
+        else:
+            relation = self._relation(node, node.fields[-2], query)
+            if relation is None:
+                query.is_open = True
+                return
+            found = [(relation.outputs, relation.is_open)]
+        for columns, is_open in found:
+            query.outputs += columns
+            query.is_open |= is_open
+            for column in columns:
+                if column.table is not None:
+                    self._part.read_columns.add((column.table.name, column.name))
+
+    def _sort(self, node: Node, query: Query) -> None:
+        named = {column.name: column for column in reversed(query.outputs)}
+        for item in node.sortClause or ():
+            key = item.node
+            name = _bare(key)
+            if name in named:
+                key.meaning = named[name]
+            elif query.arms:
+                pass  # only the names of the result can stand here
+            else:
+                self._expression(key, query)
+            query.sort.append(_positioned(key, query))
+        for key in node.distinctClause or ():
+            name = _bare(key) if isinstance(key, Node) and key.kind else None
+            if name in named:
+                key.meaning = named[name]
+            elif isinstance(key, Node) and key.kind:
+                self._expression(key, query)
+
+    def _group(self, node: Node, query: Query) -> None:
+        name = _bare(node)
+        if name is not None and self._lookup(name, query) is None:
+            for column in query.outputs:
+                if column.name == name:
+                    node.meaning = column
+                    return
+        self._expression(node, query)
+
+    def _with(self, clause: Node, parent: Query | None) -> None:
+        frame: dict[str, Cte] = {}
+        self._frames.append(frame)
+        depth = len(self._frames)
+        entries = [Cte(node, Part(node.ctename, node.ctequery, self._part.number), depth) for node in clause.ctes]
+        if clause.recursive:
+            frame |= {entry.node.ctename: entry for entry in entries}
+        for entry in entries:
+            self._cte(entry, parent)
+            frame[entry.node.ctename] = entry
+
+    def _cte(self, entry: Cte, parent: Query | None) -> None:
+        if entry.is_begun:
+            return
+        entry.is_begun = True
+        outer, frames, self._part = self._part, self._frames, entry.part
+        self._frames = frames[: entry.depth]
+        names = entry.node.aliascolnames
+
+        def of_left(query: Query) -> None:
+            entry.outputs, entry.is_open = renamed(query.outputs, names), query.is_open
+
+        body = entry.node.ctequery
+        if body.kind == "SelectStmt":
+            query = self._select(body, parent, of_left if body.larg is not None else None)
+            entry.part.query = query
+            outputs, entry.is_open = query.outputs, query.is_open
+        else:
+            entry.is_open = self._write(body, parent)
+            outputs = entry.part.returning
+        entry.outputs = renamed([Column(c.name, (c,)) for c in outputs], names)
+        search, cycle = entry.node.search_clause, entry.node.cycle_clause
+        if search is not None:
+            entry.outputs.append(Column(search.search_seq_column))
+        if cycle is not None:
+            entry.outputs += [Column(cycle.cycle_mark_column), Column(cycle.cycle_path_column)]
+        self._part, self._frames = outer, frames
+        self._parts.append(entry.part)
+
+    def _expression(self, node: Node, query: Query) -> None:
+        kind = node.kind
+        if kind == "ColumnRef":
+            self._column(node, query)
+            return
+        if kind == "A_Const":
+            return
+        part = self._part
+        if kind == "SubLink":
+            if node.testexpr is not None:
+                self._expression(node.testexpr, query)
+            node.meaning = self._select(node.subselect, query)
+            node.owner = query
+            part.sublinks.append(node)
+            return
+        if kind == "SelectStmt":
+            node.meaning = self._select(node, query)
+            return
+        if kind == "FuncCall":
+            node.owner = query
+            part.calls.append(node)
+            if node.over is not None:
+                self.script.windows.append((node, query))
+        elif kind == "SQLValueFunction":
+            node.owner = query
+            part.calls.append(node)
+            return
+        elif kind == "A_Expr":
+            part.comparisons.append(node)
+        elif kind == "NullTest":
+            part.null_tests.append(node)
+        elif kind == "BoolExpr":
+            if node.boolop == "NOT_EXPR":
+                part.negations.append(node)
+        elif kind == "BooleanTest":
+            part.negations.append(node)
+        elif kind == "TypeCast":
+            self._expression(node.arg, query)
+            return
+        for value in node.values():
+            if type(value) is Node:
+                self._expression(value, query)
+            elif type(value) is list:
+                self._list(value, query)
+
+    def _list(self, values: list[object], query: Query) -> None:
+        for item in values:
+            if type(item) is Node:
+                self._expression(item, query)
+            elif type(item) is list:
+                self._list(item, query)
+
+
+def _bare(node: Node) -> str | None:
+    """Return the name of an unqualified column."""
+    if node.kind == "ColumnRef" and len(node.fields) == 1 and isinstance(node.fields[0], str):
+        return node.fields[0]
+    return None
+
+
+def _positioned(key: Node, query: Query) -> Node | Column:
+    """Return the output that `order by 2` means, or the key itself."""
+    number = sqlnodes.constant(key)
+    if key.kind == "A_Const" and number is not None and number.isdigit() and 0 < int(number) <= len(query.outputs):
+        return query.outputs[int(number) - 1]
+    return key
