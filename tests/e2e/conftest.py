@@ -41,6 +41,13 @@ def start(*arguments: str, cwd: Path, **given: str) -> subprocess.Popen[str]:
     )
 
 
+def warned(err: str) -> list[str]:
+    """Return the checks that warn in what a run wrote to standard error, where nothing else may stand."""
+    lines = [line for line in err.splitlines() if not line.startswith("    ")]
+    assert all(line.startswith("warning: day") for line in lines), err
+    return [line.split()[2].rstrip(":") for line in lines]
+
+
 @pytest.fixture
 def runner(database: str) -> Callable[..., Outcome]:
     """Run a command on the test's database, in the repository or in `cwd`, and wait for it."""
