@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from runner.lineage import headings
 from runner.lineage.bodies import Body
 from runner.lineage.expressions import Expressions, merged
 from runner.lineage.values import Item, Relation, Scope, Value, computed, either, single
 
 _CHANGES = ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt")
-# What functions in `from` call their columns, where it is not their own name.
-_COLUMNS = {
-    "json_array_elements": ("value",), "json_array_elements_text": ("value",), "jsonb_array_elements": ("value",),
-    "jsonb_array_elements_text": ("value",), "json_each": ("key", "value"), "json_each_text": ("key", "value"),
-    "jsonb_each": ("key", "value"), "jsonb_each_text": ("key", "value"),
-}  # fmt: skip
 
 
 class Queries:
@@ -132,7 +127,7 @@ class Queries:
         for node in nodes or ():
             fields = getattr(node.val, "fields", None)
             if not fields or type(fields[-1]).__name__ != "A_Star":
-                columns.append((node.name or _name_of(node.val), self.expressions.value(node.val, scope)))
+                columns.append((node.name or headings.of(node.val), self.expressions.value(node.val, scope)))
             elif len(fields) == 1:
                 for item in scope.items:
                     columns += item.columns
@@ -172,7 +167,7 @@ class Queries:
             return self._item(node.relation, scope, filters)
         # xmltable, json_table: every column is read from the document.
         value = self.expressions._work(node, scope)
-        names = list(_document_columns(node.columns))
+        names = list(headings.in_document(node.columns))
         return _aliased(node, Relation([(name, value) for name in names], lambda _: value), kind.lower())
 
     def _join(self, node: Any, scope: Scope, filters: list[Value]) -> Item:
@@ -213,10 +208,10 @@ class Queries:
                 columns += [(column, computed([of_it, *given], function)) for column, of_it in called.columns]
             elif name == "unnest" and len(function.args) > 1:
                 columns += [("unnest", self.expressions.value(argument, scope)) for argument in function.args]
-            elif value.fields is not None and name not in _COLUMNS:
+            elif value.fields is not None and name not in headings.OF_FUNCTIONS:
                 columns += value.fields.items()
             else:
-                columns += [(column, value) for column in _COLUMNS.get(name, (alias or name,))]
+                columns += [(column, value) for column in headings.OF_FUNCTIONS.get(name, (alias or name,))]
         if node.ordinality:
             columns.append(("ordinality", single("function", "row number")))
         every = computed(whole, None)
@@ -230,42 +225,8 @@ def _without_arguments(value: Value) -> Value:
     return Value({origin: copied for origin, copied in value.origins.items() if origin.kind != "argument"}, value.made)
 
 
-def _document_columns(nodes: Sequence[Any] | None) -> Iterator[str]:
-    """Return the names of the columns of xmltable and json_table, nested ones too."""
-    for node in nodes or ():
-        name = getattr(node, "colname", None) or getattr(node, "name", None)
-        if name:
-            yield str(name)
-        yield from _document_columns(getattr(node, "columns", None))
-
-
 def _aliased(node: Any, relation: Relation, name: str) -> Item:
     alias = getattr(node, "alias", None)
     if alias is None:
         return Item.of(name, relation)
     return Item.of(alias.aliasname, relation.renamed([column.sval for column in alias.colnames or ()]))
-
-
-def _name_of(node: Any) -> str:
-    """Return what PostgreSQL calls a column that has no name of its own."""
-    kind = type(node).__name__
-    if kind == "ColumnRef":
-        return str(node.fields[-1].sval)
-    if kind == "FuncCall":
-        return str(node.funcname[-1].sval)
-    if kind in ("TypeCast", "CollateClause"):
-        inner = _name_of(node.arg)
-        return str(node.typeName.names[-1].sval) if inner == "?column?" and kind == "TypeCast" else inner
-    if kind == "A_Indirection":
-        names = [part.sval for part in node.indirection if type(part).__name__ == "String"]
-        return str(names[-1]) if names else _name_of(node.arg)
-    if kind == "CaseExpr":
-        inner = _name_of(node.defresult) if node.defresult is not None else "?column?"
-        return inner if inner != "?column?" else "case"
-    if kind == "SubLink" and node.subLinkType.name == "EXPR_SUBLINK":
-        target = (getattr(node.subselect, "targetList", None) or [None])[0]
-        return "?column?" if target is None else target.name or _name_of(target.val)
-    return _OTHERS.get(kind) or (node.op.name[3:].lower() if kind == "MinMaxExpr" else "?column?")
-
-
-_OTHERS = {"CoalesceExpr": "coalesce", "A_ArrayExpr": "array", "RowExpr": "row"}

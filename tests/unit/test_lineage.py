@@ -384,6 +384,19 @@ def test_mermaid(shipped: Lineage, column: str | None) -> None:
     assert len(named) > 1
 
 
+SHOWN = (ROOT / "docs" / "lineage.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [*re.findall(r"^\$ runner (.+)$", SHOWN, re.MULTILINE), "lineage --column cards.last_four --format mermaid"],
+)
+def test_the_page_shows_what_is_printed(arguments: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The output on the page is that of today."""
+    assert cli.main([*arguments.split(), "--project", str(ROOT)]) == 0
+    assert capsys.readouterr().out.rstrip() in SHOWN
+
+
 def test_labels_are_text() -> None:
     """What would end a label or begin a character's name is written by its name."""
     assert show._label('a "b" #1 <c> &d') == "a #quot;b#quot; #35;1 #lt;c#gt; #amp;d"
