@@ -37,6 +37,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; every error ends in a message, never in a traceback."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     streams.open_closed()
+    code = _run(arguments)
+    streams.drop_dead()
+    return code
+
+
+def _run(arguments: list[str]) -> int:
     try:
         with terminating():
             code = _dispatch(arguments)

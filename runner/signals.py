@@ -9,10 +9,11 @@ from types import FrameType
 from typing import NoReturn
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)
+_ALL = (*ENDING, signal.SIGINT)
 
 
 class Terminated(KeyboardInterrupt):
-    """A signal that ends the run; psycopg cancels its statement in the server on a KeyboardInterrupt only."""
+    """A signal that ends the run, Ctrl-C among them; psycopg cancels its statement in the server on a KeyboardInterrupt only."""
 
     def __init__(self, number: int = signal.SIGTERM) -> None:
         super().__init__()
@@ -22,7 +23,7 @@ class Terminated(KeyboardInterrupt):
 @contextmanager
 def terminating() -> Iterator[None]:
     """Have the signals that end a run raised as Terminated; one that is ignored, as under nohup, stays so."""
-    before = {number: signal.getsignal(number) for number in ENDING}
+    before = {number: signal.getsignal(number) for number in _ALL}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
             signal.signal(number, _terminate)
@@ -34,8 +35,8 @@ def terminating() -> Iterator[None]:
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    # A terminal that closes sends it more than once; what rolls back must not be interrupted by its echo.
-    for other in ENDING:
+    # A terminal that closes sends it more than once, and so do impatient people; what rolls back must go on.
+    for other in _ALL:
         if signal.getsignal(other) is _terminate:
             signal.signal(other, signal.SIG_IGN)
     raise Terminated(number)

@@ -18,6 +18,19 @@ def open_closed() -> None:
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
+def drop_dead() -> None:
+    """Replace what cannot be written to any more, such as a terminal that was closed.
+
+    The interpreter would fail to flush it at its end, and exit with 120 instead of the code it was given.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def drop_output() -> None:
     """Replace standard output, so that closing it is quiet at the interpreter's end."""
     with suppress(OSError, ValueError):

@@ -110,8 +110,8 @@ def _done(connection: Connection, part: Part) -> Counts | None:
     ).fetchone()
     if row is None:
         return None
-    *numbers, names, rejects = row
-    return Counts(*numbers, useless=tuple(map(UselessFile, names, rejects)))
+    records, rows, rejects, warnings, names, counts = row
+    return Counts(records, rows, rejects, warnings, useless=tuple(map(UselessFile, names, counts)))
 
 
 def _copy(connection: Connection, part: Part) -> Counts:

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -171,8 +171,8 @@ class Session:
         return outcome[0]
 
     def stop(self) -> None:
-        """Stop Spark and its JVM, if they run."""
-        with self._starting:
+        """Stop Spark and its JVM, if they run; an interrupt waits until they have."""
+        with self._starting, _deferred():
             if self._context is not None:
                 with suppress(Exception):  # a JVM that died already cannot be asked to stop
                     (self._spark or self._context).stop()
@@ -206,26 +206,20 @@ class Session:
         self._work = Path(tempfile.mkdtemp(prefix=f"{_WORK}{os.getpid()}-"))
         log = self._work / "spark.log"
         conf = SparkConf(loadDefaults=False).setAll(list(self._settings(self._work).items()))
-        caught: list[int] = []
-        before = _deferred(caught)
-        try:
-            # Spark's own words go to a file: they help nobody who waits for a load.
-            with log.open("wb") as stream:
-                self._gateway = launch_gateway(  # type: ignore[no-untyped-call]
-                    conf, popen_kwargs={"stdout": stream, "stderr": stream}
-                )
-            return SparkContext(conf=conf, gateway=self._gateway)
-        except Exception as error:
-            raise LoadFailed(
-                f"Spark does not start: {_last_words(log) or error}",
-                hint="Check Java and memory with: runner doctor",
-            ) from error
-        finally:
-            # SparkContext takes the handler of Ctrl-C for itself; it belongs to the program.
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            if caught:
-                signal.raise_signal(caught[0])
+        # An interrupt between the start of the JVM and our knowing of it would leave the JVM behind.
+        with _deferred():
+            try:
+                # Spark's own words go to a file: they help nobody who waits for a load.
+                with log.open("wb") as stream:
+                    self._gateway = launch_gateway(  # type: ignore[no-untyped-call]
+                        conf, popen_kwargs={"stdout": stream, "stderr": stream}
+                    )
+                return SparkContext(conf=conf, gateway=self._gateway)
+            except Exception as error:
+                raise LoadFailed(
+                    f"Spark does not start: {_last_words(log) or error}",
+                    hint="Check Java and memory with: runner doctor",
+                ) from error
 
     def _settings(self, work: Path) -> dict[str, str]:
         root = str(Path(__file__).resolve().parent.parent)
@@ -274,18 +268,26 @@ def _translated(error: BaseException) -> BaseException:
     return LoadFailed(f"a part of the load failed: {reason}", hint="Nothing was changed; try again.")
 
 
-def _deferred(caught: list[int]) -> dict[int, Any]:
-    """Note interrupts in `caught` instead of raising them, and return the handlers to put back.
-
-    One that came between the start of the JVM and our knowing of it would leave the JVM behind.
-    """
+@contextmanager
+def _deferred() -> Iterator[None]:
+    """Raise an interrupt only at the end of the block: in a call into the JVM, py4j would print a traceback."""
     if threading.current_thread() is not threading.main_thread():
-        return {}
-    return {
+        yield
+        return
+    caught: list[int] = []
+    before = {
         number: signal.signal(number, lambda number, _: caught.append(number))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         if signal.getsignal(number) is not signal.SIG_IGN  # nohup
     }
+    try:
+        yield
+    finally:
+        # SparkContext takes the handler of Ctrl-C for itself; it belongs to the program.
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if caught:
+            signal.raise_signal(caught[0])
 
 
 def _sweep() -> None:

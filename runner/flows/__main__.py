@@ -34,6 +34,12 @@ class Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the flow and return the exit code; every error ends in a message, never in a traceback."""
     streams.open_closed()
+    code = _explained(argv)
+    streams.drop_dead()
+    return code
+
+
+def _explained(argv: Sequence[str] | None) -> int:
     try:
         # Outside the flow; inside it Prefect's own handler and the tasks' are in place.
         with terminating():

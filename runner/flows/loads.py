@@ -119,7 +119,11 @@ class _Landing:
         if not (plan.present and plan.changed):
             logger().info(f"{self._load.day} {plan.entity}: {plan.reason}")
             return None
-        landing = self._load.land(plan.entity)
+        try:
+            landing = self._load.land(plan.entity)
+        except Exception:
+            self._stop.check()  # what breaks while all is being stopped is not to be tried again
+            raise
         read = f"{console.count(landing.records_read, 'record')} read from {console.count(landing.files, 'file')}"
         logger().info(f"{self._load.day} {plan.entity}: {read}")
         return landing

@@ -113,6 +113,9 @@ def cancelling() -> Iterator[None]:
         return
 
     def terminate(number: int, frame: FrameType | None) -> NoReturn:
+        for other in ENDING:  # once, as in runner.signals
+            if signal.getsignal(other) is terminate:
+                signal.signal(other, signal.SIG_IGN)
         raise Terminated(number)
 
     before = {number: signal.getsignal(number) for number in ENDING}

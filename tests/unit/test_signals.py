@@ -9,7 +9,7 @@ import pytest
 from runner.signals import Terminated, terminating
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_ends_the_run_once(number: signal.Signals) -> None:
     """It is raised where the run is; what rolls back then is not interrupted by its echo, and all is as before."""
     before = signal.getsignal(number)
