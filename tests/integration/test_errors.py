@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from runner import project, schema, step
+from runner import check, project, schema, step
 from runner.apply import Run, StepRunner
 from runner.errors import RunnerError
 from runner.step import SCHEMA_KEYS, STEP_KEYS
@@ -21,6 +21,12 @@ from tests.errors.cases import Case
 
 CASES = cases.read()
 SHARE = 0.99
+FILES = {"schema_files": "schema/900_broken.sql", "checks": "checks/100_broken_too.sql"}
+# What a step writes that is not broken.
+METRICS = """
+insert into pipeline_metrics (flow_run_id, task_name, pipeline_name, day, status, rows_affected)
+values (current_setting('app.flow_run_id'), 'x', 'x', current_setting('app.day'), 'success', 0)
+"""
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -39,8 +45,9 @@ class Bench:
 
     def message(self, case: Case) -> RunnerError:
         """Run a case as `apply` or `migrate` does, and return its error."""
+        run = {"schema_files": self._migrate, "checks": self._check}.get(case.group, self._apply)
         with self._holding(case.meanwhile), pytest.raises(RunnerError) as caught:
-            (self._migrate if case.group == "schema_files" else self._apply)(case)
+            run(case)
         return caught.value
 
     @contextmanager
@@ -58,6 +65,17 @@ class Bench:
         path.write_bytes(case.content)
         with StepRunner(Run("broken", "day1", "run-1", self.url, attempts=1), lambda _: None) as runner:
             runner.run(step.read(path, self.root, STEP_KEYS))
+
+    def _check(self, case: Case) -> None:
+        path = self.folder / "100_broken.sql"
+        path.write_text(METRICS)
+        file = step.read(path, self.root, STEP_KEYS)
+        path = self.folder / "checks" / "100_broken_too.sql"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(case.content)
+        found = check.read(path, self.root, [file])
+        with StepRunner(Run("broken", "day1", "run-1", self.url, 1, checks=(found,)), lambda _: None) as runner:
+            runner.run(file)
 
     def _migrate(self, case: Case) -> None:
         path = self.folder / "schema" / "900_broken.sql"
@@ -80,7 +98,7 @@ def errors(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
 
 def faults(case: Case, error: RunnerError) -> list[str]:
     """Return what is wrong with the message of a case; nothing if it is exact."""
-    name = "schema/900_broken.sql" if case.group == "schema_files" else "100_broken.sql"
+    name = FILES.get(case.group, "100_broken.sql")
     message = str(error)
     places = re.findall(r"migrations/broken/(\S+?:\d+:\d+)(?=[:,\n]|$)", message)
     expected = [f"schema/{place}" if ".sql" in place else f"{name}:{place}" for place in case.inner]
@@ -108,7 +126,11 @@ def test_errors_point_at_their_source(errors: dict[str, RunnerError]) -> None:
 
 
 def test_every_message_has_a_caret_and_a_hint(errors: dict[str, RunnerError]) -> None:
-    """Each message shows the line with a caret below, and says what to do."""
-    mute = [name for name, error in errors.items() if not re.search(r"^ +\| +\^", str(error), re.MULTILINE)]
+    """Each message shows the line with a caret below, and says what to do; a failed check shows rows instead."""
+    mute = [
+        name
+        for name, error in errors.items()
+        if not re.search(r"^ +\| +\^", str(error), re.MULTILINE) and "check failed:" not in str(error)
+    ]
     assert mute == []
     assert [name for name, error in errors.items() if not error.hint] == []
