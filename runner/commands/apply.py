@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runner import checks, console, database, days, loading, project, schema
+from runner import checks, console, database, days, loading, order, project, schema
 from runner.apply import Run, StepResult, StepRunner
 from runner.commands.load import add_load_options, check_load_options
 from runner.config import Settings
@@ -100,10 +100,17 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
                 shown.step(step, result)
                 document["steps"].append(dataclasses.asdict(result))
 
+            def not_run(names: list[str]) -> None:
+                document["not_run"] = names
+                if names:
+                    console.note(f"{day}: not run: {', '.join(names)}")
+
             if graph is None:
-                _one_by_one(steps, runner, day, progress, done)
+                order.one_by_one(steps, runner, day=day, progress=progress, done=done, not_run=not_run)
             else:
-                _side_by_side(steps, graph, args.jobs, runner, day, progress, done)
+                order.side_by_side(
+                    steps, runner, graph, args.jobs, day=day, progress=progress, done=done, not_run=not_run
+                )
     except RunnerError as error:
         if args.json:  # what was done until then, and why no more
             failed = [dataclasses.asdict(result) for result in getattr(error, "results", ())]
@@ -126,66 +133,6 @@ def _graph(pipeline: Pipeline, steps: Sequence[SqlFile], jobs: int) -> Graph | N
     from runner import graph
 
     return graph.build(graph.effects(pipeline), [step.id for step in steps])
-
-
-def _one_by_one(
-    steps: Sequence[SqlFile],
-    runner: Callable[[Callable[[str], None]], StepRunner],
-    day: str,
-    progress: console.Progress,
-    done: Callable[[SqlFile, StepResult], None],
-) -> None:
-    """Run the steps in the order of their files."""
-    with runner(progress.note) as one:
-        for place, step in enumerate(steps):
-            progress.show(f"{day}  step    {step.id} …")
-            try:
-                result = one.run(step)
-            except RunnerError:
-                progress.clear()
-                _note_not_run(day, [other.id for other in steps[place + 1 :]])
-                raise
-            finally:
-                progress.clear()
-            done(step, result)
-
-
-def _side_by_side(
-    steps: Sequence[SqlFile],
-    graph: Graph,
-    jobs: int,
-    runner: Callable[[Callable[[str], None]], StepRunner],
-    day: str,
-    progress: console.Progress,
-    done: Callable[[SqlFile, StepResult], None],
-) -> None:
-    """Run up to `jobs` steps at once; of several that fail, the last in the order of the files is raised."""
-    from runner import jobs as side_by_side
-
-    try:
-        side_by_side.run(
-            steps,
-            graph,
-            jobs,
-            runner,
-            log=progress.note,
-            running=lambda names: progress.show(f"{day}  step    {', '.join(names)} …"),
-            done=done,
-        )
-    except side_by_side.Failed as failed:
-        progress.clear()
-        *others, last = (failed.errors[step.id] for step in steps if step.id in failed.errors)
-        for error in others:
-            console.note(console.explain(error))
-        _note_not_run(day, failed.not_run)
-        raise last from failed
-    finally:
-        progress.clear()
-
-
-def _note_not_run(day: str, names: Sequence[str]) -> None:
-    if names:
-        console.note(f"{day}: not run: {', '.join(names)}")
 
 
 class _Shown:

@@ -224,6 +224,28 @@ def test_the_command_names_what_was_not_run(
     assert "020_fails.sql:2:" in err
 
 
+@pytest.mark.parametrize("count", ["1", "3"])
+def test_what_was_not_run_for_machines(
+    count: str,
+    database: str,
+    make_steps: Callable[..., list[SqlFile]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """After a failure the JSON has what was done, the error, and the steps that were not run."""
+    make_steps(
+        makes="create table things (id int)", fails="select 1 / count(*) from things",
+        reads="insert into things select 1",
+    )  # fmt: skip
+    monkeypatch.setenv("DATABASE_URL", database)
+    assert cli.main(["apply", "--day", "day1", "--project", str(tmp_path), "--jobs", count, "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert [each["step"] for each in document["steps"]] == ["010_makes"]
+    assert "division by zero" in document["error"]["message"]
+    assert document["not_run"] == ["030_reads"]
+
+
 def test_the_plan_shows_what_waits_for_what(
     database: str,
     make_steps: Callable[..., list[SqlFile]],

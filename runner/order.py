@@ -1,0 +1,77 @@
+"""The steps of a day, one by one or side by side, and what is said of those that a failure leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from runner import console
+from runner.apply import StepResult, StepRunner
+from runner.errors import RunnerError
+from runner.step import SqlFile
+
+if TYPE_CHECKING:
+    from runner.graph import Graph
+
+Runners = Callable[[Callable[[str], None]], StepRunner]
+"""Makes a StepRunner that reports to the given log."""
+Done = Callable[[SqlFile, StepResult], None]
+
+
+def one_by_one(
+    steps: Sequence[SqlFile],
+    runner: Runners,
+    *,
+    day: str,
+    progress: console.Progress,
+    done: Done,
+    not_run: Callable[[list[str]], None],
+) -> None:
+    """Run the steps in the order of their files; what fails is raised, after `not_run` was told the rest."""
+    with runner(progress.note) as one:
+        for place, step in enumerate(steps):
+            progress.show(f"{day}  step    {step.id} …")
+            try:
+                result = one.run(step)
+            except RunnerError:
+                progress.clear()
+                not_run([other.id for other in steps[place + 1 :]])
+                raise
+            finally:
+                progress.clear()
+            done(step, result)
+
+
+def side_by_side(
+    steps: Sequence[SqlFile],
+    runner: Runners,
+    graph: Graph,
+    jobs: int,
+    *,
+    day: str,
+    progress: console.Progress,
+    done: Done,
+    not_run: Callable[[list[str]], None],
+) -> None:
+    """Run up to `jobs` steps at once; of several that fail, the last in the order of the files is raised."""
+    from runner import jobs as at_once
+
+    try:
+        at_once.run(
+            steps,
+            graph,
+            jobs,
+            runner,
+            log=progress.note,
+            running=lambda names: progress.show(f"{day}  step    {', '.join(names)} …"),
+            done=done,
+        )
+    except at_once.Failed as failed:
+        progress.clear()
+        *others, last = (failed.errors[step.id] for step in steps if step.id in failed.errors)
+        for error in others:
+            console.note(console.explain(error))
+        not_run(failed.not_run)
+        raise last from failed
+    finally:
+        progress.clear()
