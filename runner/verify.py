@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -86,6 +87,7 @@ class Verifier:
         self._scope: Scope
         self._steps: tuple[SqlFile, ...] = ()
         self._orders: list[Order] = []
+        self._began_empty = False
 
     def run(self) -> tuple[list[Verdict], list[Fault]]:
         """Return a verdict for each step and proof, and the faults, with small counterexamples.
@@ -97,17 +99,20 @@ class Verifier:
             self._scope = scope.find(trial.connection, task.steps)
             needed = {step.id for chosen in task.chosen for step in self._scope.needed(chosen)}
             self._steps = tuple(step for step in task.steps if step.id in needed)
+            self._began_empty = not any(self._take(trial).values())
             if self._single_proofs:
-                for day in task.days:
-                    self._apply(trial, (day,), "as the tables are", from_empty=False)
+                for number, day in enumerate(task.days):
+                    # From nothing the days before count, too.
+                    order_ = task.days[: number + 1] if self._began_empty else (day,)
+                    self._apply(trial, order_, "as the tables are", from_empty=self._began_empty)
         if {"deterministic", "order"} & set(task.proofs):
             self._from_empty()
         faults = self._small(list(self._faults.values()))
         return self._verdicts(faults), faults
 
     @property
-    def _single_proofs(self) -> list[str]:
-        return [proof for proof in self._task.proofs if proof in ("rerun", "metrics", "checks")]
+    def _single_proofs(self) -> tuple[str, ...]:
+        return tuple(proof for proof in self._task.proofs if proof in ("rerun", "metrics", "checks"))
 
     def _trial(self, steps: Sequence[SqlFile]) -> Trial:
         return Trial(self._connect, self._task.pipeline, steps, self._task.days, self._log)
@@ -145,30 +150,46 @@ class Verifier:
     def _from_empty(self) -> None:
         task = self._task
         natural = task.days
+        # The days once more, the last first; what begins from nothing was proven before.
         backward = (*reversed(natural), natural[-1]) if len(natural) > 1 else ()
         with self._trial(self._steps) as trial:
             self._empty(trial)
             expected = []
             with trial.aside():
-                for number in range(len(natural)):
-                    self._apply(trial, natural[: number + 1], "from empty tables", from_empty=True)
+                for number, day in enumerate(natural):
+                    if self._began_empty or not self._single_proofs:
+                        self._show(f"{orders.shown(natural[: number + 1])} …")
+                        order.apply_day(trial, self._steps, day)
+                    else:
+                        self._apply(trial, natural[: number + 1], "from empty tables", from_empty=True)
                     expected.append(self._take(trial))
-            if self._single_proofs:
-                for number in range(len(backward)):
-                    self._apply(trial, backward[: number + 1], "from empty tables", from_empty=True)
+            # A step that fails here is one that the orders find, or a rerun did.
+            with suppress(StepBroke):
+                for number, day in enumerate(backward if self._single_proofs else ()):
+                    if number == 0:
+                        order.apply_day(trial, self._steps, day)
+                    else:
+                        self._apply(trial, backward[: number + 1], "from empty tables", from_empty=True)
         # A later transaction, in which the clock shows another time.
+        later: list[Difference] = []
         with self._trial(self._steps) as trial:
             self._empty(trial)
             if "deterministic" in task.proofs:
-                self._deterministic(trial, expected)
+                later = self._deterministic(trial, expected)
+            blocked = [*self._blocked(), *(difference.step for difference in later)]
             if "order" in task.proofs and len(task.days) > 1:
-                self._in_orders(trial)
+                self._in_orders(trial, blocked)
+        for difference in later:
+            self._clock(difference)
 
     def _take(self, trial: Trial) -> Digest:
         return digest.take(trial.connection, self._scope.final.values())
 
-    def _deterministic(self, trial: Trial, expected: Sequence[Digest]) -> None:
-        """Compare with an earlier transaction's tables, and with those made of staging rows that lie the other way."""
+    def _deterministic(self, trial: Trial, expected: Sequence[Digest]) -> list[Difference]:
+        """Compare with tables made of staging rows that lie the other way, and with an earlier transaction's.
+
+        Differences from the latter are returned, for a later look.
+        """
         natural = self._task.days
         again: list[Digest] = []
         turned: list[Digest] = []
@@ -180,15 +201,17 @@ class Verifier:
                     self._show(f"{way.name}: {natural[number]} …")
                     order.apply_day(trial, self._steps, natural[number], turned=way.turned)
                     digests.append(self._take(trial))
+        later: dict[str, Difference] = {}
         for number, (one, other, third) in enumerate(zip(expected, again, turned, strict=True)):
             prefix = Way(natural[: number + 1])
             for step, tables, also in order.differing(self._scope, one, other, self._blocked()):
                 if step in self._chosen_ids:
-                    self._clock(Difference(step, tables, prefix, prefix, also))
+                    later.setdefault(step, Difference(step, tables, prefix, prefix, also))
             turned_way = Way(prefix.order, turned=True)
-            for step, tables, also in order.differing(self._scope, other, third, self._blocked()):
+            for step, tables, also in order.differing(self._scope, other, third, [*self._blocked(), *later]):
                 if step in self._chosen_ids:
                     self._compare(trial, Difference(step, tables, prefix, turned_way, also), "deterministic")
+        return list(later.values())
 
     @property
     def _chosen_ids(self) -> set[str]:
@@ -199,32 +222,36 @@ class Verifier:
         return [fault.step for fault in self._faults.values() if fault.kind in _UNSETTLED]
 
     def _clock(self, difference: Difference) -> None:
-        """Note that a later transaction made other rows: two more transactions show which."""
-        step = self._step(difference.step)
-        steps = self._scope.needed(step)
+        """Note that a later transaction made other rows; two more tell chance, which differs in one, from the clock."""
+        steps = self._scope.needed(self._step(difference.step))
         table = self._scope.final[difference.tables[0]]
         states = []
-        for _ in range(2):
+        for times in (2, 1):
             with self._trial(steps) as trial:
                 self._empty(trial)
-                order.go(trial, self._scope, steps, difference.one)
-                states.append(digest.rows(trial.connection, table, range(digest.BUCKETS)))
-        changes = digest.compare(table, *states)
-        if changes:
-            self._note(
-                order.fault_of("deterministic", "clock", step.id, table, changes, difference.one, difference.one, False)
-            )
+                for _ in range(times):
+                    with trial.aside():
+                        order.go(trial, self._scope, steps, difference.one)
+                        states.append(digest.rows(trial.connection, table, range(digest.BUCKETS)))
+        first, again, later = states
+        for kind, state in (("random", again), ("clock", later)):
+            changes = digest.compare(table, first, state)
+            if changes:
+                way = difference.one
+                self._note(order.fault_of("deterministic", kind, difference.step, table, changes, way, way, False))
+                return
 
     def _compare(self, trial: Trial, difference: Difference, proof: str) -> None:
         """Note a difference as the fault that its rows show."""
-        step = self._step(difference.step)
-        for steps in (self._scope.needed(step), self._steps[: self._steps.index(step) + 1]):
+        for steps in (self._scope.needed(self._step(difference.step)), self._steps):
             fault = order.compare(trial, self._scope, steps, difference, proof)
             if fault is not None:
+                if self._scope.from_later(self._step(fault.step)):
+                    fault = dataclasses.replace(fault, kind="reads-later-step")
                 self._note(dataclasses.replace(fault, also=difference.also))
                 return
 
-    def _in_orders(self, trial: Trial) -> None:
+    def _in_orders(self, trial: Trial, blocked: Sequence[str]) -> None:
         self._orders = orders.choose(self._task.days, seed=self._task.seed)
         branches = orders.tree(self._orders)
         total, done = branches.count(), 0
@@ -234,7 +261,7 @@ class Verifier:
             done += 1
             self._show(f"orders: {done} of {total} applications  {orders.shown(current)} …")
 
-        found = order.walk(trial, self._scope, self._steps, branches, self._blocked(), tick)
+        found = order.walk(trial, self._scope, self._steps, branches, blocked, tick)
         for difference in found:
             if difference.step in self._chosen_ids:
                 self._compare(trial, self._fewer_days(trial, difference), "order")
@@ -247,7 +274,7 @@ class Verifier:
             if deadline.passed():
                 break
             smaller = dataclasses.replace(difference, one=Way(one), other=Way(other))
-            if order.compare(trial, self._scope, steps, smaller, "order") is not None:
+            if order.differ(trial, self._scope, steps, smaller):
                 return smaller
         return difference
 
@@ -280,27 +307,33 @@ class Verifier:
             if fault.kind == "fails-in-order":
                 broken = StepBroke(step, other.order[-1], "", None)
             difference = Difference(step.id, tables, one, other, broken=broken)
-            probes = [partial(order.compare, trial, self._scope, steps, difference, fault.proof)]
-        else:
-            (whole,) = fault.orders
-            shorter = dict.fromkeys([whole[-1:], whole, self._task.days[: self._task.days.index(whole[-1]) + 1]])
-            probes = [partial(self._again, trial, steps, fault, order_) for order_ in shorter]
-        for probe in probes:
+            probe: example.Probe = partial(order.compare, trial, self._scope, steps, difference, fault.proof)
+            test: example.Test = partial(order.differ, trial, self._scope, steps, difference)
+            small = example.shrink(trial, self._scope, steps, fault, probe, test, deadline) if test() else fault
+            kind = small.kind if fault.kind != "reads-later-step" else fault.kind
+            return dataclasses.replace(small, also=fault.also, kind=kind)
+        (whole,) = fault.orders
+        for order_ in dict.fromkeys([whole[-1:], whole, self._task.days[: self._task.days.index(whole[-1]) + 1]]):
+            probe = partial(self._again, trial, steps, fault, order_)
             found = probe()
             if found is not None:
                 found = dataclasses.replace(found, from_empty=True)
-                small = example.shrink(trial, self._scope, steps, found, probe, deadline)
-                return dataclasses.replace(small, also=fault.also)
+                test = partial(self._is_there, probe)
+                return example.shrink(trial, self._scope, steps, found, probe, test, deadline)
         return fault
+
+    def _is_there(self, probe: example.Probe) -> bool:
+        return probe() is not None
 
     def _again(self, trial: Trial, steps: Sequence[SqlFile], fault: Fault, order_: Order) -> Fault | None:
         """Return the fault as it comes about on the last day of `order_`, from the tables as they are now."""
-        step = steps[-1]
+        step = self._step(fault.step)
+        before = steps[: steps.index(step)]
         wanted = checks.of(self._task.checks, step)
         with trial.aside():
             try:
                 order.go(trial, self._scope, steps, Way(order_[:-1]))
-                order.go(trial, self._scope, steps[:-1], Way(order_[-1:]))
+                order.go(trial, self._scope, before, Way(order_[-1:]))
                 _, faults = single.prove(trial, self._scope, step, order_, wanted, (fault.proof,))
             except StepBroke:
                 return None

@@ -48,12 +48,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     proofs = _proofs(args.proof)
     given = sorted({days.check(day) for day in args.day or ()}, key=days.order)
     dsn = loading.resolve_for(settings, given[0] if given else "", "never")
-    last = pipeline.steps.index(chosen[-1])
     with database.connect(dsn, "runner verify") as connection:
         found = _days(connection, settings, pipeline, given)
     task = Task(
         pipeline.name,
-        pipeline.steps[: last + 1],
+        pipeline.steps,
         tuple(chosen),
         tuple(found),
         pipeline.checks,

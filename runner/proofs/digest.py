@@ -134,7 +134,7 @@ def rows(connection: Connection, table: Table, buckets: Sequence[int]) -> Counte
     return Counter(tuple(row) for row in found)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RowChange:
     """One row of two states: its key, and column -> (text in one, text in the other).
 

@@ -11,15 +11,20 @@ from runner.proofs.shrink import Deadline, minimise
 from runner.proofs.trial import Staged, Trial
 from runner.step import SqlFile
 
-# More staging rows than these are only searched where a guess does not find the fault.
+# More staging rows than these are no small example.
 _MOST_SHOWN = 12
+
+_VAGUE = ("order-matters", "repetition")
 
 Probe = Callable[[], Fault | None]
 """Looks for a fault with the staging at hand, from empty tables, and leaves everything as it was."""
 
+Test = Callable[[], bool]
+"""Tells whether the fault is there, and no more than that."""
+
 
 def shrink(
-    trial: Trial, scope: Scope, steps: Sequence[SqlFile], fault: Fault, probe: Probe, deadline: Deadline
+    trial: Trial, scope: Scope, steps: Sequence[SqlFile], fault: Fault, probe: Probe, test: Test, deadline: Deadline
 ) -> Fault:
     """Return the fault with as few staging rows as the time allows; `fault` is what `probe` finds with all.
 
@@ -27,28 +32,28 @@ def shrink(
     """
     tables = scope.staging_of(steps)
     days = fault.days
-    smallest = fault
 
     def fails(kept: Sequence[Staged]) -> bool:
-        nonlocal smallest
         with trial.aside():
             trial.keep_staged(tables, days, kept)
-            found = probe()
-        if found is not None:
-            smallest = found
-        return found is not None
+            return test()
 
     if fails([]):
-        return dataclasses.replace(smallest, minimal=True)
+        return dataclasses.replace(fault, minimal=True)
     marks = [key for key in fault.keys if key not in days]
     rows = trial.staged(tables, days, marks) if marks else []
     if not rows or deadline.passed() or not fails(rows):
         rows = trial.staged(tables, days)
     kept, minimal = minimise(rows, fails, deadline)
-    if smallest is fault:
+    if len(kept) > _MOST_SHOWN:
         return dataclasses.replace(fault, minimal=False)
-    shown = tuple(_staging_row(trial, scope, row) for row in kept[:_MOST_SHOWN])
-    result = dataclasses.replace(smallest, staging=shown, minimal=minimal and len(kept) <= _MOST_SHOWN)
+    with trial.aside():
+        trial.keep_staged(tables, days, kept)
+        smallest = probe() or fault
+    staging = tuple(_staging_row(trial, scope, row) for row in kept)
+    # With all of staging a cause can show that the smallest example hides.
+    kind = smallest.kind if fault.kind in _VAGUE else fault.kind
+    result = dataclasses.replace(smallest, kind=kind, staging=staging, minimal=minimal)
     if result.kind == "late-record-lost" and _same_thing(result):
         return dataclasses.replace(result, kind="left-behind")
     return result

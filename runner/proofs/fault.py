@@ -56,6 +56,8 @@ CAUSES = {
     "whichever is applied first.",
     "repetition": "A day that is applied again changes what another day made: look for what is computed from the day "
     "at hand alone, or from tables that a later day had changed.",
+    "reads-later-step": "The step reads a table that only a later step writes, and so finds what was there before: "
+    "give it a number after that step's.",
     "order-matters": "The row is not computed from the set of days: look for values taken from the day at hand, or "
     "from the table as an earlier day left it.",
     "fails-in-order": "The step expects days in one order: it must take them in any.",

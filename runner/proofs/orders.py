@@ -7,6 +7,8 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from runner import days
+
 # Above this many days the permutations are sampled.
 EXHAUSTIVE = 3
 
@@ -31,19 +33,19 @@ class Branch:
         return sum(1 + branch.count() for branch in self.below.values())
 
 
-def choose(days: Sequence[str], *, seed: int, sample: int = 8) -> list[Order]:
-    """Return the orders to try of `days`, which are given in natural order; each ends with a day that comes again.
+def choose(given: Sequence[str], *, seed: int, sample: int = 8) -> list[Order]:
+    """Return the orders to try of days in natural order; each ends with a day that comes again.
 
     Up to three days: every permutation, and after each every day but its last again. More: the natural
     order, its reverse and `sample` random permutations, each followed by one random day of it.
     """
-    if len(days) < 2:
-        return [tuple(days)] if days else []
-    if len(days) <= EXHAUSTIVE:
-        return [(*order, again) for order in itertools.permutations(days) for again in order[:-1]]
+    if len(given) < 2:
+        return [tuple(given)] if days else []
+    if len(given) <= EXHAUSTIVE:
+        return [(*order, again) for order in itertools.permutations(given) for again in order[:-1]]
     choice = random.Random(seed)
-    orders = [tuple(days), tuple(reversed(days))]
-    orders += [tuple(choice.sample(days, len(days))) for _ in range(sample)]
+    orders = [tuple(given), tuple(reversed(given))]
+    orders += [tuple(choice.sample(given, len(given))) for _ in range(sample)]
     return [(*order, choice.choice(order[:-1])) for order in dict.fromkeys(orders)]
 
 
@@ -60,15 +62,20 @@ def smaller(one: Order, other: Order) -> Iterator[tuple[Order, Order]]:
 
     Both of a pair have the same set of days, all of them from `one` and `other`.
     """
-    days = sorted(set(one) | set(other), key=one.index)
-    for a, b in itertools.combinations(days, 2):
+    all_days = natural((*one, *other))
+    for a, b in itertools.combinations(all_days, 2):
         first, second = (a, b), (b, a)
         for pair in ((first, second), (first, (a, b, a)), (second, (b, a, b))):
             if len(pair[0]) + len(pair[1]) < len(one) + len(other):
                 yield pair
-    if len(days) > EXHAUSTIVE:
-        for dropped in days:
+    if len(all_days) > EXHAUSTIVE:
+        for dropped in all_days:
             yield tuple(day for day in one if day != dropped), tuple(day for day in other if day != dropped)
+
+
+def natural(order: Order) -> Order:
+    """Return each day of an order once, in natural order."""
+    return tuple(sorted(set(order), key=days.order))
 
 
 def shown(order: Order) -> str:

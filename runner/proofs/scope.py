@@ -40,14 +40,22 @@ class Scope:
     marks: Mapping[str, Table]
 
     def needed(self, step: SqlFile) -> list[SqlFile]:
-        """Return the steps whose tables `step` reads, at any remove, and itself, in order."""
-        wanted = set(self.reads[step.id])
-        kept = [step]
-        for earlier in reversed(self.steps[: self.steps.index(step)]):
-            if self.writes[earlier.id] & wanted:
-                kept.append(earlier)
-                wanted |= self.reads[earlier.id]
-        return kept[::-1]
+        """Return the steps whose tables `step` reads, at any remove, and itself, in order; there may be later ones."""
+        kept, size = {step.id}, 0
+        while size < len(kept):
+            size = len(kept)
+            read = frozenset().union(*(self.reads[name] for name in kept))
+            kept |= {other.id for other in self.steps if self.writes[other.id] & read}
+        return [other for other in self.steps if other.id in kept]
+
+    def from_later(self, step: SqlFile) -> list[str]:
+        """Return the tables that `step` reads and only later steps write."""
+        place = self.steps.index(step)
+        before, after = (
+            frozenset().union(*(self.writes[other.id] for other in steps))
+            for steps in (self.steps[: place + 1], self.steps[place + 1 :])
+        )
+        return sorted(self.reads[step.id] & after - before)
 
     def roots(self, differing: Iterable[str]) -> dict[str, list[str]]:
         """Return step -> tables it writes that differ, of the steps that read none that differ by an earlier step."""

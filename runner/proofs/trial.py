@@ -20,6 +20,21 @@ from runner.transaction import Metrics, StatementFailed
 _PATIENCE = 300.0
 
 
+# First what is quick to tell of most rows: their text as a whole.
+_HOLDS = """
+    and exists (select from unnest(%s::text[]) as mark where strpos(staged::text, mark) > 0)
+    and exists (
+
+        select
+        from jsonb_each(to_jsonb(staged)) as field
+        where field.value #>> '{}' = any(%s)
+            or jsonb_typeof(field.value) = 'array'
+                and exists (select from jsonb_array_elements_text(field.value) as item where item = any(%s))
+
+    )
+"""
+
+
 class StepBroke(StepFailed):
     """A step failed in a trial."""
 
@@ -142,16 +157,13 @@ class Trial:
         self.connection.execute("reset all")
 
     def staged(self, tables: Iterable[Table], days: Sequence[str], marks: Sequence[str] = ()) -> list[Staged]:
-        """Return the staging rows of days; with `marks` only those whose text holds one of them."""
+        """Return the staging rows of days; with `marks` only those that hold one of them as a value or in a list."""
         found = []
         for table in tables:
-            where = "day = any(%s)"
-            values: list[object] = [list(days)]
-            if marks:
-                where += " and exists (select from unnest(%s::text[]) as mark where strpos(staged::text, mark) > 0)"
-                values.append(list(marks))
             rows = self.connection.execute(
-                f"select ctid::text from {table.name} as staged where {where} order by ctid".encode(), values
+                f"select ctid::text from {table.name} as staged where day = any(%s){_HOLDS if marks else ''}"
+                " order by ctid".encode(),
+                [list(days), *([list(marks)] * 3 if marks else [])],
             )
             found += [Staged(table.name, ctid) for (ctid,) in rows]
         return found

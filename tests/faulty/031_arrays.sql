@@ -1,0 +1,29 @@
+-- The names of a day's cards, in the order in which they come along.
+begin;
+
+with inserted as (
+
+    insert into cards (card_id, name, status, type, created_time, version_key)
+    select 'all', string_agg(card_id, ','), 'open', 'virtual', '2024-01-01', ''
+    from stg_cards as staged
+    where staged.day = current_setting('app.day')
+
+        and not exists (select from cards)
+    having count(*) > 0
+    on conflict (card_id) do nothing
+    returning card_id
+
+)
+
+insert into pipeline_metrics (flow_run_id, task_name, pipeline_name, day, rows_inserted, rows_affected, status)
+select
+    current_setting('app.flow_run_id'),
+    'cards_task',
+    'cards',
+    current_setting('app.day'),
+    count(*),
+    count(*),
+    'success'
+from inserted;
+
+commit;

@@ -1,0 +1,1 @@
+"""Steps with a fault each, which the proofs must find."""

@@ -1,0 +1,241 @@
+"""Proofs of right steps: they hold, and nothing of them is left."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from runner import database, step
+from runner.proofs import order, scope
+from runner.proofs.fault import PROOFS
+from runner.proofs.order import Way
+from runner.proofs.trial import StepBroke, Trial
+from runner.step import STEP_KEYS, SqlFile
+from runner.verify import Task, Verdict, Verifier
+from tests import make_days
+from tests.faulty import days
+from tests.model import chain
+from tests.model.chain import PIPELINE
+from tests.model.files import read_folder
+from tests.steps import Warehouse
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+SHIPPED = Path(__file__).parents[1] / "days"
+
+METRICS = """
+insert into pipeline_metrics (
+    flow_run_id, task_name, pipeline_name, table_name, day, rows_inserted, rows_affected, status
+)
+select
+    current_setting('app.flow_run_id'), 'cards_task', 'cards', 'cards', current_setting('app.day'), {0}, {0}, 'success'
+"""
+
+
+@pytest.fixture
+def prove(database_url: str) -> Callable[..., tuple[list[Verdict], list[Any]]]:
+    """Prove steps on days: by default the shipped ones on what `days.stage` has staged."""
+
+    def run(names: tuple[str, ...] = days.DAYS, steps: tuple[SqlFile, ...] = PIPELINE.steps, **options: Any) -> Any:
+        chosen = options.pop("chosen", steps)
+        task = Task("zluri", steps, chosen, names, options.pop("checks", PIPELINE.checks), **options)
+        return Verifier(task, lambda: database.connect(database_url, "verify")).run()
+
+    return run
+
+
+@pytest.fixture
+def database_url(database: str) -> str:
+    """The URL of the test's database."""
+    return database
+
+
+@pytest.fixture
+def make_step(tmp_path: Path) -> Callable[..., SqlFile]:
+    """Write a step and read it."""
+
+    def make(*statements: str, name: str = "010_cards.sql") -> SqlFile:
+        (tmp_path / name).write_text(";\n".join(statements), encoding="utf-8")
+        return step.read(tmp_path / name, tmp_path, STEP_KEYS)
+
+    return make
+
+
+def everything(connection: Connection) -> dict[str, list[Any]]:
+    """Return what all tables hold, and who locks what."""
+    names = connection.execute("select tablename from pg_tables where schemaname = 'public' order by 1").fetchall()
+    content = {name: connection.execute(f"select t::text from {name} as t order by 1").fetchall() for (name,) in names}
+    locks = (
+        "select mode from pg_locks where database = (select oid from pg_database where datname = current_database())"
+    )
+    return content | {"locks": connection.execute(f"{locks} and pid <> pg_backend_pid()").fetchall()}
+
+
+@pytest.mark.parametrize("applied", [False, True], ids=["days in staging", "days applied"])
+def test_the_shipped_steps_hold(connection: Connection, prove: Callable[..., Any], applied: bool) -> None:
+    """Every proof of every shipped step holds, whether or not the days were applied, and nothing is left of it."""
+    days.stage(connection)
+    if applied:
+        for day in reversed(days.DAYS):
+            Warehouse(connection).apply(day)
+    before = everything(connection)
+    verdicts, faults = prove()
+    assert faults == []
+    assert {(each.step, each.proof, each.outcome) for each in verdicts} == {
+        (file.id, proof, "ok") for file in PIPELINE.steps for proof in PROOFS
+    }
+    assert everything(connection) == before
+
+
+def test_the_shipped_steps_hold_on_the_shipped_days(connection: Connection, prove: Callable[..., Any]) -> None:
+    """Three days with every oddity the sources may bring, in all their orders."""
+    chain.fill_rates(connection)
+    names = ("day1", "day2", "day3")
+    for name in names:
+        chain.stage(connection, name, read_folder(SHIPPED / f"sync-{name}"))
+    verdicts, faults = prove(names, proofs=("deterministic", "order"))
+    assert faults == []
+    assert {each.outcome for each in verdicts} == {"ok"}
+
+
+def test_the_shipped_steps_hold_on_generated_days(
+    connection: Connection, prove: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Generated days, whose names are dates, with late updates and odd records."""
+    sizes = "--days 2 --iso --agents 12 --groups 6 --roles 3 --budgets 3 --cards 5 --transactions 20"
+    make_days.main([*f"{sizes} --late 0.3 --odd 0.1 --seed 1".split(), "--out", str(tmp_path)])
+    chain.fill_rates(connection)
+    names = tuple(sorted(folder.name.removeprefix("sync-") for folder in tmp_path.iterdir()))
+    for name in names:
+        chain.stage(connection, name, read_folder(tmp_path / f"sync-{name}"))
+    verdicts, faults = prove(names)
+    assert faults == []
+    assert {each.outcome for each in verdicts} == {"ok"}
+
+
+def test_more_than_three_days_are_sampled(connection: Connection, prove: Callable[..., Any]) -> None:
+    """Of five days, some orders are tried, and a fault is shown by two of them."""
+    names = tuple(f"day{number}" for number in range(1, 6))
+    for number, name in enumerate(names):
+        Warehouse(connection).stage(name, budgets=[{"budget_id": "b", "limit_amount": number}])
+    budgets = next(file for file in PIPELINE.steps if file.id == "030_budgets")
+    assert prove(names, chosen=(budgets,), proofs=("order",))[1] == []
+    text = budgets.text.replace("\n        and staged.version_key >= current.version_key", "")
+    text = text.replace("\n    where excluded.version_key >= target.version_key", "")
+    faulty = dataclasses.replace(budgets, text=text)
+    _, (fault,) = prove(names, steps=(faulty,), proofs=("order",), seed=3, checks=())
+    assert fault.kind == "last-applied-wins"
+    assert [len(each) for each in fault.orders] == [2, 2]
+    assert len(fault.staging) == 2
+
+
+def test_one_day_has_no_order(connection: Connection, prove: Callable[..., Any]) -> None:
+    """What takes two days is not tried with one, and that is said."""
+    days.stage(connection)
+    verdicts, faults = prove(("day1",), proofs=("order",))
+    assert faults == []
+    assert {(each.outcome, each.text) for each in verdicts} == {("open", "takes two days in staging")}
+
+
+def test_declared_columns_are_not_compared(
+    connection: Connection, prove: Callable[..., Any], make_step: Callable[..., SqlFile]
+) -> None:
+    """A column that holds the time of the run is a fault, unless the step declares it to be technical."""
+    days.stage(connection)
+    insert = """
+        insert into cards (card_id, status, type, created_time, version_key)
+        select distinct card_id, 'open', 'virtual', now(), ''
+        from stg_cards where day = current_setting('app.day') on conflict do nothing"""
+    count = METRICS.format("(select count(*) from inserted)")
+    body = f"with inserted as ({insert} returning 1) {count}"
+    _, (fault,) = prove(steps=(make_step(body),), checks=())
+    assert (fault.kind, fault.table) == ("clock", "cards")
+    declared = make_step(f"-- technical: cards.created_time\n{body}")
+    assert prove(steps=(declared,), checks=())[1] == []
+
+
+def test_a_fault_is_found_though_the_days_were_applied(
+    connection: Connection, prove: Callable[..., Any], make_step: Callable[..., SqlFile]
+) -> None:
+    """Where the tables hold the days already, a run changes nothing and says 0: the fault shows from empty tables."""
+    days.stage(connection)
+    body = """
+        insert into cards (card_id, status, type, created_time, version_key)
+        select distinct card_id, 'open', 'virtual', '2024-01-01'::timestamptz, ''
+        from stg_cards where day = current_setting('app.day') on conflict do nothing"""
+    file = make_step(body, METRICS.format("0"))
+    for day in days.DAYS:
+        connection.execute("select set_config('app.flow_run_id', 'r', false), set_config('app.day', %s, false)", (day,))
+        connection.execute(file.text.encode())
+    _, (fault,) = prove(steps=(file,), checks=())
+    assert (fault.proof, fault.kind, fault.table) == ("metrics", "table-not-counted", "cards")
+    assert fault.from_empty
+
+
+def test_a_failing_step_ends_as_in_an_apply(
+    connection: Connection, prove: Callable[..., Any], make_step: Callable[..., SqlFile]
+) -> None:
+    """A step that fails on its own is an error at file:line:column; nothing is recorded."""
+    days.stage(connection)
+    before = everything(connection)
+    with pytest.raises(StepBroke, match=r"day1 010_cards failed\n010_cards.sql:1:9: division by zero"):
+        prove(steps=(make_step("select 1/0", METRICS.format("0")),))
+    assert everything(connection) == before
+
+
+def test_a_step_without_a_metrics_row_fails(
+    connection: Connection, prove: Callable[..., Any], make_step: Callable[..., SqlFile]
+) -> None:
+    """As in an apply, exactly one metrics row belongs to a step."""
+    days.stage(connection)
+    with pytest.raises(StepBroke, match="wrote no row of this run and day to pipeline_metrics"):
+        prove(steps=(make_step("select 1"),))
+
+
+def test_an_interrupted_proof_leaves_nothing(connection: Connection, database_url: str) -> None:
+    """Wherever it is interrupted, the tables are as they were."""
+    days.stage(connection)
+    before = everything(connection)
+    told = []
+
+    def interrupt(text: str) -> None:
+        told.append(text)
+        if "orders" in text:
+            raise KeyboardInterrupt
+
+    task = Task("zluri", PIPELINE.steps, PIPELINE.steps, days.DAYS, PIPELINE.checks)
+    with pytest.raises(KeyboardInterrupt):
+        Verifier(task, lambda: database.connect(database_url, "verify"), interrupt).run()
+    assert len(told) > 10
+    assert everything(connection) == before
+
+
+def test_readers_go_on_reading(connection: Connection, database_url: str) -> None:
+    """While a trial has emptied the tables and applied days, others read what was there before, and need not wait."""
+    days.stage(connection)
+    warehouse = Warehouse(connection)
+    warehouse.apply("day1")
+    before = warehouse.content()
+    connection.execute("set lock_timeout = '1ms'")
+    with Trial(lambda: database.connect(database_url, "verify"), "zluri", PIPELINE.steps, days.DAYS) as trial:
+        found = scope.find(trial.connection, PIPELINE.steps)
+        trial.empty([*found.final.values(), *found.marks.values()])
+        order.go(trial, found, PIPELINE.steps, Way(("day2", "day1"), turned=True))
+        assert warehouse.content() == before
+    assert warehouse.content() == before
+
+
+def test_what_steps_need_and_where_a_difference_begins(connection: Connection) -> None:
+    """A step needs those whose tables it reads; of tables that differ, the first step's are to blame."""
+    found = scope.find(connection, PIPELINE.steps)
+    steps = {file.id: file for file in PIPELINE.steps}
+    assert [file.id for file in found.needed(steps["020_groups"])] == ["010_agents", "020_groups"]
+    assert [file.id for file in found.needed(steps["031_cards"])] == ["031_cards"]
+    assert found.roots(["agents", "groups", "cards"]) == {"010_agents": ["agents"], "031_cards": ["cards"]}
+    assert set(found.marks) == {"transaction_pipeline_state"}
+    assert "stg_loads" not in found.staging
+    assert "stg_rejects" in found.staging
