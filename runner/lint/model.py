@@ -112,6 +112,8 @@ class Part:
         self.sublinks: list[Node] = []
         self.negations: list[Node] = []
         self.calls: list[Node] = []
+        self.paths: list[Any] | None = None
+        """What holds for its rows, once that was asked; see `paths`."""
 
     @property
     def writes(self) -> bool:

@@ -31,7 +31,9 @@ class _Path:
 
 
 def _paths(part: Part) -> list[_Path]:
-    """Return the ways on which rows come into a part."""
+    """Return the ways on which rows come into a part; worked out once."""
+    if part.paths is not None:
+        return part.paths
     paths = _query_paths(part.query) if part.query is not None else [_Path(set(), set())]
     own = _facts(part.guards)
     if part.kind in ("insert", "upsert"):
@@ -40,7 +42,8 @@ def _paths(part: Part) -> list[_Path]:
             text = render(value)
             if text:
                 own.answers.add((_equation(name, text), True, ""))
-    return [path | own for path in paths]
+    part.paths = [path | own for path in paths]
+    return part.paths
 
 
 def _query_paths(query: Query) -> list[_Path]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from runner import sqlnodes
-from runner.errors import ConfigError
 from runner.lint.resolve import into_clause
-from runner.lint.source import Source, refusal
+from runner.lint.source import Source
 from runner.sqlnodes import Node, Statement
 
 _OUTER = {"TRANS_STMT_BEGIN": "begin", "TRANS_STMT_START": "begin", "TRANS_STMT_COMMIT": "commit"}
@@ -24,7 +23,6 @@ _SESSION_LOCKS = ("pg_advisory_lock", "pg_advisory_lock_shared", "pg_try_advisor
 
 def check(source: Source) -> None:
     """Report transaction control, statements that need to be alone, and session state that stays."""
-    before = len(source.findings)
     _control(source)
     for statement in source.statements:
         node = statement.node
@@ -37,11 +35,6 @@ def check(source: Source) -> None:
     for part in source.script.parts:
         for call in part.calls:
             _call(source, call)
-    if source.file is not None and source.statements and len(source.findings) == before:
-        try:
-            _ = source.file.statements
-        except ConfigError as error:
-            source.report_at("transaction-control", *refusal(source, error))
 
 
 def _control(source: Source) -> None:
@@ -51,6 +44,10 @@ def _control(source: Source) -> None:
     if len(statements) > 2 and _is_outer(statements[0], "begin") and _is_outer(statements[-1], "commit"):
         outer = {0, len(statements) - 1}
     control = [(i, s) for i, s in enumerate(statements) if s.node.kind == "TransactionStmt" and i not in outer]
+    if source.file is not None and not source.file.in_transaction and len(statements) > 1:
+        message = f"'transaction: off' allows one statement, and there are {len(statements)}"
+        source.report_at("transaction-control", source.first_token(statements[1]), message)
+        return
     for number, statement in control:
         word = _WORDS.get(statement.node["kind"]) or _OUTER.get(statement.node["kind"], "transaction control")
         if word == "begin" and statement.node.options:

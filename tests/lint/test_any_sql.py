@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from runner import catalog as catalogs
 from runner import sqlnodes, sqltext, sqltree
 from runner.catalog import Catalog
+from runner.errors import ConfigError
 from runner.lint import project, upserts
 from runner.lint.source import Source
+from runner.step import SqlFile
 
 ROOT = Path(__file__).resolve().parents[2]
 _FILES = [*sorted((ROOT / "migrations" / "zluri").rglob("*.sql")), *sorted((Path(__file__).parent).rglob("*.sql"))]
@@ -38,6 +40,16 @@ select * from agents tablesample system (1) repeatable (2); create table t as ex
 STATEMENTS = [s.text for text in (*(f.read_text() for f in _FILES), _UNUSUAL) for s in sqltext.split(text)]
 _TOKENS = [[text[start:stop] for _, start, stop in sqltext.tokens(text)] for text in STATEMENTS]
 _WORDS = sorted({token for tokens in _TOKENS for token in tokens if token.strip() and not token.startswith("--")})
+_CONTROL = (
+    "begin",
+    "commit",
+    "end",
+    "start transaction",
+    "rollback",
+    "savepoint a",
+    "begin read only",
+    "copy roles from stdin",
+)
 _NAMES = ("unknown-table", "unknown-column", "insert-width", "generated-column", "conflict-target")
 
 
@@ -103,6 +115,21 @@ def test_names_that_the_server_knows(shared: psycopg.Connection[tuple[object, ..
     assume(wrong)
     with pytest.raises(psycopg.Error), shared.transaction(force_rollback=True):
         shared.execute(b"prepare checked as " + text.encode())
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@given(st.lists(st.one_of(_sql(), st.sampled_from(_CONTROL)), min_size=1, max_size=4))
+def test_what_the_runner_refuses(statements: list[str]) -> None:
+    """A file that the runner would refuse for its statements has an error."""
+    text = ";\n".join(statements)
+    source = _linted(text)
+    file = SqlFile(Path("010_agents.sql"), "010_agents.sql", 10, "agents", text)
+    try:
+        refused = not file.statements
+    except ConfigError:
+        refused = True
+    assume(refused)
+    assert source.has("transaction-control", "client-copy", "syntax")
 
 
 def test_deep_nesting() -> None:
