@@ -30,6 +30,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         console.say(show.step_chart(lineage) if column is None else show.column_chart(lineage, column))
     elif column is None:
         _say_steps(list(show.steps(lineage, nearest)))
+        if not pipeline.steps:
+            console.note(f"{pipeline.name} has no steps yet: put them into {settings.migrations}, such as 010_name.sql")
     else:
         _say_tree(show.tree(lineage, column))
         sources = [

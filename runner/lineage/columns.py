@@ -115,7 +115,8 @@ class Lineage:
             hint = "Name its table, too" + (f": {', '.join(sorted(close)[:5])}." if close else ": agents.email.")
             raise UsageError(f"{name!r} names no table", hint=hint)
         close = get_close_matches(f"{table}.{column}", known, n=3, cutoff=0.6)
-        hint = f"Did you mean {' or '.join(close)}?" if close else f"Tables: {', '.join(self.final)}."
+        tables = ", ".join(self.final) or "none that a step fills"
+        hint = f"Did you mean {' or '.join(close)}?" if close else f"Tables: {tables}."
         raise UsageError(f"there is no column {table}.{column}", hint=hint)
 
 
