@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 
 from benchmarks.report import Took, machine, table
-from benchmarks.steps import ALSO, ROOT, STAGING, WRITES, Connection, _server_cpu
+from benchmarks.steps import ALSO, ROOT, STAGING, WRITES, Connection, server_cpu
 from runner import checks, config, database, embedded, project, schema, transaction
 from runner.project import Pipeline
 from runner.step import SqlFile
@@ -71,10 +71,10 @@ def _run(connection: Connection, pipeline: Pipeline, step: SqlFile) -> tuple[Too
 
 
 def _time(connection: Connection, work: Callable[[], object]) -> Took:
-    before, started = _server_cpu(connection), time.perf_counter()
+    before, started = server_cpu(connection), time.perf_counter()
     work()
     wall = time.perf_counter() - started
-    after = _server_cpu(connection)
+    after = server_cpu(connection)
     return Took(wall if before is None or after is None else after - before, wall)
 
 

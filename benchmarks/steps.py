@@ -164,14 +164,14 @@ def _empty(connection: Connection, tables: tuple[str, ...]) -> None:
 
 
 def _time(connection: Connection, statements: str) -> Took:
-    before, started = _server_cpu(connection), time.perf_counter()
+    before, started = server_cpu(connection), time.perf_counter()
     connection.execute(statements.encode())
     wall = time.perf_counter() - started
-    after = _server_cpu(connection)
+    after = server_cpu(connection)
     return Took(wall if before is None or after is None else after - before, wall)
 
 
-def _server_cpu(connection: Connection) -> float | None:
+def server_cpu(connection: Connection) -> float | None:
     """Return the CPU seconds of the session and of all processes that its server has seen end.
 
     Among these are the workers of parallel queries, and nothing else while autovacuum is off.
