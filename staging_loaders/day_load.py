@@ -18,6 +18,8 @@ from typing import Literal, cast
 from runner import days
 from runner.database import Connection, connect, is_transient, redact
 from runner.errors import ConfigError, LoadFailed, UnreadableFile, UsageError
+from runner.places import rules
+from runner.places.fault import Fault
 from staging_loaders import landing as landings_of
 from staging_loaders import publish as publishing
 from staging_loaders import split
@@ -267,4 +269,12 @@ class DayLoad:
             reason = redact(str(error).strip() or type(error).__name__, self._dsn)
             # A landing table that is gone was dropped by another load, which took this one for dead.
             lost = isinstance(error, psycopg.errors.UndefinedTable)
-            raise self._not_loaded(reason, lost or is_transient(error)) from error
+            failed = self._not_loaded(reason, lost or is_transient(error))
+            project = self._folder.parent.parent
+            rule = rules.show(project / "migrations" / self._pipeline / "schema", project, Fault.of(error))
+            if rule:
+                failed = LoadFailed(
+                    f"{failed.message}\n{rule}",
+                    hint="Nothing was changed. Let the entity's declaration reject such records, or change the rule.",
+                )
+            raise failed from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -398,6 +399,22 @@ def test_a_failing_publish_changes_nothing(
     with pytest.raises(LoadFailed, match="no transactions today"):
         load(database, base, mode="always")
     assert loaded["loads"]
+
+
+def test_a_row_that_breaks_a_rule_is_told_with_the_rule(
+    database: str, base: Path, connection: Connection, tmp_path: Path
+) -> None:
+    """What staging does not take points at the constraint in the schema file that refuses it."""
+    declarations = tmp_path / "project" / "staging_loaders" / "zluri"
+    shutil.copytree(ZLURI, declarations)
+    schema = tmp_path / "project" / "migrations" / "zluri" / "schema"
+    schema.mkdir(parents=True)
+    rule = "-- A rule.\nalter table stg_agents add constraint name_is_long check (length(name) > 99)"
+    (schema / "001_rule.sql").write_text(rule)
+    connection.execute(rule.encode())
+    with pytest.raises(LoadFailed, match=r"\nmigrations/zluri/schema/001_rule\.sql:2:39\n") as caught:
+        load(database, base, declarations=declarations, mode="always")
+    assert "let the entity's declaration" in str(caught.value.hint).lower()
 
 
 @pytest.mark.usefixtures("loaded")
