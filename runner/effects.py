@@ -65,6 +65,8 @@ class Schema:
         """Table -> the tables its foreign keys point to."""
         self._changing: dict[str, set[str]] = {}
         """Table -> the tables that a change of its rows changes (`on delete cascade`)."""
+        self._family: dict[str, set[str]] = {}
+        """Table -> its parents and children, whose rows are its own: partitions and `inherits`."""
         self._functions_seen: dict[str, Effects] = {}
         self._tables: set[str] = set()
         """Every name that stands where a table or sequence must stand."""
@@ -90,9 +92,18 @@ class Schema:
         elif kind == "CreateTableAsStmt":
             self._views[treenames.table(node.into.rel)] = node.query
         elif kind in ("CreateStmt", "AlterTableStmt") and node.relation is not None:
+            table = treenames.table(node.relation)
             for below in sqltree.walk(node):
                 if type(below).__name__ == "Constraint" and below.pktable is not None:
-                    self._learn_key(treenames.table(node.relation), below)
+                    self._learn_key(table, below)
+                elif type(below).__name__ == "PartitionCmd" and below.name is not None:
+                    self._learn_relative(table, treenames.table(below.name))
+            for parent in getattr(node, "inhRelations", None) or ():
+                self._learn_relative(treenames.table(parent), table)
+
+    def _learn_relative(self, parent: str, child: str) -> None:
+        self._family.setdefault(parent, set()).add(child)
+        self._family.setdefault(child, set()).add(parent)
 
     def _learn_key(self, table: str, constraint: Any) -> None:
         other = treenames.table(constraint.pktable)
@@ -248,6 +259,8 @@ class Schema:
         ]:
             for name, written in pending:
                 done.add((name, written))
+                relatives = frozenset(self._family.get(name, ()))
+                effects |= Effects(writes=relatives) if written else Effects(relatives)
                 if name in self._views:
                     below = frozenset(map(treenames.plain, sqltree.relations(self._views[name]).reads))
                     effects |= Effects(below, below if written else frozenset()) | self._of_calls(self._views[name])

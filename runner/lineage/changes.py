@@ -27,21 +27,21 @@ class Assignment:
 class Changes:
     """Reads the statements of one step, in order, and knows the tables that it makes.
 
-    `tables` maps tables to their columns; `generated` are the columns that fill themselves, by table; `functions`
-    those that are written in SQL, by name.
+    `tables` maps tables to their columns, `defaults` to what fills columns that an `insert` leaves out;
+    `functions` are those that are written in SQL, by name.
     """
 
     def __init__(
         self,
         step: str,
         tables: Mapping[str, Sequence[str]],
-        generated: Mapping[str, frozenset[str]],
+        defaults: Mapping[str, Mapping[str, Value]],
         note: Callable[[Assignment], None],
         functions: Mapping[str, Body] | None = None,
     ) -> None:
         self._step = step
         self._tables = tables
-        self._generated = generated
+        self._defaults = defaults
         self._note = note
         self._filtered: set[str] = set()
         self._made: dict[str, tuple[list[str], str]] = {}
@@ -154,10 +154,11 @@ class Changes:
     def _insert(self, node: Any, scope: Scope, inside: Scope, target: tuple[str, str, list[str]]) -> Value:
         """Take in an `insert`; return what decides which rows it writes."""
         table, step, columns = target
-        generated = self._generated.get(table, frozenset()) if not step else frozenset()
-        names = [column.name for column in node.cols or ()] or [name for name in columns if name not in generated]
+        names = [column.name for column in node.cols or ()] or columns
         source = self._queries.query(node.selectStmt, scope) if node.selectStmt is not None else Relation()
         given = list(zip(names, (value for _, value in source.columns), strict=False))
+        defaults = self._defaults.get(table, {}) if not step else {}
+        given += [(name, value) for name, value in defaults.items() if name not in dict(given)]
         for name, value in given:
             self._note(Assignment(table, name, value, step))
         conflict = node.onConflictClause

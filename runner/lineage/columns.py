@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner import catalog, graph, sqlnodes, sqltext, sqltree
+from runner import catalog, graph, sqlnodes, sqltext, sqltree, treenames
 from runner.config import Settings
 from runner.effects import Effects
 from runner.errors import UsageError
@@ -18,10 +18,11 @@ from runner.lineage import bodies
 from runner.lineage.bodies import Body
 from runner.lineage.changes import Assignment, Changes
 from runner.lineage.expressions import deparsed, merged
-from runner.lineage.values import Origin, Value, computed
+from runner.lineage.values import Origin, Value, computed, single
 from runner.project import Pipeline
 from runner.step import SqlFile
 
+_SERIALS = ("serial", "bigserial", "smallserial", "serial2", "serial4", "serial8")
 _TECHNICAL = {"day": ("setting", "app.day"), "source_file": ("function", "path of the file"),
               "position": ("function", "place in the file")}  # fmt: skip
 
@@ -132,16 +133,17 @@ def read(settings: Settings, pipeline: Pipeline) -> Lineage:
     own = set(catalog.of_the_runner().tables)
     lineage.tables = {name: list(table.columns) for name, table in known.tables.items()}
     lineage.add(_of_loaders(settings))
-    generated = {name: frozenset(table.generated) for name, table in known.tables.items()}
+    views = {name for name, table in known.tables.items() if table.is_view}
+    defaults: dict[str, dict[str, Value]] = {}
     functions = _functions(pipeline.schema)
     filled: set[str] = set()
     for file in [*pipeline.schema, *pipeline.steps]:
-        reader = _Reader(file, lineage.tables, generated, functions)
+        reader = _Reader(file, lineage.tables, defaults, functions)
         edges = reader.read()
         lineage.add(edges)
         if file not in pipeline.schema:
             written = {edge.target.table for edge in edges if not edge.target.step}
-            if unseen := sorted(lineage.effects[file.id].writes - written - reader.emptied):
+            if unseen := sorted(lineage.effects[file.id].writes - written - reader.emptied - views):
                 lineage.gaps[file.id] = unseen
             filled |= written | set(unseen)
     lineage.final = [name for name in lineage.tables if name in filled and name not in own]
@@ -191,13 +193,14 @@ class _Reader:
         self,
         file: SqlFile,
         tables: dict[str, list[str]],
-        generated: Mapping[str, frozenset[str]],
+        defaults: dict[str, dict[str, Value]],
         functions: Mapping[str, Body],
     ) -> None:
         self._file = file
         self._found: dict[Origin, list[tuple[Value, int]]] = {}
         self._start = 0
-        self._changes = Changes(file.id, tables, generated, self._note, functions)
+        self._defaults = defaults
+        self._changes = Changes(file.id, tables, defaults, self._note, functions)
         self.emptied: set[str] = set()
         """Tables whose rows are only removed."""
 
@@ -223,16 +226,27 @@ class _Reader:
         if kind == "ViewStmt":
             names = [name.sval for name in node.aliases or ()]
             for column, value in self._changes.columns_of(node.query).renamed(names).columns:
-                self._note(Assignment(_name(node.view), column, value))
+                self._note(Assignment(treenames.table(node.view), column, value))
         elif kind in ("CreateStmt", "AlterTableStmt") and node.relation is not None:
-            for column in sqltree.walk(node):
-                for constraint in getattr(column, "constraints", None) or ():
-                    if type(column).__name__ == "ColumnDef" and constraint.contype.name == "CONSTR_GENERATED":
-                        table = _name(node.relation)
-                        value = self._changes.value(constraint.raw_expr, table)
-                        # What one column is made of is worked on, whatever it is.
-                        value = computed([value], value.made or constraint.raw_expr)
-                        self._note(Assignment(table, column.colname, value))
+            for found in sqltree.walk(node):
+                if type(found).__name__ == "ColumnDef":
+                    self._read_column(treenames.table(node.relation), found)
+
+    def _read_column(self, table: str, column: Any) -> None:
+        """Take in what fills a column by itself: what it is generated from, its default, its sequence."""
+        if column.typeName is not None and column.typeName.names[-1].sval in _SERIALS:
+            self._defaults.setdefault(table, {})[column.colname] = single("function", "sequence")
+        for constraint in column.constraints or ():
+            kind = constraint.contype.name
+            if kind == "CONSTR_IDENTITY":
+                self._defaults.setdefault(table, {})[column.colname] = single("function", "sequence")
+            elif kind == "CONSTR_DEFAULT":
+                self._defaults.setdefault(table, {})[column.colname] = self._changes.value(constraint.raw_expr, table)
+            elif kind == "CONSTR_GENERATED":
+                value = self._changes.value(constraint.raw_expr, table)
+                # What one column is made of is worked on, whatever it is.
+                value = computed([value], value.made or constraint.raw_expr)
+                self._note(Assignment(table, column.colname, value))
 
     def _edges(self, target: Origin, values: Sequence[tuple[Value, int]]) -> Iterator[Edge]:
         value = merged([value for value, _ in values]) if values else Value()
@@ -243,10 +257,6 @@ class _Reader:
             line = sqltext.locate(self._file.text, start + (getattr(made, "location", 0) or 0)).line
         for origin, copied in value.origins.items():
             yield Edge(target, origin, copied, self._file.id, *(("", 0) if copied else (expression, line)))
-
-
-def _name(relation: Any) -> str:
-    return sqltree.table_name(relation).removeprefix("public.")
 
 
 def _emptied(node: Any) -> Iterator[str]:

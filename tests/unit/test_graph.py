@@ -21,6 +21,10 @@ create table b (id int);
 create table c (id int references a on delete cascade);
 create table d (id int references a);
 create table audit (id int);
+create table whole (id int) partition by hash (id);
+create table part partition of whole for values with (modulus 1, remainder 0);
+create table later (id int);
+alter table whole attach partition later default;
 create view v as select * from a;
 create sequence numbers;
 create function stays() returns bigint language sql stable as 'select count(*) from b';
@@ -62,6 +66,8 @@ def effects(tmp_path: Path) -> Callable[..., Effects]:
         pytest.param("truncate b", set(), {"b"}, id="truncate"),
         pytest.param("set local work_mem = '1GB'; analyze a", set(), set(), id="settings"),
         pytest.param("select set_config('app.x', '1', true), now(), count(*)", set(), set(), id="harmless functions"),
+        pytest.param("select * from part", {"part", "whole", "later"}, set(), id="partition"),
+        pytest.param("delete from whole", set(), {"part", "whole", "later"}, id="partitioned table"),
         pytest.param("select * from v", {"a", "v"}, set(), id="view"),
         pytest.param("insert into c select 1", {"a"}, {"c"}, id="foreign key"),
         pytest.param("delete from a where id = 1", {"a", "d"}, {"a", "c"}, id="what is referenced"),

@@ -28,6 +28,7 @@ SCHEMA = """
 create table src (id int, a text, b text, doc jsonb, list int[]);
 create table other (id int, a text, x text);
 create table target (id int primary key, a text, b text, c text default 'c');
+create table filled (id int generated always as identity, n serial, a text default 'new', t timestamptz default now());
 create function looked_up(wanted int) returns text language sql stable as 'select x from other where id = wanted';
 create function doubled(a text) returns text language sql return a || a;
 create function found(wanted int) returns table (n int, s text) language sql as 'select id, a from other';
@@ -328,6 +329,16 @@ def test_any_statement_is_read(text: str) -> None:
     (tree,) = sqltree.parse(text)
     Changes("010_step", tables, {}, found.append).read(tree.node)
     assert [origin for each in found for origin in each.value.origins if origin.kind == "unknown"] == []
+
+
+def test_defaults_are_sources(of: Callable[..., dict[str, str]]) -> None:
+    """A column that an insert leaves out comes from its default, one that it names does not."""
+    assert of("insert into filled (t) select id::text::timestamptz from src", table="filled") == {
+        "id": "function sequence",
+        "n": "function sequence",
+        "a": "constant 'new'",
+        "t": "~src.id",
+    }
 
 
 def test_what_is_not_followed_is_named(tmp_path: Path) -> None:
