@@ -17,7 +17,7 @@ NEEDS_PIPELINE = False
 def configure(parser: argparse.ArgumentParser) -> None:
     """Name the options of `runner lint`."""
     parser.add_argument("files", nargs="*", metavar="FILE", help="these files only (default: all of the project)")
-    parser.add_argument("--format", choices=("text", "json", "sarif"), default="text")
+    parser.add_argument("--format", choices=("text", "json", "sarif"), default="text", help="default: text")
     parser.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
 
 
@@ -26,15 +26,16 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     from runner.lint import project, report
 
     wanted = {_existing(name) for name in args.files} if args.files else None
-    pipelines = [args.pipeline] if args.pipeline else config.pipelines(settings.project)
+    project_folder = _project(args, settings, wanted or set())
+    pipelines = [args.pipeline] if args.pipeline else config.pipelines(project_folder)
     if not pipelines and wanted is None:
         raise UsageError(
-            f"there is no pipeline under {settings.project / 'migrations'}",
+            f"there is no pipeline under {project_folder / 'migrations'}",
             hint="Go to a project's folder, name it with --project, or name files: runner lint FILE",
         )
     # Trees are many small objects that all live to the end: looking for garbage among them takes as long as the rest.
     gc.disable()
-    found = project.lint(settings.project.resolve(), pipelines, wanted)
+    found = project.lint(project_folder, pipelines, wanted)
     if args.format == "json":
         console.print_json(report.document(found))
     elif args.format == "sarif":
@@ -42,6 +43,14 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     else:
         console.say(report.text(found, excerpts=sys.stdout.isatty()))
     return 1 if found.count("error") else 0
+
+
+def _project(args: argparse.Namespace, settings: Settings, wanted: set[Path]) -> Path:
+    """Return the project to lint: the one that is named, else that of the files, else the one here."""
+    of_files = None
+    if not args.project and not args.pipeline and wanted:
+        of_files = config.find_project(min(wanted).parent)
+    return (of_files or settings.project).resolve()
 
 
 def _existing(name: str) -> Path:

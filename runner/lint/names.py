@@ -19,6 +19,14 @@ Report = Callable[[str, Node, str], None]
 """Takes the rule, the node and the message of something wrong."""
 
 
+# `agents.to_jsonb` is `to_jsonb(agents)`: functions of PostgreSQL's own that take any row.
+_OF_ROWS = frozenset(
+    {"any_value", "array_agg", "concat", "count", "hash_record", "json_agg", "json_agg_strict", "json_build_array"}
+    | {"json_build_object", "jsonb_agg", "jsonb_agg_strict", "jsonb_build_array", "jsonb_build_object", "max", "min"}
+    | {"num_nonnulls", "num_nulls", "pg_collation_for", "pg_column_compression", "pg_column_size", "pg_typeof"}
+    | {"quote_literal", "quote_nullable", "record_out", "record_send", "row_to_json", "to_json", "to_jsonb"}
+)
+
 _UNKNOWN = Relation("?", [], is_open=True)
 
 
@@ -88,7 +96,8 @@ class Names:
                 return
             found = relation.columns.get(name)
             if found is None:
-                if relation.is_open or name in self.catalog.functions or name in _SYSTEM or not relation.outputs:
+                known = name in _SYSTEM or name in _OF_ROWS or name in self.catalog.functions
+                if known or relation.is_open or not relation.outputs:
                     return
                 close = _closest(name, relation.columns)
                 meant = f"; did you mean '{close}'?" if close else ""

@@ -30,6 +30,8 @@ def _line(finding: Finding, *, excerpts: bool) -> str:
     rule = console.style(finding.rule.id, _COLOURS[finding.rule.severity])
     place = f"{finding.file}:{finding.line}:{finding.column}"
     line = f"{place}: {rule} {console.printable(finding.message)}"
+    if finding.rule.severity == "warning":
+        line += " (warning)"
     if not excerpts:
         return line
     drawn = excerpt.draw("\n" * (finding.line - 1) + finding.source, finding.line - 1 + finding.column - 1)
