@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from runner import tables, versions
+from runner import marks, tables, versions
 from runner.database import Connection
+from runner.found import Found
 from runner.step import SqlFile
 from runner.tables import Table
 
@@ -64,7 +65,7 @@ class TableChanges:
     updated: int
     deleted: int
     rewritten: int
-    _found: versions.Found = field(repr=False)
+    _found: Found = field(repr=False)
 
     @property
     def changed(self) -> bool:
@@ -105,7 +106,7 @@ class Watch:
 
     def __enter__(self) -> Watch:
         with _own_settings(self._connection):
-            self._mark = versions.mark(self._connection, self._prefix)
+            self._mark = marks.set_mark(self._connection, self._prefix)
             self._before = tables.describe(self._connection)
             self._tables = [
                 versions.Watched(

@@ -6,90 +6,18 @@ ones into another, and only counts and the rows that are asked for come out.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
+import dataclasses
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+from runner import marks
 from runner.database import Connection
+from runner.found import KINDS, Found
+from runner.marks import Mark
 from runner.tables import Leaf, Table, quoted
 
 # Blocks of a table whose old rows are moved at once: a few megabytes.
 _PART = 1_000
-_CODES = {"insert": "i", "update": "u", "delete": "d", "rewrite": "r"}
-_KINDS = {code: kind for kind, code in _CODES.items()}
-_SIDES, _BOTH = {"insert": ("new",), "delete": ("old",)}, ("old", "new")
-# Rows that are taken from the server at once.
-_BATCH = 1_000
-
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A point in a transaction: its id, and the number of the last command."""
-
-    xid: int
-    command: int
-
-    @property
-    def short(self) -> int:
-        """The id without its epoch, as rows have it."""
-        return self.xid % 2**32
-
-
-@dataclass(frozen=True)
-class Found:
-    """The changed rows of a table, in temporary tables of the transaction."""
-
-    connection: Connection
-    table: Table
-    pairs: str
-    old: str | None
-    """Where old rows are; None where there are none."""
-    new: str | None
-    """Where new rows are; None where the table is gone."""
-    order: tuple[str, ...]
-
-    def rows(self, kind: str, limit: int | None) -> Iterator[tuple[Row | None, Row | None]]:
-        """Yield (old, new) by key, each column as text; None where there is no such row."""
-        names = self.table.columns
-        texts = [f"{side}.{quoted(name)}::text" for side in _SIDES.get(kind, _BOTH) for name in names]
-        for values in self._select(kind, ", ".join(texts) or "null", limit):
-            starts = range(0, len(values), len(names))
-            yield _sided(kind, [dict(zip(names, values[at : at + len(names)], strict=True)) for at in starts])
-
-    def documents(self, kind: str) -> Iterator[tuple[Row | None, Row | None]]:
-        """Yield (old, new) by key, each column as JSON has it; numbers that are not whole as Decimal."""
-        rows = []
-        for side in _SIDES.get(kind, _BOTH):
-            columns = ", ".join(f"{side}.{quoted(name)}" for name in self.table.columns)
-            rows.append(f"(select to_json(line)::text from (select {columns}) as line)")
-        for values in self._select(kind, ", ".join(rows), None):
-            yield _sided(kind, [json.loads(text, parse_float=Decimal) for text in values])
-
-    def _select(self, kind: str, columns: str, limit: int | None) -> Iterator[Sequence[Any]]:
-        order = ", ".join((*(f"pair.{name}" for name in self.order), "pair.runner_old", "pair.runner_new"))
-        first = "" if limit is None else f" limit {limit}"
-        joins = []
-        for side in _SIDES.get(kind, _BOTH):
-            source = self.old if side == "old" else self.new
-            if source is None:
-                return
-            place = ("runner_tid", "runner_rel") if side == "old" else ("ctid", "tableoid")
-            joins.append(
-                f"inner join {source} as {side} on {side}.{place[0]} = pair.runner_{side}"
-                f" and {side}.{place[1]} = pair.runner_{side}_rel"
-            )
-        query = (
-            f"select {columns} from (select * from {self.pairs} as pair where runner_kind = '{_CODES[kind]}'"
-            f" order by {order}{first}) as pair {' '.join(joins)} order by {order}"
-        )
-        with self.connection.cursor(name=f"{self.pairs.removeprefix('pg_temp.')}_{kind}") as cursor:
-            cursor.itersize = _BATCH
-            cursor.execute(query.encode())
-            yield from cursor
 
 
 class Watched:
@@ -153,7 +81,7 @@ class Watched:
         counted = self._connection.execute(
             f"select runner_kind, count(*) from {self._pairs} group by runner_kind".encode()
         ).fetchall()
-        counts = {_KINDS[code]: number for code, number in counted}
+        counts = {KINDS[code]: number for code, number in counted}
         if self.is_whole:
             counts.pop("rewrite", None)  # nobody has looked which of them were written
         order = tuple(map(quoted, self.table.key)) or ("runner_text", "runner_number")
@@ -205,29 +133,18 @@ class Watched:
                 f" insert into {self._old} select line.runner_tid, part.rel, line.runner_mark{self._names(', line.')}"
                 f" from {lines} where not {there}; end loop; end $runner$".encode()
             )
-        marks = [
-            int(mark)
-            for (mark,) in self._connection.execute(f"select distinct runner_mark::text from {self._old}".encode())
+        ends = [
+            int(end)
+            for (end,) in self._connection.execute(f"select distinct runner_mark::text from {self._old}".encode())
         ]
-        foreign = [mark for mark in marks if not self._is_by_us(mark)]
+        leaves = [leaf.oid for leaf in self.table.leaves]
+        foreign = [end for end in ends if not marks.is_by_us(self._connection, self._mark, end, leaves)]
         if foreign:
             self._connection.execute(
                 f"delete from {self._old} where runner_mark = any (%s::text[]::xid[])".encode(),
-                ([str(mark) for mark in foreign],),
+                ([str(end) for end in foreign],),
             )
-        return len(marks) > len(foreign)
-
-    def _is_by_us(self, mark: int) -> bool:
-        """Tell whether what ended a row, the raw `xmax`, is this transaction.
-
-        Where others hold a lock on the row, it is the number of a multixact, a list of transactions,
-        perhaps one from before the mark: equal lists share a number.
-        """
-        if mark in _in_progress(self._connection, self._mark, [mark]):
-            return True
-        leaves = [leaf.oid for leaf in self.table.leaves]
-        updaters = self._connection.execute(_UPDATERS, {"mark": mark, "leaves": leaves}).fetchall()
-        return bool(_in_progress(self._connection, self._mark, [int(xid) for (xid,) in updaters]))
+        return len(ends) > len(foreign)
 
     def _is_own_and_new(self) -> str:
         """Return the condition of a row that this transaction has written since the mark."""
@@ -235,7 +152,7 @@ class Watched:
             f"select distinct xmin::text from {self.table.source}"
             f" where age(xmin) <= age('{self._mark.short}'::xid)".encode()
         )
-        own = _in_progress(self._connection, self._mark, [int(xid) for (xid,) in found])
+        own = marks.in_progress(self._connection, self._mark, [int(xid) for (xid,) in found])
         condition = f"source.xmin = any ('{{{','.join(map(str, own))}}}'::xid[])"
         if not self.written:
             return condition
@@ -308,42 +225,6 @@ class Watched:
         return self._connection.execute(query.encode(), given).fetchone() or (None,)
 
 
-# Only of numbers that a table may hold: for others the server raises an error.
-_UPDATERS = """
-select distinct member.xid::text
-from pg_class as class
-cross join lateral (select mxid_age(%(mark)s::text::xid) as age) as aged
-cross join lateral pg_get_multixact_members(
-    case when aged.age between 1 and mxid_age(class.relminmxid) then %(mark)s::text::xid end
-) as member
-where class.oid = any (%(leaves)s) and member.mode in ('nokeyupd', 'upd')
-"""
-# An id of a row has no epoch: it is that of the transaction, from whose id it is not far.
-_STATES = """
-select given.xid
-from unnest(%(xids)s::bigint[]) as given(xid)
-cross join lateral (
-
-    select %(own)s::bigint + age((%(own)s::bigint %% 4294967296)::text::xid) - age(given.xid::text::xid) as full_xid
-
-) as placed
-where placed.full_xid >= %(own)s::bigint and pg_xact_status(placed.full_xid::text::xid8) = 'in progress'
-"""
-
-
-def mark(connection: Connection, prefix: str) -> Mark:
-    """Return the point at which the transaction is; what is done before is of before."""
-    row = connection.execute(
-        f"create temporary table pg_temp.{prefix}_mark (is_set boolean) on commit drop;"
-        f" insert into pg_temp.{prefix}_mark values (true)"
-        " returning cmin::text::bigint, pg_current_xact_id()::text::bigint".encode()
-    )
-    while row.nextset():
-        pass
-    command, xid = row.fetchone() or (0, 0)
-    return Mark(xid, command)
-
-
 def begin(connection: Connection, watched: Iterable[Watched]) -> None:
     """Keep the way back to the rows of now, for all tables."""
     watched = list(watched)
@@ -395,21 +276,7 @@ def _written(connection: Connection, oids: Collection[int]) -> dict[int, int]:
     )
 
 
-def _in_progress(connection: Connection, at: Mark, xids: Sequence[int]) -> list[int]:
-    """Return which ids, of rows that are seen or were ended by somebody, are of this transaction or a part of it."""
-    if not xids or list(xids) == [at.short]:
-        return list(xids)
-    return [xid for (xid,) in connection.execute(_STATES, {"xids": list(xids), "own": at.xid})]
-
-
-def _sided(kind: str, rows: Sequence[Row]) -> tuple[Row | None, Row | None]:
-    given = dict(zip(_SIDES.get(kind, _BOTH), rows, strict=True))
-    return given.get("old"), given.get("new")
-
-
 def _narrowed(table: Table, columns: tuple[str, ...]) -> Table:
-    import dataclasses
-
     return dataclasses.replace(table, columns=columns)
 
 
