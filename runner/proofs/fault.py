@@ -29,6 +29,8 @@ CAUSES = {
     "rewritten-unchanged": "Rows are written though they stay the same, which bloats the table and locks its rows: "
     "let only rows through that differ ('is distinct from', best in a join before the insert).",
     "watermark-moved": "The watermark is written without new data: move it only forward, to the newest update seen.",
+    "staging-changed": "A step only reads staging; here a rerun finds other rows than the first run. Leave them there: "
+    "a load replaces those of its day.",
     "rerun-counts": "The counts are not those of what was written: take them from 'returning'.",
     "rerun-fails": "The step does not expect its own rows: insert only what is missing, by the table's key.",
     "update-counted-as-insert": "Updated rows of an upsert are counted as inserted: tell them apart with "
@@ -134,13 +136,14 @@ class Fault:
         }
 
 
-def shown_columns(rows: Sequence[StagingRow], wanted: Sequence[str], most: int = 8) -> list[str]:
+def shown_columns(rows: Sequence[StagingRow], wanted: Sequence[str], most: int = 7) -> list[str]:
     """Return which columns of staging rows are worth showing: those wanted, those that differ, then others."""
     names = [name for name in rows[0].values if any(row.values[name] is not None for row in rows)]
     differing = [name for name in names if len({row.values[name] for row in rows}) > 1]
     place = ("source_file", "position")
     order = [
         *(name for name in names if name == "day" or name in wanted),
+        *(name for name in names if name.startswith("updated")),
         *(name for name in differing if name not in place),
         *(name for name in names if name.endswith(("_id", "_ids", "_at", "_time", "status")) and name not in place),
         *(name for name in place if name in differing),

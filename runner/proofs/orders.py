@@ -40,7 +40,7 @@ def choose(given: Sequence[str], *, seed: int, sample: int = 8) -> list[Order]:
     order, its reverse and `sample` random permutations, each followed by one random day of it.
     """
     if len(given) < 2:
-        return [tuple(given)] if days else []
+        return [tuple(given)] if given else []
     if len(given) <= EXHAUSTIVE:
         return [(*order, again) for order in itertools.permutations(given) for again in order[:-1]]
     choice = random.Random(seed)

@@ -11,6 +11,9 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
+# Of so few items it is quicker to try each.
+_FEW = 8
+
 
 class Deadline:
     """A point in time after which nothing more is tried."""
@@ -37,7 +40,7 @@ def minimise(
     """
     kept = list(items)
     parts = 2
-    while len(kept) >= 2:
+    while len(kept) > _FEW:
         size = -(-len(kept) // parts)
         chunks = [kept[start : start + size] for start in range(0, len(kept), size)]
         found = False
@@ -56,4 +59,21 @@ def minimise(
             return kept, True
         else:
             parts = min(parts * 2, len(kept))
+    return _one_by_one(kept, fails, deadline)
+
+
+def _one_by_one(
+    items: list[Item], fails: Callable[[Sequence[Item]], bool], deadline: Deadline
+) -> tuple[list[Item], bool]:
+    """Leave out one item after the other, until each is needed."""
+    kept, place, needed = items, 0, 0
+    while len(kept) > 1 and needed < len(kept):
+        if deadline.passed():
+            return kept, False
+        place %= len(kept)
+        rest = [*kept[:place], *kept[place + 1 :]]
+        if fails(rest):
+            kept, needed = rest, 0
+        else:
+            place, needed = place + 1, needed + 1
     return kept, True

@@ -100,10 +100,15 @@ def prove(
     order: Order,
     wanted: Sequence[Check],
     proofs: Sequence[str],
+    *,
+    quick: bool = False,
 ) -> tuple[Applied, list[Fault]]:
-    """Run a step on the last day of `order`, and try to prove what one application can; it stays applied once."""
+    """Run a step on the last day of `order`, and try to prove what one application can; it stays applied once.
+
+    `quick` looks at the second run alone.
+    """
     day = order[-1]
-    if proofs == ("rerun",):
+    if quick:
         metrics = trial.run(step, day)
         trial.tidy()
         first = Applied(metrics, (), ())
@@ -115,6 +120,7 @@ def prove(
     failed = [result for result in first.checks if result.status == "failed"]
     faults += [_check_failed(step, order, first.metrics.table, result) for result in failed]
     if "rerun" in proofs:
+        faults += [_staging_changed(step, order, each) for each in first.effects if each.table in scope.staging]
         faults += _rerun(trial, scope, step, order, first.metrics.table)
     return first, faults
 
@@ -151,6 +157,13 @@ def _rerun(trial: Trial, scope: Scope, step: SqlFile, order: Order, table: str) 
         evidence, keys = _changed_rows(effect.rows, sum(effect.counts) + effect.rewritten, effect.keyed)
         faults.append(Fault("rerun", "watermark-moved", step.id, effect.table, message, (order,), evidence, keys))
     return faults
+
+
+def _staging_changed(step: SqlFile, order: Order, effect: Effect) -> Fault:
+    message = f"{order[-1]}: the step changes {effect.table}, which it should only read: {_words(effect.counts)}"
+    rows = [(row.kind, _whole(row)) for row in effect.rows[:2]]
+    evidence = Evidence(("change", "row"), tuple(rows), max(0, sum(effect.counts) - len(rows)))
+    return Fault("rerun", "staging-changed", step.id, effect.table, message, (order,), evidence)
 
 
 def _says_zero(step: SqlFile, order: Order, second: Applied, table: str) -> list[Fault]:

@@ -39,6 +39,7 @@ _FILES: dict[str, tuple[str, str, str | None, tuple[str, ...]]] = {
     "031_history": ("rerun", "rerun-fails", "cards", ()),
     "031_rebuild": ("rerun", "rewritten-unchanged", "card_history", ("card-1",)),
     "031_forward": ("order", "fails-in-order", None, ()),
+    "031_consumes": ("rerun", "staging-changed", "stg_cards", ("delete",)),
     "031_truncate": ("order", "last-applied-wins", "card_history", ("status",)),
 }
 
