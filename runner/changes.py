@@ -22,6 +22,7 @@ from typing import Any
 
 from runner import marks, tables, versions
 from runner.database import Connection
+from runner.errors import StepFailed
 from runner.found import Found
 from runner.step import SqlFile
 from runner.tables import Table
@@ -126,7 +127,21 @@ class Watch:
             versions.end(self._connection, self._prefix)
 
     def changes(self) -> list[TableChanges]:
-        """Return the tables in which rows were written since the beginning, by name; call it once."""
+        """Return the tables in which rows were written since the beginning, by name; call it once.
+
+        Raises StepFailed where the work has closed the cursors that it needs.
+        """
+        import psycopg
+
+        try:
+            return self._compare()
+        except psycopg.errors.InvalidCursorName as error:
+            raise StepFailed(
+                "the step closes all cursors, those too that show what it changes",
+                hint="Leave 'close all' out: the end of a transaction closes what is open.",
+            ) from error
+
+    def _compare(self) -> list[TableChanges]:
         with _own_settings(self._connection):
             known = {table.oid for table in self._before}
             made = [table for table in tables.describe(self._connection) if table.oid not in known]

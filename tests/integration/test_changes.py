@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runner import changes
+from runner.errors import StepFailed
 from tests.copies import copies, difference, seen
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -298,6 +299,16 @@ def test_a_failure_inside_is_the_failure(tables: Connection) -> None:
     tables.execute("begin")
     with pytest.raises(psycopg.errors.DivisionByZero), changes.watch(tables):
         tables.execute("select 1 / 0")
+    tables.execute("rollback")
+
+
+def test_cursors_that_are_closed_are_missed(tables: Connection) -> None:
+    """Work that closes all cursors cannot be watched, and is told so."""
+    tables.execute("begin")
+    with changes.watch(tables) as watched:
+        tables.execute("update keyed set label = 'x'; close all")
+        with pytest.raises(StepFailed, match="closes all cursors"):
+            watched.changes()
     tables.execute("rollback")
 
 
