@@ -7,9 +7,9 @@ import os
 import sys
 from typing import Any
 
-from runner import console, database, embedded
+from runner import console, database, days, embedded
 from runner.config import Settings
-from runner.errors import ConfigError, UsageError
+from runner.errors import ConfigError, DatabaseUnavailable, DayHeld, UsageError
 
 NEEDS_PIPELINE = False
 
@@ -27,7 +27,7 @@ _ACTIONS = {
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Name the actions of `runner db` and their options."""
-    parser.set_defaults(json=False, yes=False)
+    parser.set_defaults(json=False, yes=False, force=False)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, text in _ACTIONS.items():
         if name == "psql":
@@ -42,6 +42,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action.add_argument("--json", action="store_true", help="print one JSON document")
         if name == "reset":
             action.add_argument("--yes", action="store_true", help="do not ask")
+        if name == "stop":
+            action.add_argument("--force", action="store_true", help="also while a run is active")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
@@ -63,8 +65,36 @@ def _start(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _stop(args: argparse.Namespace, settings: Settings) -> int:
+    found = embedded.status(settings.home, settings.embedded_version)
+    if found.running and not args.force and (active := _active(found.url)):
+        raise DayHeld(
+            f"PostgreSQL {found.version} is in use: {'; '.join(active)}",
+            hint="Wait, or end that first: it would start the server again. runner db stop --force stops it even so.",
+        )
     stopped = embedded.stop(settings.home, settings.embedded_version)
     return _tell(args, settings, "stopped" if stopped else "did not run", stopped=stopped)
+
+
+def _active(url: str) -> list[str]:
+    """Return who is at work on the embedded server: the runs that hold a day, else the runner's connections."""
+    import psycopg
+
+    from runner import lease
+
+    try:
+        with database.connect(url, "runner db") as connection:
+            runs: list[str] = []
+            if connection.execute("select to_regclass('runner_leases') is not null").fetchone() == (True,):
+                for (pipeline,) in connection.execute("select distinct pipeline from runner_leases order by 1"):
+                    holders = lease.holders(connection, pipeline)
+                    runs += (f"{pipeline} {day}, {holders[day]}" for day in sorted(holders, key=days.order))
+            others = connection.execute(
+                "select application_name, pid from pg_stat_activity where starts_with(application_name, 'runner ')"
+                " and backend_type = 'client backend' and pid <> pg_backend_pid() order by backend_start"
+            ).fetchall()
+    except (psycopg.Error, DatabaseUnavailable):
+        return []  # what cannot be asked may be stopped
+    return runs or [f"{name} (connection {number})" for name, number in others]
 
 
 def _reset(args: argparse.Namespace, settings: Settings) -> int:
@@ -93,13 +123,22 @@ def _status(args: argparse.Namespace, settings: Settings) -> int:
         ("PostgreSQL", f"{found.version}, embedded, {state}"),
         ("run by", found.account or "you"),
         ("url", found.url),
-        ("url, TCP", found.tcp_url or "off; embedded_port in runner.toml turns it on"),
+        ("url, TCP", found.tcp_url or _no_port(found, settings.embedded_port)),
         ("data", f"{found.data_dir} ({_size(found.size)})" if found.data_dir.exists() else f"{found.data_dir} (none)"),
         ("log", found.log),
     ]
     for name, value in rows:
         console.say(f"{name:<11} {value}")
     return 0
+
+
+def _no_port(found: embedded.Status, port: int | None) -> str:
+    """Return why the server cannot be reached by TCP, and what to do about it."""
+    if port is None:
+        return "off; embedded_port in runner.toml turns it on"
+    if found.running:
+        return f"off; it was started without port {port}: runner db stop, then runner db start"
+    return f"off; the next start listens on port {port}"
 
 
 def _url(args: argparse.Namespace, settings: Settings) -> int:

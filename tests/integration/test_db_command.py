@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from runner import cli, embedded
@@ -54,6 +56,39 @@ def test_start_stop_reset(call: Callable[..., tuple[int, str, str]], home: Path)
     assert call("db", "reset", "--yes") == (0, "PostgreSQL 18: had no data\n", "")
 
 
+def test_stop_while_a_run_is_active(call: Callable[..., tuple[int, str, str]], home: Path) -> None:
+    """A server at work is not stopped from under its run, which would start it again; --force does even so."""
+    call("migrate")
+    url = call("db", "url")[1].strip()
+    with psycopg.connect(url, autocommit=True, application_name="runner verify") as connection:
+        code, out, err = call("db", "stop")
+        assert (code, out) == (3, "")
+        assert "error: PostgreSQL 18 is in use: runner verify (connection " in err
+        connection.execute(
+            "insert into runner_leases (pipeline, day, flow_run_id, host, pid)"
+            " values ('shop', 'day1', 'other', 'afar', 7), ('shop', 'day2', 'dead', %s, 2147483646)",
+            [socket.gethostname()],
+        )
+        code, out, err = call("db", "stop")
+        assert (code, out) == (3, "")
+        assert err.startswith("error: PostgreSQL 18 is in use: shop day1, run other on afar (pid 7)\nhint: ")
+        assert embedded.status(home).running
+        assert call("db", "stop", "--force") == (0, "PostgreSQL 18: stopped\n", "")
+
+
+def test_a_port_that_the_running_server_lacks(
+    call: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Status says that the port is wanted, why it is not there, and how it comes."""
+    call("db", "start")
+    monkeypatch.setenv("RUNNER_EMBEDDED_PORT", "5499")
+    assert "off; it was started without port 5499: runner db stop, then runner db start" in call("db", "status")[1]
+    monkeypatch.delenv("RUNNER_EMBEDDED_PORT")
+    call("db", "stop")
+    monkeypatch.setenv("RUNNER_EMBEDDED_PORT", "5499")
+    assert "off; the next start listens on port 5499" in call("db", "status")[1]
+
+
 def test_status_before_and_after(call: Callable[..., tuple[int, str, str]]) -> None:
     """Status starts nothing; it shows where the server is and whether it runs."""
     assert "does not run" in call("db", "status")[1]
@@ -77,8 +112,6 @@ def test_reset_asks_first(call: Callable[..., tuple[int, str, str]], home: Path)
 
 def test_url_connects(call: Callable[..., tuple[int, str, str]]) -> None:
     """The URL is all a client needs."""
-    import psycopg
-
     url = call("db", "url")[1].strip()
     with psycopg.connect(url) as connection:
         assert connection.execute("select current_database()").fetchone() == ("warehouse",)
