@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runner import excerpt, sqltext
-from runner.places import spelling, trace
-from runner.places.trace import Place
 from runner.sqltext import Statement
 from runner.step import SqlFile
 
 if TYPE_CHECKING:
     import psycopg
+
+    from runner.places.trace import Place
 
 # How many other places of an error are named, and how many functions it went through.
 _SHOWN = 4
@@ -67,6 +67,8 @@ def explain(file: SqlFile, statement: Statement | None, error: psycopg.Error) ->
     The first place is in the statement that was sent; those in the functions and views that
     it ran follow. `statement` is None for what the commit brings up.
     """
+    from runner.places import trace  # what only failures need
+
     found = trace.follow(file, statement, error)
     if not found.places:
         return "\n".join([primary(error), *_detail(error)]), _hint(file, None, error)
@@ -114,6 +116,8 @@ def _hint(file: SqlFile, place: Place | None, error: psycopg.Error) -> str:
     if error.sqlstate == "21000" and "subquery" in (error.diag.message_primary or ""):
         hint = "Let the subquery return one row: aggregate it, add 'limit 1' with an order, or join instead."
     if error.sqlstate == _SYNTAX and place is not None:
+        from runner.places import spelling
+
         text, offset = place.file.text, place.offset
         if sqltext.locate(text, offset).source.lstrip().startswith("\\"):
             hint = "Commands of psql's own do not run here: remove it, or write it in SQL."

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from runner import database, excerpt
 from runner.errors import StepFailed
-from runner.places import targets
-from runner.places.fragment import Fragment
 from runner.step import SqlFile
 
 if TYPE_CHECKING:
@@ -148,6 +146,9 @@ def own_metrics(connection: database.Connection, step: SqlFile, local: dict[str,
 
 def _wrong_metrics(step: SqlFile, what: str, hint: str) -> StepFailed:
     """Return the error of a metrics row, which points at the last insert of one, else at the last statement."""
+    from runner.places import targets
+    from runner.places.fragment import Fragment
+
     statements = [Fragment(step, statement.start, statement.text) for statement in step.statements]
     written = [
         target.offset

@@ -18,8 +18,6 @@ from typing import Literal, cast
 from runner import days
 from runner.database import Connection, connect, is_transient, redact
 from runner.errors import ConfigError, LoadFailed, UnreadableFile, UsageError
-from runner.places import rules
-from runner.places.fault import Fault
 from staging_loaders import landing as landings_of
 from staging_loaders import publish as publishing
 from staging_loaders import split
@@ -31,6 +29,7 @@ from staging_loaders.part import Counts, Failed, Part, land_part
 from staging_loaders.plan import EntityPlan, Loaded, plan_entities, read_loaded
 from staging_loaders.publish import Landing, parse_limit
 from staging_loaders.session import Engine
+from staging_loaders.toml_lines import line_of
 
 Mode = Literal["auto", "always"]
 Progress = Callable[[str, int, int, int], None]
@@ -215,9 +214,11 @@ class DayLoad:
         with self._connection() as connection:
             problem = landings_of.check_table(connection, entity)
             if problem:
+                key, why = problem
+                line = line_of(entity.text, key)
                 raise ConfigError(
-                    f"{self._folder / entity.name}.toml does not fit the database: {problem}",
-                    hint="Run 'runner migrate', or mend the declaration or the schema file.",
+                    f"{self._folder / entity.name}.toml{f':{line}' if line else ''}: {key}: {why}",
+                    hint="Correct the declaration, or create what it names in a new schema file and run again.",
                 )
             landings_of.create(connection, target, entity)
         return target
@@ -266,6 +267,9 @@ class DayLoad:
         try:
             yield
         except psycopg.Error as error:
+            from runner.places import rules
+            from runner.places.fault import Fault
+
             reason = redact(str(error).strip() or type(error).__name__, self._dsn)
             # A landing table that is gone was dropped by another load, which took this one for dead.
             lost = isinstance(error, psycopg.errors.UndefinedTable)

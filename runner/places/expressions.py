@@ -85,7 +85,9 @@ def _is_guarded(tokens: list[Token]) -> bool:
     words = [token for token in tokens[:3] if token.text != "("]
     if not words or words[0].text not in ("nullif", "greatest"):
         return False
-    opening = next(token for token in tokens if token.text == "(" and token.offset > words[0].offset)
+    opening = next((token for token in tokens if token.text == "(" and token.offset > words[0].offset), None)
+    if opening is None:
+        return False
     inside = [token for token in tokens if token.offset > opening.offset]
     stop = next((i for i, token in enumerate(inside) if token.depth == opening.depth), len(inside))
     last = inside[stop - 1]

@@ -60,8 +60,8 @@ def follow(file: SqlFile, statement: Statement | None, error: psycopg.Error) -> 
         return Trace((Place(file, suspects.nearer(fragment, offset, Fault.of(error))),))
     try:
         return _Walk(Fragment(file, start, statement.text), error).trace()
-    except (LookupError, ValueError, RecursionError):
-        # What is only guessed must not stand in the way of what is known.
+    except Exception:
+        # A fault in what is only guessed must not stand in the way of what is known.
         return Trace((Place(file, start),), rest=diag.context or "")
 
 
