@@ -376,4 +376,4 @@ class Verifier:
         if len(days) < 2:
             return "open", "takes two days in staging"
         tables = console.count(len(self._scope.writes[step.id]), "table")
-        return "ok", f"{console.count(len(self._orders), 'order')} of {len(days)} days, the same {tables}"
+        return "ok", f"{console.count(len(self._orders), 'order')} of {len(days)} days, the same rows in {tables}"

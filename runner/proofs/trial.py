@@ -78,7 +78,8 @@ class Trial:
         pause = 0.05
         while True:
             self.connection = self._connect()
-            self.connection.execute("begin")
+            # One snapshot for all: rows that others change meanwhile are not taken for the steps' own.
+            self.connection.execute("begin isolation level repeatable read")
             if all(
                 transaction.try_locks(self.connection, step, self._pipeline, day)
                 for step in self._steps
@@ -135,7 +136,8 @@ class Trial:
         import psycopg
 
         local = transaction.settings(step, pipeline=self._pipeline, day=day, flow_run_id=str(uuid.uuid4()))
-        database.set_local(self.connection, {**local, **(planner or {})})
+        name = f"runner verify {self._pipeline}/{step.id} {day}"[:63]
+        database.set_local(self.connection, {**local, "application_name": name, **(planner or {})})
         mark = transaction.newest_metrics(self.connection)
         try:
             transaction.execute(self.connection, step)
@@ -145,6 +147,8 @@ class Trial:
             return metrics
         except StatementFailed as failed:
             message, hint = diagnosis.explain(step, failed.statement, failed.error)
+            if database.is_transient(failed.error):
+                hint = "Another session was in the way: run the proofs again."
             raise StepBroke(step, day, message, hint) from failed.error
         except psycopg.Error as error:
             raise StepBroke(step, day, diagnosis.primary(error), diagnosis.hint_for(error)) from error
