@@ -6,6 +6,7 @@ server) leaves the catalog `open`: then a name that it does not know is nothing 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
@@ -45,6 +46,8 @@ class Function:
     name: str
     columns: tuple[str, ...] | None
     is_table: bool
+    acts: bool = False
+    """Whether its text says that it changes something: rows, tables, settings."""
 
 
 @dataclass
@@ -296,7 +299,18 @@ def _function(catalog: Catalog, node: Node) -> None:
     columns = out or (() if type_of(returns) in _SCALARS else None)
     if name in catalog.functions:  # overloaded: which one is meant depends on the types
         columns, is_set = None, True
-    catalog.functions[name] = Function(name, columns, is_set or bool(out))
+    body = " ".join(_texts(node.options or ()))
+    catalog.functions[name] = Function(name, columns, is_set or bool(out), _ACTS.search(body) is not None)
+
+
+def _texts(options: Iterable[Node]) -> Iterable[str]:
+    """Return the texts of a function: its body, and for one in C where that is."""
+    for option in options:
+        if option.defname == "as":
+            yield from option.arg if isinstance(option.arg, list) else [str(option.arg)]
+
+
+_ACTS = re.compile(r"\b(insert|update|delete|merge|create|truncate|drop|execute|set_config|call)\b", re.IGNORECASE)
 
 
 _SCALARS = frozenset(

@@ -142,7 +142,9 @@ class Script:
         self.temporaries: dict[str, Temporary] = {}
         self.windows: list[tuple[Node, Query]] = []
         self.is_opaque = False
-        """Whether a `do` block or a procedure does things that are not seen."""
+        """Whether a `do` block, a procedure or a function does things that are not seen."""
+        self.is_elsewhere = False
+        """Whether it sets the search path."""
 
     @property
     def parts(self) -> Iterator[Part]:

@@ -64,7 +64,8 @@ class Names:
         """Return the table of a name; what the project cannot know is None without a report."""
         name = sqlnodes.name_of(node)
         table = self.catalog.table(name)
-        if table is None and self.catalog.made and not self.catalog.is_open:
+        hidden = self.catalog.is_open or self.script.is_opaque or self.script.is_elsewhere
+        if table is None and self.catalog.made and not hidden:
             foreign = node.schemaname not in (None, "public") or node.relname.startswith("pg_")
             if not foreign:
                 close = _closest(node.relname, self.catalog.tables)

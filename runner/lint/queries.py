@@ -115,6 +115,11 @@ class Queries(Sources):
                 self._expression(key, query)
 
     def _group(self, node: Node, query: Query) -> None:
+        if node.kind == "GroupingSet":
+            for item in node.content or ():
+                for inner in item.args or () if item.kind == "RowExpr" else (item,):
+                    self._group(inner, query)
+            return
         name = _bare(node)
         if name is not None and self._lookup(name, query) is None:
             for column in query.outputs:

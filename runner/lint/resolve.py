@@ -28,6 +28,10 @@ class Resolver(Writes):
         handler(self, node)
         self._parts.append(self._part)
         self.script.statements.append(self._parts)
+        functions = self.catalog.functions
+        for call in (call for part in self._parts for call in part.calls):
+            own = functions.get(sqlnodes.function(call))
+            self.script.is_opaque |= own is not None and own.acts
 
     def _top_select(self, node: Node) -> None:
         query = self._select(node, None)
@@ -125,6 +129,10 @@ class Resolver(Writes):
     def _opaque(self, _node: Node) -> None:
         self.script.is_opaque = True
 
+    def _set(self, node: Node) -> None:
+        # Elsewhere the tables are others than the schema files make.
+        self.script.is_elsewhere |= node.name == "search_path"
+
     def _drop(self, node: Node) -> None:
         if node.removeType != "OBJECT_TABLE":
             return
@@ -164,6 +172,7 @@ _STATEMENTS: dict[str, Callable[[Resolver, Node], None]] = {
     "ExplainStmt": Resolver._around,
     "DoStmt": Resolver._opaque,
     "CallStmt": Resolver._opaque,
+    "VariableSetStmt": Resolver._set,
     "DropStmt": Resolver._drop,
     "DiscardStmt": Resolver._discard,
 }
