@@ -120,13 +120,20 @@ def unterminated(text: str) -> tuple[int, str] | None:
     """Return where a quote or comment begins that never ends, and what it is."""
     for kind, start, stop in tokens(text):
         begins = text[start:stop]
+        if kind == "word" and begins in ("e", "E") and text[stop : stop + 1] == "'":
+            return start, _QUOTES["'"]  # or it would be one token
         if kind == "other" and begins in _QUOTES:
             return start, _QUOTES[begins]
         if kind == "other" and _DOLLAR_QUOTE.match(text, start):
             return start, "dollar-quoted string"
-        if kind == "block" and begins.count("/*") != begins.count("*/"):
+        if kind == "block" and not _is_closed(begins):
             return start, "comment"
     return None
+
+
+def _is_closed(comment: str) -> bool:
+    edges = [edge.group() for edge in _BLOCK_EDGE.finditer(comment, 2)]
+    return edges.count("*/") == edges.count("/*") + 1
 
 
 def normalise(text: str) -> str:

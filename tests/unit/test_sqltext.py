@@ -10,6 +10,23 @@ from runner import sqltext
 
 
 @pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        pytest.param("select 'it''s', E'it\\'s', \"a\"\"b\", $$ ' $$, $a$ $$ $a$, $1 -- '", None, id="all closed"),
+        pytest.param("/*/ a */ /**/ /* /* */ */ select 1", None, id="comments that look open"),
+        pytest.param("select 'O''Hara; select 1", (7, "quoted string"), id="string"),
+        pytest.param("select E'it\\'s", (7, "quoted string"), id="string with escapes"),
+        pytest.param('select "a""b', (7, "quoted name"), id="name"),
+        pytest.param("do $a$ begin; end $b$", (3, "dollar-quoted string"), id="dollar quote"),
+        pytest.param("select 1 /* /* */ ; select 2", (9, "comment"), id="comment"),
+    ],
+)
+def test_unterminated(text: str, found: tuple[int, str] | None) -> None:
+    """A quote or comment without an end is found where it begins."""
+    assert sqltext.unterminated(text) == found
+
+
+@pytest.mark.parametrize(
     ("text", "statements"),
     [
         pytest.param("select 1; select 2", ["select 1", "select 2"], id="two"),
