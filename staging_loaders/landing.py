@@ -9,6 +9,7 @@ creates tables, so a straggler of a dead load has nowhere to write to.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -130,8 +131,11 @@ def drop_dead(connection: Connection) -> int:
     return dropped
 
 
-def check_table(connection: Connection, entity: Entity) -> str | None:
-    """Return what keeps `entity` from being loaded into its table, None if nothing does."""
+def check_table(connection: Connection, entity: Entity) -> tuple[str, str] | None:
+    """Return what keeps `entity` from being loaded into its table, None if nothing does.
+
+    It is the key of the declaration that does not fit, and why.
+    """
     found = dict(
         connection.execute(
             "select attname::text, format_type(atttypid, null) from pg_attribute "
@@ -140,18 +144,29 @@ def check_table(connection: Connection, entity: Entity) -> str | None:
         ).fetchall()
     )
     if not found:
-        return f"the table {entity.table} does not exist"
+        near = difflib.get_close_matches(entity.table, _tables(connection), n=1, cutoff=0.8)
+        asked = f"; did you mean {near[0]}?" if near else ""
+        return "table", f"the database has no table {entity.table}{asked}"
     for column, kinds in [
         ("day", ("text",)),
         ("source_file", ("text",)),
         ("position", ("bigint",)),
         *((field.column, TYPES[field.type]) for field in entity.fields),
     ]:
+        key = "table" if column in ("day", "source_file", "position") else f"fields.{column}"
         if column not in found:
-            return f"{entity.table} has no column {column}"
+            return key, f"{entity.table} has no column {column}"
         if found[column] not in kinds:
-            return f"{entity.table}.{column} is {found[column]}, not {kinds[0]}"
+            return key, f"{entity.table}.{column} is {found[column]}, not {kinds[0]}"
     return None
+
+
+def _tables(connection: Connection) -> list[str]:
+    rows = connection.execute(
+        "select relname from pg_class where relkind in ('r', 'p') and pg_table_is_visible(oid) "
+        "and relnamespace <> 'pg_catalog'::regnamespace"
+    )
+    return [name for (name,) in rows]
 
 
 def wait_for_lock(connection: Connection, key: str, seconds: float) -> None:

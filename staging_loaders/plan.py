@@ -65,8 +65,14 @@ def read_loaded(connection: Connection, pipeline: str, day: str, declared: Mappi
     return found
 
 
+def has_table(connection: Connection, name: str) -> bool:
+    """Tell whether there is such a table: a declaration may name another one by now."""
+    row = connection.execute("select to_regclass(%s) is not null", (name,)).fetchone()
+    return bool(row[0])
+
+
 def _has_rows(connection: Connection, entity: Entity | None, day: str) -> bool:
-    if entity is None:
+    if entity is None or not has_table(connection, entity.table):
         return False
     row = connection.execute(f"select exists (select from {entity.table} where day = %s)", (day,)).fetchone()
     return bool(row[0])

@@ -13,6 +13,7 @@ from runner.errors import LoadFailed, TooManyRejects, UsageError
 from staging_loaders.entity import Entity
 from staging_loaders.landing import REJECT_COLUMNS, Target, part_counts, wait_for_lock
 from staging_loaders.part import UselessFile
+from staging_loaders.plan import has_table
 
 _STAGING_WAIT = 600.0
 _SETTLE_WAIT = 30.0
@@ -135,7 +136,7 @@ def publish(
             _reconcile(connection, landing)
             _replace(connection, pipeline, day, flow_run_id, entity, landing)
         for name, table in vanished:
-            if table is not None:
+            if table is not None and has_table(connection, table):
                 connection.execute(f"delete from {table} where day = %s", (day,))
             for bookkeeping in ("stg_rejects", "stg_loads"):
                 connection.execute(

@@ -575,17 +575,27 @@ def test_a_day_that_is_not_there(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("drop table stg_roles", "the table stg_roles does not exist"),
-        ("alter table stg_roles drop column name", "stg_roles has no column name"),
-        ("alter table stg_roles alter column role_id type text", "stg_roles.role_id is text, not bigint"),
+        ("drop table stg_roles", "3: table: the database has no table stg_roles$"),
+        ("alter table stg_roles drop column name", "9: fields.name: stg_roles has no column name"),
+        ("alter table stg_roles alter role_id type text", "8: fields.role_id: stg_roles.role_id is text, not bigint"),
     ],
     ids=["table", "column", "type"],
 )
 def test_a_table_that_does_not_fit(database: str, base: Path, connection: Connection, change: str, words: str) -> None:
     """A declaration without its schema file is a matter of configuration."""
     connection.execute(change.encode())
-    with pytest.raises(ConfigError, match=rf"roles\.toml does not fit the database: {words}"):
+    with pytest.raises(ConfigError, match=rf"zluri/roles\.toml:{words}"):
         load(database, base)
+
+
+def test_a_declaration_that_names_another_table_by_now(database: str, base: Path, connection: Connection) -> None:
+    """A day that was loaded into a table that is gone is an error of the declaration, not of the server."""
+    load(database, base)
+    connection.execute("alter table stg_roles rename to stg_role")
+    with pytest.raises(ConfigError, match=r"roles.toml:3: table: .* no table stg_roles; did you mean stg_role?"):
+        load(database, base)
+    (base / "sync-day1" / "roles" / "a.json").unlink()
+    assert load(database, base)["roles"].status == "absent"
 
 
 def test_the_plan_says_what_and_why(database: str, base: Path) -> None:
