@@ -1,0 +1,78 @@
+"""SQL of other databases: whether a text that PostgreSQL refuses is theirs, and how PostgreSQL would say it.
+
+Needs sqlglot, which is imported where it is used: only a refused statement costs its import.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# sqlglot's names, the commonest first: the first that reads a statement is named.
+_DIALECTS = {
+    "snowflake": "Snowflake",
+    "bigquery": "BigQuery",
+    "redshift": "Redshift",
+    "databricks": "Databricks",
+    "mysql": "MySQL",
+    "tsql": "SQL Server",
+    "duckdb": "DuckDB",
+    "oracle": "Oracle",
+    "clickhouse": "ClickHouse",
+}
+# Characters of a statement worth trying, and of a translation worth showing in a hint.
+_LONGEST, _SHOWN = 20_000, 300
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A statement that the database `name` reads; `sql` is the same for PostgreSQL, on one line."""
+
+    name: str
+    sql: str
+
+    @property
+    def hint(self) -> str:
+        """The next action, with the translation where it is short enough to read."""
+        if len(self.sql) > _SHOWN:
+            return f"{self.name} would read it. Write in PostgreSQL's words what stands at the caret."
+        return f"{self.name} would read it. In PostgreSQL: {self.sql}"
+
+
+def recognise(statement: str) -> Foreign | None:
+    """Return whose SQL the one statement is that PostgreSQL refuses; None where nobody reads or can translate it.
+
+    Without pglast, which judges the translation, nothing is recognised.
+    """
+    from runner import sqltree
+    from runner.errors import ConfigError
+
+    if len(statement) > _LONGEST:
+        return None
+    for dialect, name in _DIALECTS.items():
+        translated = _translate(statement, dialect)
+        if translated is None:
+            continue
+        try:
+            if len(sqltree.parse(translated)) == 1:
+                return Foreign(name, translated)
+        except sqltree.NotSql:
+            continue
+        except ConfigError:
+            return None
+    return None
+
+
+def _translate(statement: str, dialect: str) -> str | None:
+    """Return the statement in PostgreSQL's dialect; None where the other one does not read it either."""
+    import logging
+
+    import sqlglot
+    from sqlglot.errors import ErrorLevel
+
+    # It remarks on standard error what it leaves as it is.
+    logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
+    try:
+        statements = sqlglot.transpile(statement, read=dialect, write="postgres", unsupported_level=ErrorLevel.RAISE)
+    except Exception:  # whatever it makes of broken SQL must not hide what PostgreSQL said
+        return None
+    return statements[0] if len(statements) == 1 else None
