@@ -48,7 +48,7 @@ def _values(source: Source, written: Iterable[Part]) -> None:
                 name = sqlnodes.function(leaf)
                 if not name:
                     continue
-                if name in evidence.CLOCKS and _TECHNICAL.fullmatch(column) and _stands_alone(value):
+                if name in evidence.CLOCKS and evidence.is_clock(value) and _is_technical(column, part):
                     continue
                 if name in _RANDOM:
                     seen.add(id(leaf))
@@ -67,9 +67,12 @@ def _values(source: Source, written: Iterable[Part]) -> None:
                     source.report("aggregate-order", end, f"{name} puts '{column}' together in the order of the plan")
 
 
-def _stands_alone(value: Node | Column) -> bool:
-    """Return whether a value is the clock's own, and not computed from it."""
-    return evidence.is_clock(value)
+def _is_technical(column: str, part: Part) -> bool:
+    """Return whether a column says when its row was written: by its name, and where no source has one of that name."""
+    if not _TECHNICAL.fullmatch(column):
+        return False
+    relations = (relation for some in closure(part) for query in some.queries for relation in query.relations)
+    return not any(r.table is not None and r.table.name != part.target and column in r.columns for r in relations)
 
 
 def _is_unordered(call: Node) -> bool:

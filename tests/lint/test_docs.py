@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.lint import project
+from runner.lint import project, report
 from runner.lint.rules import RULES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +33,18 @@ def _broken(folder: Path, example: str, rule: str) -> set[str]:
         (pipeline / name).write_text(text)
     found = {finding.rule.id for finding in project.lint(folder, ["zluri"]).findings}
     return found if "pipeline_metrics" in example or rule in _TEMPLATE else found - set(_TEMPLATE)
+
+
+def test_output(tmp_path: Path) -> None:
+    """What the page shows is what lint says of these files, plain and as on a terminal."""
+    styles, pipeline = ROOT / "tests" / "lint" / "styles", tmp_path / "migrations" / "shop"
+    shutil.copytree(styles / "schema", pipeline / "schema")
+    for name in ("020_replaces_members.sql", "030_recomputes.sql", "050_misspells.sql"):
+        shutil.copy(styles / "wrong" / name, pipeline)
+    plain, terminal = re.findall(r"```console\n\$ .*\n((?:.*\n)*?)```", PAGE)
+    assert report.text(project.lint(tmp_path, ["shop"]), excerpts=False) + "\n" == plain
+    one = project.lint(tmp_path, ["shop"], {(pipeline / "030_recomputes.sql").resolve()})
+    assert report.text(one, excerpts=True) + "\n" == terminal
 
 
 def test_every_rule_has_its_section() -> None:

@@ -183,6 +183,22 @@ def test_tables_that_are_not_seen(tmp_path: Path, schema: str) -> None:
     assert _step(tmp_path, "select x from b;" + _METRICS, _SCHEMA + schema) == []
 
 
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        pytest.param("", [], id="technical"),
+        pytest.param(", loaded_at date", [(1, "clock-in-data")], id="of the source"),
+    ],
+)
+def test_when_a_row_was_written(tmp_path: Path, columns: str, expected: list[tuple[int, str]]) -> None:
+    """A column that says it may be set by the clock, unless the source has one of that name."""
+    schema = f"create table a (id int, loaded_at date); create table stg_a (id int{columns});"
+    insert = "with ins as (insert into a (id, loaded_at) select id, now() from stg_a returning id)"
+    row = _METRICS.replace("rows_affected", "rows_inserted, rows_affected").replace("values (", "select ")
+    text = insert + row.replace("0, 'success');", "count(*), count(*), 'success' from ins")
+    assert _step(tmp_path, text, schema) == expected
+
+
 def test_a_function_that_acts(tmp_path: Path) -> None:
     """What a function of the project's own writes is not seen: metrics may be among it."""
     body = "insert into pipeline_metrics default values; create temp table b as select 1 as x"
