@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from runner import changes, checks, database, diagnosis, transaction
@@ -227,10 +228,17 @@ class DryRun:
         return self._open
 
     def close(self) -> None:
-        """Roll back, which closing the connection does, also where a statement still runs."""
-        if self._open is not None:
-            self._open.close()
-            self._open = None
+        """Roll back; the locks are free when this returns, unless a statement still runs."""
+        import psycopg
+        from psycopg.pq import TransactionStatus
+
+        if self._open is None:
+            return
+        connection, self._open = self._open, None
+        if connection.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+            with suppress(psycopg.Error):
+                connection.execute("rollback")
+        connection.close()
 
 
 class _InUse(Exception):
