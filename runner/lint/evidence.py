@@ -11,7 +11,7 @@ import re
 
 from runner import sqlnodes
 from runner.lint.conditions import operator, unfolded
-from runner.lint.model import Column, Part, Query, closure, leaves
+from runner.lint.model import Column, Part, Query, Relation, closure, leaves
 from runner.lint.paths import absences
 from runner.sqlnodes import Node
 
@@ -64,6 +64,9 @@ def mentions(thing: Node | Column | None, target: str, part: Part) -> set[str]:
         if isinstance(leaf, Column):
             if leaf.table is not None and leaf.table.name == target:
                 found.add(leaf.name)
+        elif isinstance(leaf.meaning, Relation):
+            if leaf.meaning.table is not None and leaf.meaning.table.name == target:
+                found |= {"*", *leaf.meaning.columns}
         elif leaf.kind == "ColumnRef" and len(leaf.fields) > 1 and isinstance(leaf.fields[-1], str):
             # A table that no schema file makes: its alias is all that is known.
             alias = part.target_relation.alias if part.target_relation is not None else target

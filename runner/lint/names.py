@@ -83,7 +83,7 @@ class Names:
         name = fields[-1]
         if type(name) is not str:
             if len(fields) > 1:
-                self._relation(node, fields[-2], query)
+                node.meaning = self._relation(node, fields[-2], query)
             return
         if len(fields) == 1:
             found = self._lookup(name, query)

@@ -10,7 +10,7 @@ from runner import catalog as catalogs
 from runner import check
 from runner.catalog import Catalog
 from runner.errors import ConfigError
-from runner.lint import files, metrics, order, orders, snapshots, suppress, transactions, upserts, values
+from runner.lint import files, metrics, orders, snapshots, steps, suppress, transactions, upserts, values
 from runner.lint.names import Report as ReportFinding
 from runner.lint.resolve import Resolver
 from runner.lint.rules import Finding
@@ -60,7 +60,7 @@ def lint(root: Path, pipelines: Sequence[str], wanted: Collection[Path] | None =
             _check_check(source, pipeline)
         files.check_numbers(pipeline.schema)
         files.check_numbers(pipeline.steps)
-        order.check(pipeline.steps)
+        steps.check(pipeline.steps)
     for source in strays:
         if source.kind == "step":
             examine(source, catalog)
