@@ -80,7 +80,7 @@ def explain(file: SqlFile, statement: Statement | None, error: psycopg.Error) ->
         parts += ["in a statement that was put together there", excerpt.draw(*found.query)]
     if found.rest:
         parts.append(f"where: {found.rest}")
-    return "\n".join(parts), _hint(file, first, error)
+    return "\n".join(parts), _hint(file, first, error, statement)
 
 
 def _detail(error: psycopg.Error) -> list[str]:
@@ -109,22 +109,25 @@ def _draw(place: Place) -> str:
     return drawn
 
 
-def _hint(file: SqlFile, place: Place | None, error: psycopg.Error) -> str:
+def _hint(file: SqlFile, place: Place | None, error: psycopg.Error, statement: Statement | None = None) -> str:
     hint = hint_for(error)
     if error.diag.message_hint and error.sqlstate not in (_DISK_FULL, _TOO_DEEP):
         hint = error.diag.message_hint
     if error.sqlstate == "21000" and "subquery" in (error.diag.message_primary or ""):
         hint = "Let the subquery return one row: aggregate it, add 'limit 1' with an order, or join instead."
     if error.sqlstate == _SYNTAX and place is not None:
+        from runner import dialects
         from runner.places import spelling
 
         text, offset = place.file.text, place.offset
         if sqltext.locate(text, offset).source.lstrip().startswith("\\"):
             hint = "Commands of psql's own do not run here: remove it, or write it in SQL."
-        elif text[offset : offset + 1] == "`":
-            hint = "PostgreSQL quotes names with double quotes, where they need any."
         elif misspelt := spelling.misspelt(text, offset):
             hint = "Correct the SQL at the caret: '{}' looks like '{}'.".format(*misspelt)
+        elif statement is not None and not place.inside and (foreign := dialects.recognise(statement.text)):
+            hint = foreign.hint
+        elif text[offset : offset + 1] == "`":
+            hint = "PostgreSQL quotes names with double quotes, where they need any."
     if error.diag.constraint_name == _ONE_SUCCESS:
         hint = (
             f"Another step of this run has written that task_name: this one's is '{file.task_name}', and it writes "

@@ -1,4 +1,4 @@
-"""SQL of other databases: whether a text that PostgreSQL refuses is theirs, and how PostgreSQL would say it.
+"""SQL that PostgreSQL refuses: whose it may be, and how PostgreSQL would say it.
 
 Needs sqlglot, which is imported where it is used: only a refused statement costs its import.
 """
@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# sqlglot's names, the commonest first: the first that reads a statement is named.
+# sqlglot's names, the commonest first: the first that reads a statement is named. It forgives slips that
+# no database would, such as a comma too many: what it reads as PostgreSQL's own SQL is nobody else's.
 _DIALECTS = {
+    "postgres": None,
     "snowflake": "Snowflake",
     "bigquery": "BigQuery",
     "redshift": "Redshift",
@@ -24,22 +26,26 @@ _LONGEST, _SHOWN = 20_000, 300
 
 
 @dataclass(frozen=True)
-class Foreign:
-    """A statement that the database `name` reads; `sql` is the same for PostgreSQL, on one line."""
+class Reading:
+    """What a refused statement seems to mean: `sql` in PostgreSQL's words, on one line.
 
-    name: str
+    `name` is the database whose SQL it looks like; None where it is a slip.
+    """
+
+    name: str | None
     sql: str
 
     @property
     def hint(self) -> str:
         """The next action, with the translation where it is short enough to read."""
+        whose = f"It looks like SQL of {self.name}. " if self.name else ""
         if len(self.sql) > _SHOWN:
-            return f"{self.name} would read it. Write in PostgreSQL's words what stands at the caret."
-        return f"{self.name} would read it. In PostgreSQL: {self.sql}"
+            return f"{whose}Correct the SQL at the caret."
+        return f"{whose}In PostgreSQL's words, perhaps: {self.sql}"
 
 
-def recognise(statement: str) -> Foreign | None:
-    """Return whose SQL the one statement is that PostgreSQL refuses; None where nobody reads or can translate it.
+def recognise(statement: str) -> Reading | None:
+    """Return what the one statement seems to mean that PostgreSQL refuses; None where nobody reads or can translate it.
 
     Without pglast, which judges the translation, nothing is recognised.
     """
@@ -54,7 +60,7 @@ def recognise(statement: str) -> Foreign | None:
             continue
         try:
             if len(sqltree.parse(translated)) == 1:
-                return Foreign(name, translated)
+                return Reading(name, translated)
         except sqltree.NotSql:
             continue
         except ConfigError:

@@ -173,3 +173,7 @@ select 1;
 select 2;
 --# psql variable | 42601 | near ":"
 select name from accounts where name = ▲:'name';
+--# trailing comma, said without it | 42601 | perhaps: SELECT account_id, name FROM accounts
+select account_id, name, ▲from accounts;
+--# functions and quotes of another database | 42601 | It looks like SQL of BigQuery
+select ifnull(▲`name`, '') from accounts;

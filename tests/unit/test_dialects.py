@@ -10,14 +10,14 @@ from runner import dialects, sqltree
 @pytest.mark.parametrize(
     ("statement", "name", "fragment"),
     [
-        pytest.param("select * from a qualify row_number() over (order by x) = 1", "Snowflake", "_w = 1", id="qualify"),
+        pytest.param("select * from a qualify row_number() over (order by x) = 1", None, "_w = 1", id="qualify"),
         pytest.param("select ifnull(`a`, 0) from `p.d.t`", "BigQuery", 'COALESCE("a", 0)', id="backticks"),
         pytest.param("select [a] from [b]", "SQL Server", 'SELECT "a" FROM "b"', id="brackets"),
-        pytest.param("select a from b limit 5, 10", "Snowflake", "LIMIT 10 OFFSET 5", id="limit"),
-        pytest.param("select a, from b", "Snowflake", "SELECT a FROM b", id="trailing comma"),
+        pytest.param("select a from b limit 5, 10", None, "LIMIT 10 OFFSET 5", id="limit"),
+        pytest.param("select a, from b", None, "SELECT a FROM b", id="trailing comma"),
     ],
 )
-def test_foreign_sql_is_translated(statement: str, name: str, fragment: str) -> None:
+def test_foreign_sql_is_translated(statement: str, name: str | None, fragment: str) -> None:
     """What another database reads is named after it, and said in words that PostgreSQL parses."""
     with pytest.raises(sqltree.NotSql):
         sqltree.parse(statement)
@@ -51,5 +51,4 @@ def test_a_long_translation_is_not_shown() -> None:
     columns = ", ".join(f"ifnull(`column_{n}`, 0)" for n in range(50))
     foreign = dialects.recognise(f"select {columns} from t")
     assert foreign is not None
-    assert len(foreign.hint) < 120
-    assert foreign.name in foreign.hint
+    assert foreign.hint == "It looks like SQL of BigQuery. Correct the SQL at the caret."
