@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NoReturn
 
 from runner import __version__, streams
@@ -31,6 +33,9 @@ COMMANDS = {
     "init": "make a new project",
     "new": "write a step or a loader to start from",
 }
+
+
+_DAY = re.compile(r"[A-Za-z]*[0-9][A-Za-z0-9_.-]*", re.ASCII)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -94,6 +99,11 @@ def _dispatch(arguments: list[str]) -> int:
         """Reports wrong usage the way every other error is reported."""
 
         def error(self, message: str) -> NoReturn:
+            # A day without its option is what people write first.
+            words = (word for option, word in pairwise(arguments) if not option.startswith("-"))
+            word = next((word for word in words if _DAY.fullmatch(word)), None)
+            if word and "--day" in self._option_string_actions and "--day" not in arguments:
+                raise UsageError(message, hint=f"Write --day {word}.")
             raise UsageError(message, hint=f"See {self.prog} --help.")
 
     module = importlib.import_module(f"runner.commands.{name}")

@@ -51,6 +51,12 @@ def make_home(home: Path) -> None:
     """
     try:
         _make_folder(home)
+    except (FileExistsError, NotADirectoryError) as error:
+        file = next(path for path in (home, *home.parents) if os.path.lexists(path))
+        raise ConfigError(
+            f"{home} cannot be made: {file} is not a folder" if file != home else f"{home} is not a folder",
+            hint="Set RUNNER_HOME (home in runner.toml) to a folder of your own.",
+        ) from error
     except OSError as error:
         raise _unwritable(home, error.strerror or str(error)) from error
     if not os.access(home, os.W_OK | os.X_OK):
@@ -215,10 +221,21 @@ def _own_folder(path: Path, account: Account | None) -> None:
     except FileExistsError:
         found = path.lstat()
         if path.is_symlink() or not path.is_dir() or found.st_uid != uid or found.st_mode & 0o077:
-            raise ConfigError(
-                f"{path} is not a private folder of the account that runs the embedded PostgreSQL",
-                hint="Remove it, or set RUNNER_HOME to another folder.",
-            ) from None
+            raise _not_private(path, account, found.st_uid) from None
+
+
+def _not_private(path: Path, account: Account | None, owner: int) -> ConfigError:
+    """Return the error for a folder that is another account's; one that may hold data is never told to be removed."""
+    if account and owner == 0 and (path / "data").exists():
+        return ConfigError(
+            f"{path} belongs to root, and the server runs as {account.name}: was it copied without its owners?",
+            hint="Copy it again with cp -a, after 'runner db stop' there; or set RUNNER_HOME to a folder for a new "
+            "database.",
+        )
+    return ConfigError(
+        f"{path} is not a private folder of the account that runs the embedded PostgreSQL",
+        hint="Look whose it is and what it holds, or set RUNNER_HOME to another folder.",
+    )
 
 
 def _guests(cluster: Cluster) -> list[str]:

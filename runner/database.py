@@ -24,6 +24,8 @@ _TRANSIENT = re.compile(r"40001|40P01|55P03|08\w{3}|57P0[1-5]|53300")
 _TRIED = re.compile(
     r'^(connection (is bad|failed): )?connection to server (at|on socket) "[^"]*"(, port \d+| \([^)]*\))* failed: '
 )
+# How SQLAlchemy names a driver.
+_DRIVER = re.compile(r"postgres(?:ql)?(\+\w+)://")
 # Seconds a connection attempt, an idle probe and unacknowledged data may take.
 _CONNECT_TIMEOUT, _KEEPALIVE, _UNACKNOWLEDGED = 10, 30, 60
 
@@ -45,8 +47,7 @@ def connect(dsn: str, name: str) -> psycopg.Connection[tuple[Any, ...]]:
     """
     import psycopg
 
-    if _parts(dsn) is None:
-        raise _not_a_connection_string()
+    check(dsn)
     # libpq takes it from here alone; psycopg reads times in this style only, whatever the server's default.
     os.environ["PGDATESTYLE"] = "ISO"
     for pause in [*backoff(5), None]:
@@ -72,7 +73,7 @@ def connect(dsn: str, name: str) -> psycopg.Connection[tuple[Any, ...]]:
             time.sleep(pause)
         except (psycopg.ProgrammingError, UnicodeError, ValueError):
             # libpq's own message quotes the string, and so perhaps the password.
-            raise _not_a_connection_string() from None
+            raise _not_a_connection_string(dsn) from None
     raise AssertionError("unreachable")
 
 
@@ -91,12 +92,26 @@ def _parts(dsn: str) -> dict[str, Any] | None:
     return None if "@" in str(parts.get("host") or "")[1:] else parts
 
 
-def _not_a_connection_string() -> ConfigError:
-    return ConfigError(
-        "DATABASE_URL is not a connection string",
-        hint="Write postgresql://user:password@host:5432/database, "
-        "with special characters in the password percent-encoded.",
-    )
+def check(dsn: str) -> None:
+    """Refuse what is no connection string, without quoting it: it may hold a password."""
+    parts = _parts(dsn)
+    if parts is None:
+        raise _not_a_connection_string(dsn)
+    for port in str(parts.get("port") or "").split(","):
+        if port and not (port.isascii() and port.isdigit()):
+            raise ConfigError(f"DATABASE_URL: the port {port!r} is not a number", hint="Give a number, such as 5432.")
+
+
+def _not_a_connection_string(dsn: str) -> ConfigError:
+    driver = _DRIVER.match(dsn)
+    if driver:
+        hint = f"Leave out {driver[1]!r}, which is for SQLAlchemy: postgresql://user:password@host:5432/database."
+    else:
+        hint = (
+            "Write postgresql://user:password@host:5432/database, "
+            "with special characters in the password percent-encoded."
+        )
+    return ConfigError("DATABASE_URL is not a connection string", hint=hint)
 
 
 def describe(dsn: str) -> str:
@@ -106,7 +121,8 @@ def describe(dsn: str) -> str:
         return "the server of DATABASE_URL"
     user = f"{parts['user']}@" if parts.get("user") else ""
     port = f":{parts['port']}" if parts.get("port") else ""
-    return f"{user}{parts.get('host') or 'the local server'}{port}/{parts.get('dbname') or parts.get('user') or ''}"
+    name = parts.get("dbname") or parts.get("user")
+    return f"{user}{parts.get('host') or 'the local server'}{port}{f'/{name}' if name else ''}"
 
 
 def redact(text: str, dsn: str) -> str:

@@ -8,9 +8,9 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from runner import console, database, days, master
+from runner import console, database, days, extras, master
 from runner.config import Settings
-from runner.errors import DatabaseUnavailable, LoadFailed, NotLoaded, RunnerError
+from runner.errors import ConfigError, DatabaseUnavailable, LoadFailed, NotLoaded, RunnerError
 from runner.step import SqlFile
 
 if TYPE_CHECKING:
@@ -149,6 +149,20 @@ def require_loaded(settings: Settings, day: str, found: Collection[str]) -> None
     if missing:
         raise NotLoaded(
             f"{day} is not loaded: staging has no {', '.join(missing)}", hint=f"Load it: runner load --day {day}"
+        )
+
+
+def require_engine(settings: Settings, connection: database.Connection, dsn: str, day: str, mode: str) -> None:
+    """Raise ConfigError where files are to be read and Spark is not installed: before the schema is touched."""
+    from importlib.util import find_spec
+
+    if mode == "never" or not has_loaders(settings) or find_spec("pyspark"):
+        return
+    known = connection.execute("select to_regclass('stg_loads') is not null").fetchone() == (True,)
+    if any(entity.present and entity.changed for entity in plan(settings, dsn if known else None, day, mode)):
+        raise ConfigError(
+            f"{day} has files to load, and loading needs Spark, which is not installed",
+            hint=f"Install it: {extras.install('spark')}",
         )
 
 

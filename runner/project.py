@@ -87,5 +87,10 @@ def find(steps: Sequence[SqlFile], name: str) -> SqlFile:
     for file in steps:
         if file.answers_to(name):
             return file
+    import difflib
+
+    names = {text: file.id for file in steps for text in (file.id, file.name)}
+    near = difflib.get_close_matches(name, names, n=1)
+    asked = f"Did you mean {names[near[0]]}? " if near else ""
     known = ", ".join(file.id for file in steps) or "none"
-    raise UsageError(f"there is no step {name!r}", hint=f"Steps: {known}.")
+    raise UsageError(f"there is no step {name!r}", hint=f"{asked}Steps: {known}.")

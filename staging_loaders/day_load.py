@@ -147,7 +147,8 @@ class DayLoad:
         unread = [plan.entity for plan in plans if plan.present and plan.changed and plan.entity not in by_entity]
         if unread:
             raise UsageError(f"{self.day} cannot be published without {', '.join(unread)}", hint="Land them first.")
-        kept = [self._loaded[plan.entity] for plan in plans if plan.present and plan.entity not in by_entity]
+        unchanged = [plan.entity for plan in plans if plan.present and plan.entity not in by_entity]
+        kept = [(name, self._loaded[name].records_read, self._loaded[name].rejects) for name in unchanged]
         present = {plan.entity for plan in plans if plan.present}
         vanished = [
             (name, self._declared[name].table if name in self._declared else None)
@@ -156,8 +157,7 @@ class DayLoad:
         ]
         with self._translated(), self._connection() as connection:
             if limit is not None:
-                totals = sum(load.records_read for load in kept), sum(load.rejects for load in kept)
-                publishing.check_limit(connection, self.day, limit, landings, totals)
+                publishing.check_limit(connection, self.day, limit, landings, kept)
             if landings or vanished:
                 chosen = [(self._declared[landing.entity], landing) for landing in landings]
                 self._publish(connection, chosen, vanished)

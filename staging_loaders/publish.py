@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from runner import console
 from runner.database import Connection, set_local
 from runner.errors import LoadFailed, TooManyRejects, UsageError
 from staging_loaders.entity import Entity
@@ -72,18 +73,19 @@ def staging_key(pipeline: str, day: str) -> str:
 
 
 def check_limit(
-    connection: Connection, day: str, limit: Limit, landings: Sequence[Landing], kept: tuple[int, int]
+    connection: Connection, day: str, limit: Limit, landings: Sequence[Landing], kept: Sequence[tuple[str, int, int]]
 ) -> None:
     """Raise TooManyRejects, with samples, where the day has more rejects than `limit`.
 
-    `kept` are the records and rejects of the entities that were not read again: the limit is the day's.
+    `kept` are names, records and rejects of the entities that were not read again: the limit is the day's.
     """
-    records = kept[0] + sum(landing.records_read for landing in landings)
-    rejects = kept[1] + sum(landing.rejects for landing in landings)
+    read = [(landing.entity, landing.records_read, landing.rejects) for landing in landings]
+    records = sum(number for _, number, _ in (*read, *kept))
+    rejects = sum(number for *_, number in (*read, *kept))
     if not limit.exceeded(rejects, records):
         return
-    counts = [f"{landing.entity} {landing.rejects:,}" for landing in landings if landing.rejects]
-    counts += [f"entities loaded before {kept[1]:,}"] if kept[1] else []
+    counts = [f"{name} {odd:,} of {number:,}" for name, number, odd in read if odd]
+    counts += [f"{name} {odd:,} of {number:,}, loaded before" for name, number, odd in kept if odd]
     samples: list[str] = []
     for landing in landings:
         if landing.rejects and len(samples) < _SAMPLES:
@@ -98,12 +100,13 @@ def check_limit(
     raise TooManyRejects(
         "\n".join(
             [
-                f"{day} has {rejects:,} rejects in {records:,} records, more than --max-rejects {limit.text} allows: "
-                + ", ".join(counts),
+                f"{day}: {console.count(rejects, 'reject')} in {console.count(records, 'record')}, more than "
+                f"--max-rejects {limit.text} allows: {'; '.join(counts)}",
                 *samples,
             ]
         ),
-        hint="Mend the records or raise the limit; nothing was published.",
+        hint="Mend the records or raise the limit; nothing was published."
+        + (f" Those loaded before: runner rejects --day {day}" if any(odd for *_, odd in kept) else ""),
     )
 
 

@@ -65,6 +65,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     with database.connect(dsn, "runner migrate") as connection:
         if args.load == "never" and loading.has_loaders(settings):
             loading.require_loaded(settings, day, loading.loaded(connection, settings, day))
+        loading.require_engine(settings, connection, dsn, day, args.load)
         migrated = schema.migrate(connection, pipeline.name, pipeline.schema)
     document: dict[str, Any] = {
         "day": day,

@@ -188,21 +188,15 @@ def _named(settings: Settings) -> str:
 
 def _parts(settings: Settings) -> dict[str, Any]:
     """Return what is known of the settings' own server: its connection string, and libpq's environment."""
-    from psycopg import ProgrammingError, conninfo, pq
+    from psycopg import conninfo, pq
 
+    database.check(settings.database_url or "")
     environment = {
         option.keyword.decode(): option.val.decode()
         for option in pq.Conninfo.get_defaults()
         if option.val and option.envvar and option.envvar.decode() in os.environ
     }
-    try:
-        return environment | conninfo.conninfo_to_dict(settings.database_url or "")
-    except ProgrammingError:
-        # libpq's own message quotes the string, and so perhaps the password.
-        raise ConfigError(
-            "DATABASE_URL is not a connection string",
-            hint="Write postgresql://user:password@host:5432/database.",
-        ) from None
+    return environment | conninfo.conninfo_to_dict(settings.database_url or "")
 
 
 def _tell(args: argparse.Namespace, settings: Settings, what: str, **facts: bool) -> int:

@@ -36,9 +36,12 @@ def add_load_options(parser: argparse.ArgumentParser) -> None:
 
 def seconds(text: str) -> float:
     """Return a number of seconds, refusing what no clock can wait for."""
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not 0 <= value < math.inf:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, such as 60")
     return value
 
 
@@ -70,12 +73,15 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     pipeline = project.discover(settings)
     if not loading.has_loaders(settings):
         raise UsageError(
-            f"{pipeline.name} declares no entities under {settings.declarations}", hint="Write one: NAME.toml."
+            f"{pipeline.name} is SQL alone, so there is nothing to load: no entity is declared in "
+            f"{settings.declarations}",
+            hint="Run its steps: runner apply --day D. Declare an entity: runner new loader NAME --sample FILE",
         )
     loading.check(settings, day, mode=args.load, max_rejects=args.max_rejects)
     flow_run_id = str(uuid.uuid4())
     dsn = database.resolve(settings)
     with database.connect(dsn, "runner migrate") as connection:
+        loading.require_engine(settings, connection, dsn, day, args.load)
         migrated = schema.migrate(connection, pipeline.name, pipeline.schema)
     progress = console.Progress()
     started = time.perf_counter()

@@ -126,7 +126,9 @@ class _Day:
         if load == "never" and loading.has_loaders(self._settings):
             last = as_task("check_staging", self._check_staging, self._tasks)(return_state=True)
             last.result()
-        last = as_task("migrate", self._migrate, self._tasks)(return_state=True, wait_for=[last] if last else None)
+        last = as_task("migrate", lambda _: self._migrate(load), self._tasks)(
+            return_state=True, wait_for=[last] if last else None
+        )
         last.result()
         with Lease(run.dsn, run.pipeline, run.day, run.flow_run_id, wait, logger().warning):
             try:
@@ -144,8 +146,9 @@ class _Day:
             self._report()
             return results
 
-    def _migrate(self, attempt: int) -> list[str]:
+    def _migrate(self, load: Load) -> list[str]:
         with database.connect(self._run.dsn, "runner migrate") as connection:
+            loading.require_engine(self._settings, connection, self._run.dsn, self._run.day, load)
             migrated = schema.migrate(connection, self._pipeline.name, self._pipeline.schema)
         for name in migrated:
             outcome(self._run.day, "schema", name, "applied")

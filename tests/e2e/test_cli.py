@@ -123,7 +123,17 @@ def test_truncated_page_stops_the_day(runner: Runner, connection: Connection, tm
         pytest.param(["load", "--day", "day99"], "day1, day2, day3", id="load of a wrong day"),
         pytest.param(["plan", "--day", "day99"], "day1, day2, day3", id="plan of a wrong day"),
         pytest.param(["apply", "--day", "day1", "--only", ""], "Steps: 010_agents", id="no step"),
-        pytest.param(["apply", "--day", "day1", "--wait", "nan"], "--wait", id="no time"),
+        pytest.param(
+            ["apply", "--day", "day1", "--wait", "nan"], "--wait: 'nan' is not a number of seconds", id="no time"
+        ),
+        pytest.param(
+            ["apply", "--day", "day1", "--wait", "abc"], "--wait: 'abc' is not a number of seconds", id="word"
+        ),
+        pytest.param(["apply", "--day", "day1", "--only", "agnets"], "Did you mean 010_agents? Steps:", id="near step"),
+        pytest.param(["apply", "day1"], "hint: Write --day day1.", id="day without its option"),
+        pytest.param(["rejects", "2026-01-05"], "hint: Write --day 2026-01-05.", id="day that may be left out"),
+        pytest.param(["apply", "--only", "020"], "hint: See runner apply --help.", id="step without a day"),
+        pytest.param(["load", "--day", "DAY1"], "Did you mean day1?", id="day in capitals"),
         pytest.param(["metrics", "--format", "xml"], "--format", id="wrong format"),
         pytest.param(["apply", "--day", "day1", "--master", "foo"], "'foo' is not a Spark master", id="wrong master"),
         pytest.param(["load", "--day", "day1", "--master", ""], "'' is not a Spark master", id="empty master"),
@@ -169,6 +179,24 @@ def test_a_wrong_day_starts_no_server(runner: Runner, home: Path) -> None:
         assert not home.exists()
 
 
+def test_files_without_spark(runner: Runner, empty_database: str, connection: Connection, tmp_path: Path) -> None:
+    """Where Spark is not installed, a day with new files is refused before the schema is made; others are applied."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util as util\n"
+        "find = util.find_spec\n"
+        "util.find_spec = lambda name, package=None: None if name == 'pyspark' else find(name, package)\n"
+    )
+    given = {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    outcome = runner("apply", "--day", "day1", DATABASE_URL=empty_database, **given)
+    assert (outcome.code, outcome.out) == (2, ""), outcome.err
+    assert "loading needs Spark, which is not installed" in outcome.err
+    with psycopg.connect(empty_database) as empty:
+        assert empty.execute("select 1 from pg_tables where schemaname = 'public'").fetchall() == []
+    runner("load", "--day", "day3")
+    assert runner("apply", "--day", "day3", "--only", "010", **given).code == 0
+    assert connection.execute("select count(*) from agents").fetchone() != (0,)
+
+
 def test_settings_of_all_commands_may_stand_first(runner: Runner, project: Path, tmp_path: Path) -> None:
     """`--project DIR status` means `status --project DIR`."""
     assert runner("--project", str(project), "status").err == "no day was applied yet: runner apply --day D\n"
@@ -198,7 +226,11 @@ def test_a_full_disk(database: str, project: Path) -> None:
     ("url", "message"),
     [
         pytest.param("postgresql://me:s3cretword@127.0.0.1:1/db", "me@127.0.0.1:1/db", id="nobody listens"),
-        pytest.param("postgresql://me:s3cretword@127.0.0.1:port/db", "invalid integer value", id="wrong port"),
+        pytest.param(
+            "postgresql://me:s3cretword@127.0.0.1:port/db", "the port 'port' is not a number", id="wrong port"
+        ),
+        pytest.param("postgresql://me:s3cretword@127.0.0.1:1,b:p/db", "the port 'p' is not a number", id="second port"),
+        pytest.param("postgresql+psycopg2://me:s3cretword@h/db", "Leave out '+psycopg2'", id="SQLAlchemy's"),
         pytest.param("host=127.0.0.1 password=s3cretword what", "not a connection string", id="wrong conninfo"),
     ],
 )

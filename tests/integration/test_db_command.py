@@ -181,6 +181,28 @@ def test_url_of_a_named_server(
         assert {name: value for name, value in conninfo.conninfo_to_dict(shown).items() if value.strip(",")} == meant
 
 
+def test_a_home_that_is_a_file(
+    call: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is named, and what to set."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("RUNNER_HOME", str(tmp_path / "file" / "home"))
+    assert call("status") == (
+        2,
+        "",
+        f"error: {tmp_path}/file/home cannot be made: {tmp_path}/file is not a folder\n"
+        "hint: Set RUNNER_HOME (home in runner.toml) to a folder of your own.\n",
+    )
+
+
+def test_nothing_to_load(call: Callable[..., tuple[int, str, str]]) -> None:
+    """A project of SQL alone has nothing to load, and says what it has."""
+    code, out, err = call("load", "--day", "day1")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: shop is SQL alone, so there is nothing to load: ")
+    assert "runner apply --day D" in err
+
+
 def test_several_pipelines(call: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
     """The server and the machine are looked at without choosing a pipeline; the doctor looks at each."""
     (tmp_path / "migrations" / "other").mkdir()

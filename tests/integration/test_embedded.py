@@ -370,6 +370,19 @@ def test_a_copied_home_has_a_server_of_its_own(homes: Callable[..., Path]) -> No
     assert _value(other, "select x from kept") == 1
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="for root only: others keep their own files when they copy")
+def test_a_copy_that_lost_its_owners(homes: Callable[..., Path]) -> None:
+    """Root is told how to copy a project; never to remove what is the only copy of the data for all we know."""
+    home, copy = homes("first"), homes("copy")
+    embedded.ensure_running(home)
+    embedded.stop(home)
+    shutil.copytree(home, copy)
+    with pytest.raises(ConfigError, match="copied without its owners") as caught:
+        embedded.ensure_running(copy)
+    assert "cp -a" in str(caught.value.hint)
+    assert "emove" not in str(caught.value.hint)
+
+
 def test_a_long_path_moves_the_socket(homes: Callable[..., Path]) -> None:
     """A socket's path holds about 100 bytes; deeper homes have it in a private folder elsewhere."""
     home = homes("deep" * 30)

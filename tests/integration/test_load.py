@@ -249,7 +249,10 @@ def test_an_unreadable_file_stops_the_day(database: str, base: Path) -> None:
 
 
 @pytest.mark.usefixtures("loaded")
-@pytest.mark.parametrize(("limit", "words"), [("0", "1 rejects in 6 records"), ("16.6%", "16.6% allows: agents 1")])
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [("0", "day1: 1 reject in 6 records, more than --max-rejects 0 allows: agents 1 of 3"), ("16.6%", "16.6% allows")],
+)
 def test_too_many_rejects_publish_nothing(database: str, base: Path, limit: str, words: str) -> None:
     """The limit is the day's, a number or a share of the records read, and the error shows samples."""
     with pytest.raises(TooManyRejects) as error:
@@ -377,8 +380,11 @@ def test_rejects_within_the_limit_succeed(database: str, base: Path, limit: str)
 def test_the_limit_counts_what_was_loaded_before(database: str, base: Path) -> None:
     """A day with too many rejects does not pass because its files are unchanged."""
     load(database, base)
-    with pytest.raises(TooManyRejects, match="entities loaded before 1"):
+    with pytest.raises(
+        TooManyRejects, match=r"day1: 1 reject in 5 records, .* allows: agents 1 of 2, loaded before"
+    ) as error:
         load(database, base, max_rejects="0")
+    assert "runner rejects --day day1" in str(error.value.hint)
 
 
 @pytest.mark.parametrize("limit", ["", "x", "-1", "101%", "1.5", "%", "1e3"])
