@@ -8,6 +8,9 @@ from runner import sqlnodes
 from runner.lint.model import Column, Query
 from runner.sqlnodes import Node
 
+# Conditions within conditions, stand-ins counted, that are still looked at.
+_DEEPEST = 8
+
 
 def operator(node: Node) -> str:
     """Return what a comparison asks: `<>`, `is distinct from`, `=` …"""
@@ -20,14 +23,14 @@ def operator(node: Node) -> str:
     return str(name) if kind == "AEXPR_OP" else ""
 
 
-def asked(condition: Node, is_true: bool = True) -> Iterator[tuple[Node, bool]]:
+def asked(condition: Node, is_true: bool = True, depth: int = 0) -> Iterator[tuple[Node, bool]]:
     """Return what a condition asks, and how: the whole, and each side of an `and`, but none of an `or`."""
     node, same = unfolded(condition)
     is_true = is_true == same
     yield node, is_true
-    if node.kind == "BoolExpr" and (node.boolop == "AND_EXPR") == is_true:
+    if node.kind == "BoolExpr" and (node.boolop == "AND_EXPR") == is_true and depth < _DEEPEST:
         for argument in node.args:
-            yield from asked(argument, is_true)
+            yield from asked(argument, is_true, depth + 1)
 
 
 def conjuncts(node: Node) -> Iterator[Node]:
@@ -82,21 +85,33 @@ def _single(column: Column) -> Node | None:
     return None
 
 
-def render(thing: Node | Column | None, depth: int = 0) -> str:
+def render(thing: Node | Column | None) -> str:
     """Return an expression as text by which two can be compared: columns by their names, stand-ins expanded."""
-    if thing is None or depth > 30:
+    if thing is None:
         return ""
     if isinstance(thing, Column):
-        single = _single(thing)
-        return render(single, depth + 1) if single is not None else thing.name
-    node = expanded(thing)
-    if node.kind == "ColumnRef":
-        name = node.fields[-1]
+        if thing.text is None:
+            thing.text = thing.name  # what it is made from may be made from it
+            single = _single(thing)
+            if single is not None:
+                thing.text = _shortened(render(single))
+        return thing.text
+    if thing.kind == "ColumnRef":
+        if isinstance(thing.meaning, Column):
+            return render(thing.meaning)
+        name = thing.fields[-1]
         return str(name) if isinstance(name, str) else "*"
-    if node.kind == "A_Const":
-        return repr(sqlnodes.constant(node))
+    if thing.kind == "A_Const":
+        return repr(sqlnodes.constant(thing))
+    node = expanded(thing)
+    if node is not thing:
+        return render(node)
     parts = [node.kind, operator(node) if node.kind == "A_Expr" else sqlnodes.function(node)]
     parts += [str(value) for value in (node.boolop, node.nulltesttype) if value]
-    for child in sqlnodes.inner(node):
-        parts.append(render(child, depth + 1))
+    parts += map(render, sqlnodes.inner(node))
     return f"({' '.join(part for part in parts if part)})"
+
+
+def _shortened(text: str) -> str:
+    """Return a text of bounded length that is equal for equal ones: columns made from columns grow fast."""
+    return text if len(text) < 1000 else f"{text[:100]}…{hash(text)}"

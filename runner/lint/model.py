@@ -16,10 +16,12 @@ from runner.sqlnodes import Node
 class Column:
     """A column of a table (`table`), or of a query (`sources`: the expressions or columns it comes from)."""
 
-    __slots__ = ("name", "sources", "table")
+    __slots__ = ("name", "sources", "table", "text")
 
     def __init__(self, name: str, sources: tuple[Node | Column, ...] = (), table: Table | None = None) -> None:
         self.name, self.sources, self.table = name, sources, table
+        self.text: str | None = None
+        """What makes it, rendered, once that was asked; see `conditions`."""
 
 
 class Relation:
@@ -218,17 +220,17 @@ def nothing_known(_thing: Any) -> bool:
     )
 
 
-def results(value: Node | Column | None) -> list[Node]:
+def results(value: Node | Column | None, seen: set[int] | None = None) -> list[Node]:
     """Return the expressions that a value can be: those of a `case`, not its conditions."""
-    if isinstance(value, Column):
-        return [node for source in value.sources for node in results(source)]
-    if value is None:
+    seen = set() if seen is None else seen
+    if value is None or id(value) in seen:
         return []
+    seen.add(id(value))
+    if isinstance(value, Column):
+        return [node for source in value.sources for node in results(source, seen)]
     if value.kind == "CaseExpr":
         ends = [clause.result for clause in value.args or ()] + [value.defresult]
-        return [node for end in ends if end is not None for node in results(end)]
+        return [node for end in ends for node in results(end, seen)]
     if value.kind == "ColumnRef" and isinstance(value.meaning, Column):
-        return results(value.meaning)
-    if value.kind == "TypeCast":
-        return results(value.arg)
-    return [value]
+        return results(value.meaning, seen)
+    return results(value.arg, seen) if value.kind == "TypeCast" else [value]

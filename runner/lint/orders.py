@@ -190,17 +190,21 @@ def _is_own(reference: Node, query: Query) -> bool:
     return True
 
 
-def _names(key: Node | Column) -> set[str]:
+def _names(key: Node | Column, seen: set[int] | None = None) -> set[str]:
     """Return the names of the columns that an order or partition goes by."""
+    seen = set() if seen is None else seen
+    if id(key) in seen:
+        return set()
+    seen.add(id(key))
     if isinstance(key, Column):
-        return {key.name, *(name for source in key.sources for name in _names(source))}
+        return {key.name, *(name for source in key.sources for name in _names(source, seen))}
     if key.kind == "ColumnRef":
         own = {key.fields[-1]} if isinstance(key.fields[-1], str) else set()
-        return own | (_names(key.meaning) if isinstance(key.meaning, Column) and key.meaning.table is None else set())
+        return own | (_names(key.meaning, seen) if isinstance(key.meaning, Column) else set())
     if key.kind in ("CollateClause", "TypeCast"):
-        return _names(key.arg)
+        return _names(key.arg, seen)
     if key.kind == "RowExpr":
-        return {name for argument in key.args or () for name in _names(argument)}
+        return {name for argument in key.args or () for name in _names(argument, seen)}
     return set()
 
 

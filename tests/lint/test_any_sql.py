@@ -146,3 +146,30 @@ def test_deep_nesting() -> None:
         except (sqltree.NotSql, RecursionError):
             continue
         project.examine(source, catalogs.of_the_runner())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(
+            "with " + ", ".join(f"c{i} as (select x + x as x, b and b as b from c{i - 1})" for i in range(1, 60))
+            .replace("from c0", "from (select 1 as x, true as b) as o")
+            + " insert into agent_days (day, day_key) select distinct on (x) x, x from c59 where b order by x, b",
+            id="columns made from columns",
+        ),
+        pytest.param(
+            "create temp table t (x int, y int) on commit drop; update t set x = y, y = x;"
+            "insert into agent_days (day, day_key) select distinct on (x) x, y from t where x = y order by x, y",
+            id="columns made from each other",
+        ),
+        pytest.param(
+            "with recursive c(x, b) as (select 1, true union all select x, b from c where b and x < 3)"
+            "insert into agent_days (day, day_key) select distinct on (x) x, b from c where b order by x, b",
+            id="a recursive expression",
+        ),
+    ],
+)  # fmt: skip
+def test_circles(text: str) -> None:
+    """What is made from itself, over and over, is looked at once."""
+    source = _linted(text)
+    assert source.has("no-metrics") and not source.has("unknown-column")
