@@ -122,6 +122,8 @@ def _hint(file: SqlFile, place: Place | None, error: psycopg.Error, statement: S
         text, offset = place.file.text, place.offset
         if sqltext.locate(text, offset).source.lstrip().startswith("\\"):
             hint = "Commands of psql's own do not run here: remove it, or write it in SQL."
+        elif text[offset : offset + 2] in ("{{", "{%", "{#"):
+            hint = "Steps are plain SQL, without Jinja: write the table's name; the day is current_setting('app.day')."
         elif misspelt := spelling.misspelt(text, offset):
             hint = "Correct the SQL at the caret: '{}' looks like '{}'.".format(*misspelt)
         elif statement is not None and not place.inside and (foreign := dialects.recognise(statement.text)):

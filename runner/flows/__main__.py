@@ -81,7 +81,7 @@ def _run(argv: Sequence[str] | None) -> int:
         flow = day_pipeline(settings)
         if private:
             console.note(f"{flow.name}: on a private Prefect server; PREFECT_API_URL names another")
-        with prefect.tags(*tags(settings)):
+        with prefect.tags(*tags(settings, args.day)):
             flow(args.day, load=args.load, max_rejects=args.max_rejects, wait=args.wait)
     return 0
 

@@ -16,7 +16,7 @@ import prefect
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.flows import Flow
-from prefect.states import Failed
+from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from runner import checks, config, console, database, days, loading, project, schema
@@ -90,8 +90,9 @@ def apply_day(
     for step in pipeline.steps:
         step.statements  # noqa: B018 - refuses transaction control before anything is run
     flow_run_id = str(prefect.runtime.flow_run.id)
-    with prefect.tags(*tags(settings)), cancelling():
-        _tag_flow_run(flow_run_id, tags(settings))
+    wanted = tags(settings, day)
+    with prefect.tags(*wanted), cancelling():
+        _tag_flow_run(flow_run_id, wanted)
         try:
             loading.check(settings, day, mode=load, max_rejects=max_rejects)
             dsn = loading.resolve_for(settings, day, load)
@@ -105,9 +106,9 @@ def apply_day(
             return Failed(message=error.message, data=error)
 
 
-def tags(settings: Settings) -> tuple[str, ...]:
+def tags(settings: Settings, day: str) -> tuple[str, ...]:
     """Return the tags of a flow run and its task runs."""
-    return f"pipeline={settings.pipeline}", f"env={settings.env}"
+    return f"pipeline={settings.pipeline}", f"env={settings.env}", f"day={day}"
 
 
 class _Day:
@@ -192,10 +193,10 @@ class _Day:
             found = loading.loaded(connection, self._settings, self._run.day)
         loading.require_loaded(self._settings, self._run.day, found)
 
-    def _step(self, step: SqlFile) -> Callable[[int], StepResult]:
+    def _step(self, step: SqlFile) -> Callable[[int], StepResult | State[StepResult]]:
         reads = loading.entities_read(step, self._entities)
 
-        def work(attempt: int) -> StepResult:
+        def work(attempt: int) -> StepResult | State[StepResult]:
             if attempt > 1:
                 with suppress(RunnerError):  # the attempt itself says what is wrong
                     database.resolve(self._settings)
@@ -204,6 +205,8 @@ class _Day:
             outcome(self._run.day, "step", step.id, describe_step(result, reads), result.seconds)
             for text in checks.warnings(result.checks):
                 logger().warning(f"warning: {self._run.day}  {console.printable(text)}")
+            if result.status == "skipped":  # done, but Prefect's page shows that it had nothing to do
+                return Completed(name="Skipped", message=describe_step(result, reads), data=result)
             return result
 
         return work

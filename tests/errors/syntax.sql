@@ -164,6 +164,11 @@ select ▲12abc;
 --# semicolon inside a statement | 42601 | near "where"
 select name from accounts;
 ▲where account_id = 1;
+--# a table's name in Jinja | 42601 | plain SQL, without Jinja
+select name from ▲{{ ref('accounts') }};
+--# a condition in Jinja | 42601 | plain SQL, without Jinja
+select name from accounts
+▲{% if true %} where account_id = 1 {% endif %};
 --# psql command | 42601 | psql's own
 select 1;
 ▲\echo done

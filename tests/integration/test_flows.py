@@ -153,11 +153,31 @@ def test_a_day(flow: Callable[..., Ended], project: Callable[..., Path], connect
     assert [step.step for step in ended.steps] == ["010_first", "020_second"]
     assert metrics_rows(connection, ended.id) == [("first_task", 1, "success"), ("second_task", 1, "success")]
     assert ended.run.name == "demo day1"
-    assert set(ended.run.tags) == {"pipeline=demo", "env=test"}
+    assert set(ended.run.tags) == {"pipeline=demo", "env=test", "day=day1"}
     (artifact,) = ended.artifacts()
     assert (artifact.key, artifact.type) == ("demo-metrics-day1", "table")
     assert '"step": "second"' in artifact.data
     assert connection.execute("select count(*) from runner_leases").fetchone() == (0,)
+
+
+def test_a_skipped_step(flow: Callable[..., Ended], project: Callable[..., Path], connection: Connection) -> None:
+    """A step that has nothing to do is completed, and its task says that it was skipped."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+    folder = project(first="", second="")
+    step = folder / "migrations" / "demo" / "010_first.sql"
+    step.write_text(step.read_text("utf-8").replace("'success'", "'skipped'"), "utf-8")
+    ended = flow(folder)
+    assert [(step.step, step.status) for step in ended.steps] == [("010_first", "skipped"), ("020_second", "success")]
+    with get_client(sync_client=True) as client:
+        tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[ended.run.id])))
+    states = {task.name: task.state for task in tasks if task.state}
+    shown = {name: (state.type.value, state.name) for name, state in states.items()}
+    assert shown["first_task"] == ("COMPLETED", "Skipped")
+    assert shown["second_task"] == ("COMPLETED", "Completed")
+    assert states["first_task"].message == "skipped"
+    assert metrics_rows(connection, ended.id) == [("first_task", 1, "skipped"), ("second_task", 1, "success")]
 
 
 def test_a_failing_step(flow: Callable[..., Ended], project: Callable[..., Path], connection: Connection) -> None:
@@ -300,7 +320,7 @@ def test_zluri_as_a_process(prefect_server: Server, database: str, connection: C
         run = client.read_flow_run(rows[0][0])
         tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id])))
     assert run.name == "zluri day1"
-    assert set(run.tags) == {"pipeline=zluri", "env=dev"}
+    assert set(run.tags) == {"pipeline=zluri", "env=dev", "day=day1"}
     entities = ("admin_groups", "agent_details", "agents", "budgets", "cards", "roles", "transactions")
     steps = ("agents", "roles", "agent_roles", "groups", "budgets", "cards", "transactions")
     assert {task.name for task in tasks} == {
