@@ -206,6 +206,23 @@ def test_a_function_that_acts(tmp_path: Path) -> None:
     assert _step(tmp_path, "select finish(); select x from b", schema) == []
 
 
+@pytest.mark.parametrize(
+    ("header", "tail", "expected"),
+    [
+        pytest.param("", "", ["not-in-transaction"], id="in a transaction"),
+        pytest.param("-- transaction: off\n", "", [], id="outside"),
+        pytest.param("-- transaction: off\n", "select 1;", ["transaction-control"], id="outside, not alone"),
+    ],
+)
+def test_schema_files(tmp_path: Path, header: str, tail: str, expected: list[str]) -> None:
+    """A schema file may ask for no transaction, and is then one statement."""
+    files: dict[str, str | bytes] = {
+        "p/schema/001_a.sql": _SCHEMA,
+        "p/schema/002_index.sql": f"{header}create index concurrently on a (name);{tail}",
+    }
+    assert [rule for _, _, rule in _lint(tmp_path, files)] == expected
+
+
 def test_no_schema_files(tmp_path: Path) -> None:
     """A project without schema files may have any tables."""
     assert _lint(tmp_path, {"p/010_a.sql": "select x from b;" + _METRICS}) == []
