@@ -83,7 +83,12 @@ def stop(home: Path, version: int = DEFAULT_VERSION) -> bool:
     if not home.is_dir():
         return False
     with _lock(home, version):
-        return process.stop(cluster_owner.find(home, version))
+        cluster = cluster_owner.find(home, version)
+        stopped = process.stop(cluster)
+        if cluster.socket_dir.parent != cluster.base:
+            with contextlib.suppress(OSError):  # the next start makes it again
+                cluster.socket_dir.rmdir()
+        return stopped
 
 
 def status(home: Path, version: int = DEFAULT_VERSION) -> Status:

@@ -7,6 +7,7 @@ import fcntl
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -90,6 +91,24 @@ def test_a_new_project_runs_as_it_is(runner: Runner, empty_database: str, tmp_pa
     again = runner("init", "new", cwd=tmp_path)
     assert (again.code, again.out) == (2, "")
     assert "exists already" in again.err
+
+
+def test_the_step_of_the_readme(runner: Runner, connection: Connection, tmp_path: Path) -> None:
+    """The whole step that the README shows is one that runs, counts itself, passes lint and can be run again."""
+    (step,) = re.findall(r"```sql\n(-- 030_order_counts.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    folder = tmp_path / "migrations" / "shop"
+    (folder / "schema").mkdir(parents=True)
+    (folder / "030_order_counts.sql").write_text(step, "utf-8")
+    (folder / "schema" / "001_orders.sql").write_text(
+        "create table stg_orders (day text not null, order_id bigint not null);\n"
+        "create table order_counts (day text primary key, orders bigint not null);\n"
+    )
+    runner("migrate", cwd=tmp_path)
+    connection.execute("insert into stg_orders values ('day1', 1), ('day1', 2), ('day2', 3)")
+    assert "030_order_counts        1 inserted" in runner("apply", "--day", "day1", cwd=tmp_path).out
+    assert "030_order_counts        nothing to change" in runner("apply", "--day", "day1", cwd=tmp_path).out
+    assert connection.execute("select * from order_counts").fetchall() == [("day1", 2)]
+    assert runner("lint", cwd=tmp_path).out == "2 files: nothing to complain about\n"
 
 
 def test_truncated_page_stops_the_day(runner: Runner, connection: Connection, tmp_path: Path) -> None:

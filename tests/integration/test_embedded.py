@@ -388,7 +388,11 @@ def test_a_long_path_moves_the_socket(homes: Callable[..., Path]) -> None:
     home = homes("deep" * 30)
     assert _value(embedded.ensure_running(home), "select 1") == 1
     assert home not in embedded.status(home).socket_dir.parents
-    assert stat.S_IMODE(embedded.status(home).socket_dir.stat().st_mode) == 0o700
+    folder = embedded.status(home).socket_dir
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    embedded.stop(home)
+    assert not folder.exists()
+    assert _value(embedded.ensure_running(home), "select 1") == 1
 
 
 def test_odd_names_are_quoted(homes: Callable[..., Path]) -> None:

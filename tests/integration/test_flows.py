@@ -428,8 +428,22 @@ def test_interrupted(
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="processes are watched by Linux's pidfd")
-def test_interrupted_load(prefect_server: Server, database: str, connection: Connection, tmp_path: Path) -> None:
-    """SIGTERM in the middle of a load stops Spark, and leaves no table, row or process behind."""
+@pytest.mark.parametrize(
+    ("signals", "code"),
+    [
+        pytest.param([signal.SIGTERM], 143, id="terminated"),
+        pytest.param([signal.SIGINT, signal.SIGINT], 130, id="ctrl-c twice"),
+    ],
+)
+def test_interrupted_load(
+    prefect_server: Server,
+    database: str,
+    connection: Connection,
+    tmp_path: Path,
+    signals: list[signal.Signals],
+    code: int,
+) -> None:
+    """A signal in the middle of a load stops Spark, and leaves no table, row or process behind; nothing is retried."""
     make = ["-m", "tests.make_days", "--out", str(tmp_path), "--days", "1", "--transactions", "100000"]
     subprocess.run([sys.executable, *make], cwd=ROOT, check=True, capture_output=True)
     arguments = ["--day", "day1", "--data", str(tmp_path)]
@@ -438,10 +452,14 @@ def test_interrupted_load(prefect_server: Server, database: str, connection: Con
     with contextlib.ExitStack() as stack:
         children = [stack.enter_context(Child(pid)) for pid in children_of(process.pid)]
         assert children
-        process.send_signal(signal.SIGTERM)
+        for number in signals:
+            process.send_signal(number)
+            connection.execute("select pg_sleep(0.15)")
         _, err = process.communicate(timeout=60)
-        assert process.returncode == 143, err
+        assert process.returncode == code, err
         assert "Traceback" not in err
+        assert "trying again" not in err
+        assert err.endswith("\ninterrupted: what was not committed is rolled back\n")
         for child in children:
             child.wait(30)
     wait_for(connection, "select where not exists (select from pg_stat_activity where query ilike 'copy landing.%')")
