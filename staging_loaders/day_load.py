@@ -161,7 +161,18 @@ class DayLoad:
             if landings or vanished:
                 chosen = [(self._declared[landing.entity], landing) for landing in landings]
                 self._publish(connection, chosen, vanished)
-        return [outcome(plan, by_entity.get(plan.entity), self._loaded.get(plan.entity)) for plan in plans]
+            # What was odd about a load before is odd still, and the steps are to read it again.
+            useless = {
+                name: publishing.useless_files(connection, self._pipeline, self.day, self._declared[name])
+                for name in unchanged
+                if self._declared[name].required and self._loaded[name].rejects
+            }
+        return [
+            outcome(
+                plan, by_entity.get(plan.entity), self._loaded.get(plan.entity), useless=useless.get(plan.entity, ())
+            )
+            for plan in plans
+        ]
 
     def _publish(
         self,

@@ -56,8 +56,10 @@ def landed(plan: EntityPlan, target: Target, counts: Sequence[Counts]) -> Landin
     )
 
 
-def outcome(plan: EntityPlan, landing: Landing | None, before: Loaded | None) -> EntityLoad:
-    """Return what became of a planned entity that has landed, or was left as it was `before`."""
+def outcome(
+    plan: EntityPlan, landing: Landing | None, before: Loaded | None, *, useless: tuple[UselessFile, ...] = ()
+) -> EntityLoad:
+    """Return what became of a planned entity that has landed, or was left as it was `before`, with `useless` files."""
     if landing is not None:
         return EntityLoad(
             plan.entity, "loaded", landing.records_read, landing.rows_loaded, landing.rejects, landing.warnings,
@@ -68,7 +70,7 @@ def outcome(plan: EntityPlan, landing: Landing | None, before: Loaded | None) ->
         return EntityLoad(plan.entity, "absent", 0, 0, 0, 0, 0, 0, 0.0, plan.required, removed)
     return EntityLoad(
         plan.entity, "unchanged", before.records_read, before.rows_loaded, before.rejects, before.warnings,
-        before.files, before.bytes, 0.0, plan.required,
+        before.files, before.bytes, 0.0, plan.required, useless=useless,
     )  # fmt: skip
 
 
@@ -76,11 +78,9 @@ def doubts(loads: Sequence[EntityLoad]) -> list[str]:
     """Return what a person should hear of: entities that a day must have, of which all or whole files were no use."""
     found = []
     for load in loads:
-        if load.status != "loaded" or not load.required:
-            continue
         if load.useless and load.rows_loaded:
             found.append(f"{load.entity}: {_useless(load.useless)}")
-        elif not load.rows_loaded:
+        elif load.status == "loaded" and load.required and not load.rows_loaded:
             if load.records_read:
                 told = f"{load.rejects:,} of {load.records_read:,} were rejected"
                 guard = "; --max-rejects N stops such a load before anything is published"

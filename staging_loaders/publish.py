@@ -149,6 +149,17 @@ def publish(
         committing(str(row[0]))
 
 
+def useless_files(connection: Connection, pipeline: str, day: str, entity: Entity) -> tuple[UselessFile, ...]:
+    """Return the files of a published entity of which every record was rejected, in file order."""
+    rows = connection.execute(
+        "select source_file, count(*) from stg_rejects where pipeline = %s and day = %s and entity = %s "
+        f"and severity = 'reject' and source_file not in (select source_file from {entity.table} where day = %s) "
+        "group by source_file order by source_file",
+        (pipeline, day, entity.name, day),
+    )
+    return tuple(UselessFile(name, rejects) for name, rejects in rows)
+
+
 def was_committed(connection: Connection, transaction: str) -> bool:
     """Tell how a transaction ended whose connection was lost at its commit.
 

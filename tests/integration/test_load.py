@@ -306,11 +306,13 @@ ERROR_PAGE = (
 def test_an_error_page_among_good_ones_is_doubted(
     database: str, base: Path, entity: str, pages: dict[str, str], told: list[str]
 ) -> None:
-    """A file of which nothing could be used is named, where the day must have its entity."""
+    """A file of which nothing could be used is named, where the day must have its entity, and again at each rerun."""
     (base / "sync-day1" / "agents" / "a.json").write_text(json.dumps([AGENT]))
     for name, text in pages.items():
         (base / "sync-day1" / entity / name).write_text(text)
-    assert doubts(list(load(database, base).values())) == told
+    first, again = load(database, base), load(database, base)
+    assert again["agents"].status == "unchanged"
+    assert doubts(list(first.values())) == doubts(list(again.values())) == told
 
 
 def test_a_part_that_was_done_before_still_names_its_error_page(part: parts.Part, connection: Connection) -> None:
