@@ -30,21 +30,30 @@ def shrink(
 
     `trial` stands at empty tables. First only rows that hold the differing row's key are tried.
     """
+    from psycopg.errors import QueryCanceled
+
     tables = scope.staging_of(steps)
     days = fault.days
 
     def fails(kept: Sequence[Staged]) -> bool:
-        with trial.aside():
-            trial.keep_staged(tables, days, kept)
-            return test()
+        try:
+            with trial.aside():
+                trial.keep_staged(tables, days, kept)
+                return test()
+        except QueryCanceled:  # the time is over, or a plan for few rows met many
+            return False
 
-    if fails([]):
-        return dataclasses.replace(fault, minimal=True)
-    marks = [key for key in fault.keys if key not in days]
-    rows = trial.staged(tables, days, marks) if marks else []
-    if not rows or deadline.passed() or not fails(rows):
-        rows = trial.staged(tables, days)
-    kept, minimal = minimise(rows, fails, deadline)
+    trial.limit = deadline.left
+    try:
+        if fails([]):
+            return dataclasses.replace(fault, minimal=True)
+        marks = [key for key in fault.keys if key not in days]
+        rows = trial.staged(tables, days, marks) if marks else []
+        if not rows or deadline.passed() or not fails(rows):
+            rows = trial.staged(tables, days)
+        kept, minimal = minimise(rows, fails, deadline)
+    finally:
+        trial.limit = None
     if len(kept) > _MOST_SHOWN:
         return dataclasses.replace(fault, minimal=False)
     with trial.aside():

@@ -26,9 +26,13 @@ class Deadline:
         """Tell whether the time is over."""
         return self._clock() >= self._end
 
+    def left(self) -> float:
+        """Return how many seconds are left."""
+        return max(0.0, self._end - self._clock())
+
     def share(self, parts: int) -> Deadline:
         """Return the end of one part of the time that is left."""
-        return Deadline(max(0.0, self._end - self._clock()) / max(parts, 1), self._clock)
+        return Deadline(self.left() / max(parts, 1), self._clock)
 
 
 def minimise(

@@ -220,8 +220,15 @@ def _wrong_counts(step: SqlFile, order: Order, applied: Applied) -> Fault:
     rows.append(("metrics row", *map(str, said)))
     message = f"{order[-1]}: the metrics row says {_words(said)}; really it is {_words(real)}"
     evidence = Evidence(("table", *KINDS), tuple(rows))
-    keys = [key for effect in applied.effects for row in effect.rows[:1] for key in _key(row, effect.keyed)]
-    return Fault("metrics", kind, step.id, table, message, (order,), evidence, tuple(keys))
+    return Fault("metrics", kind, step.id, table, message, (order,), evidence, _miscounted(applied.effects, missing))
+
+
+def _miscounted(effects: Sequence[Effect], missing: Sequence[int]) -> tuple[str, ...]:
+    """Return the key of a row of a kind that is counted too seldom, or else of any."""
+    wanted = {kind for kind, gap in zip(("insert", "update", "delete"), missing, strict=True) if gap > 0}
+    rows = [(row, effect.keyed) for effect in effects for row in effect.rows]
+    rows.sort(key=lambda item: item[0].kind not in wanted)
+    return _key(*rows[0]) if rows else ()
 
 
 def _check_failed(step: SqlFile, order: Order, table: str, result: CheckResult) -> Fault:

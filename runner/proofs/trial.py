@@ -72,6 +72,8 @@ class Trial:
         self._steps = steps
         self._days = days
         self._log = log
+        self.limit: Callable[[], float] | None = None
+        """Returns the seconds that a statement of a step may take, where that is less than the step's own time-out."""
 
     def __enter__(self) -> Trial:
         deadline = time.monotonic() + _PATIENCE
@@ -138,6 +140,9 @@ class Trial:
         local = transaction.settings(step, pipeline=self._pipeline, day=day, flow_run_id=str(uuid.uuid4()))
         name = f"runner verify {self._pipeline}/{step.id} {day}"[:63]
         database.set_local(self.connection, {**local, "application_name": name, **(planner or {})})
+        if self.limit is not None:
+            most = max(1_000, int(1_000 * self.limit()))
+            self.connection.execute(f"set local statement_timeout = {min(most, step.timeout)}")
         mark = transaction.newest_metrics(self.connection)
         try:
             transaction.execute(self.connection, step)
@@ -176,8 +181,10 @@ class Trial:
         """Delete the staging rows of days but for `kept`."""
         for table in tables:
             places = [row.ctid for row in kept if row.table == table.name]
+            # A join, which is hashed where there are many.
             self.connection.execute(
-                f"delete from {table.name} where day = any(%s) and ctid <> all(%s::text[]::tid[])".encode(),
+                f"delete from {table.name} as staged where day = any(%s) and not exists ("
+                "select from unnest(%s::text[]) as kept(place) where kept.place::tid = staged.ctid)".encode(),
                 (list(days), places),
             )
 
