@@ -151,10 +151,14 @@ def publish(
 
 def useless_files(connection: Connection, pipeline: str, day: str, entity: Entity) -> tuple[UselessFile, ...]:
     """Return the files of a published entity of which every record was rejected, in file order."""
+    # Few files have as many rejects as the place of their last one; only for those is the day's staging looked at.
     rows = connection.execute(
-        "select source_file, count(*) from stg_rejects where pipeline = %s and day = %s and entity = %s "
-        f"and severity = 'reject' and source_file not in (select source_file from {entity.table} where day = %s) "
-        "group by source_file order by source_file",
+        "with rejected as materialized ("
+        "select source_file, count(*) as rejects from stg_rejects "
+        "where pipeline = %s and day = %s and entity = %s and severity = 'reject' "
+        "group by source_file having count(*) = max(position)) "
+        "select source_file, rejects from rejected "
+        f"where source_file not in (select source_file from {entity.table} where day = %s) order by source_file",
         (pipeline, day, entity.name, day),
     )
     return tuple(UselessFile(name, rejects) for name, rejects in rows)
