@@ -25,6 +25,8 @@ class Table:
     name: str
     key: tuple[str, ...]
     columns: tuple[str, ...]
+    numbers: frozenset[str] = frozenset()
+    """Columns of exact numbers, of which 1.0 and 1.00 are the same."""
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -55,6 +57,10 @@ def describe(connection: Connection, names: Iterable[str], technical: Iterable[s
                 and not attribute.attisdropped
                 and attribute.attgenerated = ''
             order by attribute.attnum
+        ), array(
+            select attribute.attname::text
+            from pg_attribute as attribute
+            where attribute.attrelid = class.oid and attribute.atttypid = 'numeric'::regtype
         )
         from unnest(%s::text[]) as given(name)
         inner join pg_class as class on class.oid = to_regclass(given.name)
@@ -64,10 +70,10 @@ def describe(connection: Connection, names: Iterable[str], technical: Iterable[s
     ).fetchall()
     keys = _keys(connection, [oid for oid, *_ in found])
     tables = {}
-    for oid, name, short, columns in found:
+    for oid, name, short, columns, numbers in found:
         kept = tuple(c for c in columns if not left_out & {c, f"{short}.{c}", f"{name}.{c}"})
         key = next((key for key in keys.get(oid, ()) if set(key) <= set(kept)), ())
-        tables[name] = Table(name, key, kept)
+        tables[name] = Table(name, key, kept, frozenset(numbers))
     return tables
 
 
@@ -104,7 +110,7 @@ def take(connection: Connection, tables: Iterable[Table]) -> Digest:
         return {}
     parts = [
         f"select {number}, bucket, count(*), sum(hash) from ("
-        f"select {_bucket(table)} as bucket, hashtextextended({_record(table.columns)}, 0)::numeric as hash"
+        f"select {_bucket(table)} as bucket, hashtextextended({_record(table, table.columns)}, 0)::numeric as hash"
         f" from {table.name}) as hashed group by bucket"
         for number, table in enumerate(tables)
     ]
@@ -127,7 +133,7 @@ def differing(one: Digest, other: Digest) -> dict[str, list[int]]:
 
 def rows(connection: Connection, table: Table, buckets: Sequence[int]) -> Counter[Row]:
     """Return the rows of some buckets, with how often each is there."""
-    columns = ", ".join(f"{quote(column)}::text" for column in table.columns)
+    columns = ", ".join(f"{_value(table, column)}::text" for column in table.columns)
     found = connection.execute(
         f"select {columns or 'null'} from {table.name} where {_bucket(table)} = any(%s)", (list(buckets),)
     )
@@ -174,9 +180,13 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _record(columns: Sequence[str]) -> str:
-    return f"row({', '.join(map(quote, columns))})::text"
+def _value(table: Table, column: str) -> str:
+    return f"trim_scale({quote(column)})" if column in table.numbers else quote(column)
+
+
+def _record(table: Table, columns: Sequence[str]) -> str:
+    return f"row({', '.join(_value(table, column) for column in columns)})::text"
 
 
 def _bucket(table: Table) -> str:
-    return f"(hashtextextended({_record(table.identity)}, 1) & {BUCKETS - 1})"
+    return f"(hashtextextended({_record(table, table.identity)}, 1) & {BUCKETS - 1})"

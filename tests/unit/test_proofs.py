@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from runner.proofs import digest, orders
 from runner.proofs.digest import Table
-from runner.proofs.fault import CAUSES, StagingRow, shown_columns
+from runner.proofs.fault import CAUSES, PROOFS, StagingRow, shown_columns
 from runner.proofs.shrink import Deadline, minimise
 
 DAYS = tuple(f"day{number}" for number in range(1, 12))
@@ -147,3 +148,10 @@ def test_every_cause_says_what_to_do(kind: str) -> None:
     assert CAUSES[kind].endswith((".", "COLUMN"))
     assert kind.replace("-", "").isalpha()
     assert kind.islower()
+
+
+def test_the_page_names_every_proof_and_kind() -> None:
+    """docs/verify.md has a row for each proof and each kind of fault, by the names that the command prints."""
+    page = (Path(__file__).parents[2] / "docs" / "verify.md").read_text(encoding="utf-8")
+    for name in (*PROOFS, *CAUSES):
+        assert f"`{name}` |" in page, name
