@@ -13,7 +13,7 @@ _ALL = (*ENDING, signal.SIGINT)
 
 
 class Terminated(KeyboardInterrupt):
-    """A signal that ends the run, Ctrl-C among them; psycopg cancels its statement in the server on a KeyboardInterrupt only."""
+    """A signal that ends the run, Ctrl-C too: psycopg cancels its statement on a KeyboardInterrupt only."""
 
     def __init__(self, number: int = signal.SIGTERM) -> None:
         super().__init__()
