@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner import sqlnodes, sqltree, step
+from runner import dialects, sqlnodes, sqltext, sqltree, step
 from runner.errors import ConfigError
 from runner.lint.source import Kind, Source, refusal
 
@@ -28,13 +28,20 @@ def read(path: Path, root: Path, kind: Kind) -> Source:
     try:
         source.statements = sqlnodes.parse(source.text)
     except sqltree.NotSql as error:
-        source.report_at("syntax", error.offset, error.message)
+        source.report_at("syntax", error.offset, _syntax(source.text, error))
     except RecursionError:
         pass  # nested deeper than a person writes: left to the server
     else:
         if not source.statements:
             source.report_at("empty", 0, f"{source.shown} contains no statement")
     return source
+
+
+def _syntax(text: str, error: sqltree.NotSql) -> str:
+    """Return the parser's words, and what the statement seems to mean where that can be read."""
+    statements = [found for found in sqltext.split(text) if found.start <= error.offset]
+    reading = dialects.recognise(statements[-1].text) if statements else None
+    return f"{error.message}. {reading.hint}" if reading else error.message
 
 
 def _shown(path: Path, root: Path) -> str:

@@ -67,6 +67,14 @@ def test_places_are_characters(tmp_path: Path) -> None:
     assert (finding.line, finding.column, finding.source) == (2, 13, "select 'ü', nmae from a;")
 
 
+def test_sql_of_another_database_is_translated(tmp_path: Path) -> None:
+    """What PostgreSQL refuses is said in its words, if only the one statement that it stumbles over."""
+    _step(tmp_path, "select 1;\nselect ifnull(`a`, 0) from b;\nselect 2;")
+    (finding,) = (found for found in project.lint(tmp_path, ["p"]).findings if found.rule.id == "syntax")
+    assert "SQL of BigQuery" in finding.message
+    assert finding.message.endswith('SELECT COALESCE("a", 0) FROM b')
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
