@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from runner import sqlnodes
 from runner.lint import conditions
 from runner.lint.model import Column, Part, Query, Relation, Script, leaves, nothing_known
@@ -19,14 +21,13 @@ _COUNTED = {
 _VERBS = {"insert": "inserts", "upsert": "inserts or updates", "update": "updates", "delete": "deletes"}
 
 
-def check(source: Source, part: Part, script: Script) -> bool:
-    """Report wrong counts; return whether they are counts of writes at all."""
+def check(source: Source, part: Part, script: Script) -> list[str]:
+    """Report wrong counts; return the columns that count something else than writes."""
     written = [p for p in script.parts if p.writes and not p.is_temporary and not is_bookkeeping(p.target)]
     given = {column: value for column in _COUNTS if (value := part.values.get(column)) and not _is_zero(value)}
     wrong = [column for column, value in given.items() if not _count(source, part, column, value)]
-    are_of_writes = not wrong
-    if not part.values or source.has("metrics-kind"):
-        return are_of_writes
+    if wrong or not part.values or source.has("metrics-kind"):
+        return wrong
     for column in _COUNTS:
         kinds = set(_COUNTED[column]) - {"merge"}
         writer = next((p for p in written if p.kind in kinds), None)
@@ -34,7 +35,7 @@ def check(source: Source, part: Part, script: Script) -> bool:
         if column not in given and writer is not None and writer in _counted(part):
             message = f"{column} is 0, though {writer.shown} {_VERBS[writer.kind]} rows of '{writer.target}'"
             source.report("metrics-counts", pointed_at(part, column), message)
-    return are_of_writes
+    return wrong
 
 
 def _is_zero(value: Node | Column) -> bool:
@@ -159,13 +160,21 @@ def _counted(part: Part) -> set[Part]:
     return found
 
 
-def check_all(source: Source, part: Part, script: Script) -> None:
+def check_all(source: Source, part: Part, script: Script, wrong: Collection[str] = ()) -> None:
+    """Report writes that are in no count, but for those that a column of `wrong` was to count."""
     counted = _counted(part)
-    for writer in script.parts:
-        if not writer.writes or writer.is_temporary or is_bookkeeping(writer.target) or writer in counted:
-            continue
-        if _feeds(writer, script):
-            continue
+    missed = [
+        writer
+        for writer in script.parts
+        if writer.writes
+        and not writer.is_temporary
+        and not is_bookkeeping(writer.target)
+        and writer not in counted
+        and not _feeds(writer, part, script)
+    ]
+    for column in wrong:
+        missed = _without_meant(missed, part, column)
+    for writer in missed:
         rows = {"insert": "inserted into", "upsert": "written to", "update": "updated in", "delete": "deleted from"}
         what = rows.get(writer.kind, "written to")
         source.report(
@@ -173,9 +182,33 @@ def check_all(source: Source, part: Part, script: Script) -> None:
         )
 
 
-def _feeds(writer: Part, script: Script) -> bool:
-    """Return whether what a write returned is kept in a temporary table that the metrics may read."""
-    return any(p.is_temporary and p.writes and writer in _reached(p) for p in script.statements[writer.number])
+def _without_meant(missed: list[Part], part: Part, column: str) -> list[Part]:
+    """Leave out what a wrong count was to count, for that is said of it: writes of its kind, first of `table_name`."""
+    meant = [writer for writer in missed if writer.kind in _COUNTED[column]]
+    named = {sqlnodes.constant(leaf) for leaf in leaves(part.values.get("table_name")) if isinstance(leaf, Node)}
+    meant = [writer for writer in meant if writer.target.removeprefix("public.") in named] or meant
+    return [writer for writer in missed if writer not in meant]
+
+
+def _feeds(writer: Part, part: Part, script: Script) -> bool:
+    """Return whether what a write returned is kept where the metrics may read it: a temporary table, a setting."""
+    kept = [p for p in script.statements[writer.number] if writer in _reached(p)]
+    if any(p.is_temporary and p.writes for p in kept):
+        return True
+    made = {_setting(call) for p in kept for call in p.calls if sqlnodes.function(call) == "set_config"}
+    read = {
+        _setting(leaf)
+        for column in (*_COUNTS, "rows_affected")
+        for leaf in leaves(part.values.get(column))
+        if isinstance(leaf, Node) and sqlnodes.function(leaf) == "current_setting"
+    }
+    return bool(made & read) or (bool(made and read) and None in made | read)
+
+
+def _setting(call: Node) -> str | None:
+    """Return the name of the setting that a call makes or reads; None where it is worked out."""
+    name = sqlnodes.constant(call.args[0]) if call.args else None
+    return None if name is None else name.lower()
 
 
 def pointed_at(part: Part, column: str) -> Node:

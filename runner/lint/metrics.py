@@ -29,11 +29,11 @@ def check(source: Source) -> None:
         source.report("many-metrics", part.node.relation, f"{len(rows)} rows are inserted into {METRICS}")
     _context(source, part)
     _names(source, part)
-    # Counts of something else than the writes are one fault, not one more for each write that they miss.
-    if script.is_opaque or counts.check(source, part, script):
-        _times(source, part, script)
-        if not script.is_opaque:
-            counts.check_all(source, part, script)
+    wrong = [] if script.is_opaque else counts.check(source, part, script)
+    # Metrics that do not come from the writes cannot read the clock after them: said of the counts.
+    _times(source, part, None if wrong else script)
+    if not script.is_opaque:
+        counts.check_all(source, part, script, wrong)
 
 
 def _context(source: Source, part: Part) -> None:
@@ -75,7 +75,8 @@ def _constant(value: Node | Column | None) -> str | None:
     return sqlnodes.constant(found[0]) if len(found) == 1 and isinstance(found[0], Node) else None
 
 
-def _times(source: Source, part: Part, script: Script) -> None:
+def _times(source: Source, part: Part, script: Script | None) -> None:
+    """Report clocks of another time than the start and the finish; without a `script` not where the finish is read."""
     for leaf in leaves(part.values.get("started_at")):
         if isinstance(leaf, Node) and sqlnodes.function(leaf) in evidence.CLOCKS - _STARTS:
             message = f"started_at is {sqlnodes.called(leaf)}, which is looked at when something asks for it"
@@ -85,7 +86,7 @@ def _times(source: Source, part: Part, script: Script) -> None:
             continue
         name = sqlnodes.function(leaf)
         if name == "clock_timestamp" or name == "timeofday":
-            if not _is_after_work(leaf, part, script):
+            if script is not None and not _is_after_work(leaf, part, script):
                 message = "the clock is not read from the metrics, so it may be looked at before the work"
                 source.report("metrics-finish", leaf, message)
         elif name in evidence.CLOCKS:

@@ -63,7 +63,7 @@ def _stale(source: Source, reader: Part, writers: list[Part], users: dict[Part, 
         if writer.kind == "update" and not _reads_changed(reader, writer):
             continue
         goals = _goals(reader, users)
-        stale = [goal for goal in goals if goal.target not in (writer.target, "pipeline_metrics")]
+        stale = [goal for goal in goals if goal.target != "pipeline_metrics" and not _apart(reader, goal, writer)]
         # To compare what was written with what was there before is the use of the old rows.
         stale = [goal for goal in stale if not (goal.is_temporary and writer in goal.uses)]
         if not stale or _combines(reader, stale, writer):
@@ -74,6 +74,16 @@ def _stale(source: Source, reader: Part, writers: list[Part], users: dict[Part, 
             f"{reader.shown} reads '{writer.target}' as it was before {writer.shown} writes it",
         )
         return
+
+
+def _apart(reader: Part, goal: Part, writer: Part) -> bool:
+    """Return whether a part that writes the same table may go by its old rows: each by its own, or others."""
+    if goal.target != writer.target:
+        return False
+    if goal.kind != "update" or reader is goal or paths.are_apart(writer, goal):
+        return True
+    way = [part for part in closure(goal) if reader in closure(part)]
+    return not any(query.node is not None and query.node.groupClause for part in way for query in part.queries)
 
 
 def _read_at(reader: Part, target: str) -> int:

@@ -29,6 +29,7 @@ WRONG = {
         (2, "temporary-table"),
         (3, "clock-in-data"),
         (4, "unguarded-update"),
+        (4, "uncounted-write"),
         (7, "transaction-control"),
         (8, "transaction-control"),
         (10, "metrics-context"),
