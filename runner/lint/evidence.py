@@ -88,6 +88,32 @@ def version_columns(part: Part) -> set[str]:
     }
 
 
+def day_columns(part: Part) -> set[str]:
+    """Return the columns that an upsert sets to the day of the data, whatever they are called; none where it is a key.
+
+    A key of the day, or rows found by it, are other rows on another day.
+    """
+    days = {name for name, value in part.updates.items() if _is_day(value) and _is_day(part.values.get(name))}
+    clause = part.node.onConflictClause
+    keys = {element.name for element in (clause.infer.indexElems or ())} if clause and clause.infer else set()
+    for node in part.comparisons:
+        if operator(node) in ("=", "is not distinct from"):
+            if not any(_within(node, guard) for guard in part.guards):
+                keys |= mentions(node, part.target, part)
+    return set() if days & keys else days
+
+
+def _is_day(value: Node | Column | None) -> bool:
+    """Return whether a value is the day that is applied: the setting, or the column `day` of a staging table."""
+    found = [leaf for leaf in leaves(value) if not (isinstance(leaf, Node) and leaf.kind == "A_Const")]
+    return bool(found) and all(
+        (leaf.table is not None and leaf.table.name.startswith("stg_") and leaf.name == "day")
+        if isinstance(leaf, Column)
+        else sqlnodes.function(leaf) == "current_setting" and sqlnodes.constant(leaf.args[0]) == "app.day"
+        for leaf in found
+    )
+
+
 def is_clock(value: Node | Column) -> bool:
     """Return whether a value is the time of the run: a technical column, not a version."""
     found = list(leaves(value))

@@ -47,7 +47,12 @@ def _upsert(source: Source, part: Part) -> None:
             "unguarded-upsert", place, f"unchanged rows of '{part.target}' are written anew, and counted as updated"
         )
     versions = evidence.version_columns(part)
-    if versions and not evidence.is_recent(part, versions):
+    is_recent = evidence.is_recent(part, versions)
+    if not versions:
+        # Where only the day tells old from new, any order that is asked for may be the one of the records.
+        versions = evidence.day_columns(part)
+        is_recent = evidence.is_recent(part, {*part.values, *part.updates})
+    if versions and not is_recent:
         names = " or ".join(f"'{name}'" for name in sorted(versions))
         source.report(
             "no-recency-guard",

@@ -72,3 +72,36 @@ def test_wrong(tmp_path: Path, name: str) -> None:
     """Each fault once, at its line."""
     found = project.lint(_project(tmp_path, "wrong"), ["shop"]).findings
     assert {(f.line, f.rule.id) for f in found if f.file.endswith(name)} == WRONG[name]
+
+
+UPSERT = """
+insert into {table} as target (stock_id, taken_on, amount, sequence)
+select stock_id, day, amount, sequence from stg_stock where day = current_setting('app.day')
+on conflict ({key}) do update set taken_on = excluded.taken_on, amount = excluded.amount, sequence = excluded.sequence
+where target.amount is distinct from excluded.amount {guard};
+"""
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "guard", "is_found"),
+    [
+        pytest.param("stock", "stock_id", "", True, id="nothing is compared"),
+        pytest.param("stock", "stock_id", "and excluded.taken_on >= target.taken_on", False, id="the day is compared"),
+        pytest.param("stock", "stock_id", "and excluded.sequence > target.sequence", False, id="another is compared"),
+        pytest.param("taken", "stock_id, taken_on", "", False, id="the day is part of the key"),
+    ],
+)
+def test_day_of_the_data(tmp_path: Path, table: str, key: str, guard: str, is_found: bool) -> None:
+    """A column that is set to the day of the data says how new a record is, whatever it is called."""
+    folder = tmp_path / "migrations" / "shop"
+    (folder / "schema").mkdir(parents=True)
+    columns = "stock_id int, taken_on text, amount int, sequence int"
+    (folder / "schema" / "001_tables.sql").write_text(
+        f"create table stock ({columns}, primary key (stock_id));"
+        f"create table taken ({columns}, primary key (stock_id, taken_on));"
+        f"create table stg_stock (day text, {columns}, source_file text, position int);"
+    )
+    (folder / "010_stock.sql").write_text(UPSERT.format(table=table, key=key, guard=guard))
+    found = {finding.rule.id for finding in project.lint(tmp_path, ["shop"]).findings}
+    assert ("no-recency-guard" in found) == is_found
+    assert not found & {"unknown-column", "unknown-table", "unguarded-upsert", "conflict-target"}
