@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from runner import diagnosis, sqltext, sqltree
+from runner import changes, diagnosis, sqltext, sqltree, treenames
 from runner.database import Connection
 from runner.errors import StepFailed
 from runner.proofs import digest
@@ -32,7 +32,7 @@ class Scope:
     writes: Mapping[str, frozenset[str]]
     """Step -> tables it writes, watermarks and the runner's own aside."""
     emptied: Mapping[str, frozenset[str]]
-    """Step -> tables that it truncates, alters or drops, as it names them."""
+    """Step -> names of what it truncates, alters or drops, see `changes.to_copy`."""
     apart: frozenset[str]
     """Tables whose rows are counted nowhere: watermarks and the runner's own."""
     final: Mapping[str, Table]
@@ -95,7 +95,7 @@ def find(connection: Connection, steps: Sequence[SqlFile]) -> Scope:
         tuple(steps),
         reads,
         writes,
-        {step.id: relations[step.id].emptied for step in steps},
+        {step.id: changes.to_copy(step) for step in steps},
         apart,
         final={name: tables[name] for name in sorted(written) if not _is_staging(name)},
         staging={
@@ -113,7 +113,11 @@ def _relations(step: SqlFile) -> Relations:
         try:
             for tree in sqltree.parse(statement.text):
                 each = sqltree.relations(tree.node)
-                found |= Relations(each.reads - found.made, each.writes - found.made, each.made, each.emptied)
+                temporary = frozenset(treenames.made_temporary(tree.node))
+                # A table that is dropped and made again stays one that others see.
+                found |= Relations(
+                    each.reads - found.made, (each.writes | each.made - temporary) - found.made, temporary, each.emptied
+                )
         except sqltree.NotSql as error:
             at = sqltext.locate(step.text, statement.start + error.offset)
             raise StepFailed(

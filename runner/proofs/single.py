@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 
 from runner import changes, checks, console
-from runner.changes import RowChange
+from runner.changes import RowChange, TableChanges
 from runner.check import Check
 from runner.checks import CheckResult
 from runner.proofs.fault import Evidence, Fault
@@ -67,18 +68,10 @@ def apply(trial: Trial, scope: Scope, step: SqlFile, day: str, wanted: Sequence[
     with changes.watch(trial.connection, scope.emptied[step.id]) as watched:
         metrics = trial.run(step, day)
         results = checks.run(trial.connection, wanted if metrics.status != "skipped" else ())
-        found = [
-            Effect(
-                each.table.name,
-                bool(each.table.key),
-                each.inserted,
-                each.updated,
-                each.deleted,
-                each.rewritten,
-                tuple(_written(row, each.table.generated) for row in each.rows(SAMPLE)),
-            )
-            for each in watched.changes()
-        ]
+        by_name: dict[str, list[TableChanges]] = {}
+        for each in watched.changes():
+            by_name.setdefault(each.table.name, []).append(each)
+        found = [_effect(*each) if len(each) == 1 else _remade(each) for each in by_name.values()]
     trial.tidy()
     return Applied(
         metrics,
@@ -86,6 +79,48 @@ def apply(trial: Trial, scope: Scope, step: SqlFile, day: str, wanted: Sequence[
         tuple(effect for effect in found if effect.table in scope.marks),
         results,
     )
+
+
+def _effect(each: TableChanges) -> Effect:
+    return Effect(
+        each.table.name,
+        bool(each.table.key),
+        each.inserted,
+        each.updated,
+        each.deleted,
+        each.rewritten,
+        tuple(_written(row, each.table.generated) for row in each.rows(SAMPLE)),
+    )
+
+
+def _remade(each: Sequence[TableChanges]) -> Effect:
+    """Return the effect on a table that was dropped and made again: its old rows beside the new ones."""
+    table = each[0].table
+    key = table.key if all(one.table.key == table.key for one in each) else ()
+    gone: dict[tuple[str | None, ...], list[RowChange]] = {}
+    rows = [_written(row, table.generated) for one in each for row in one.rows()]
+    for row in rows:
+        if row.kind == "delete":
+            gone.setdefault(_identity(row.old or {}, key), []).append(row)
+    changed = []
+    for row in rows:
+        if row.kind != "insert":
+            continue
+        new = row.new or {}
+        same = gone.get(_identity(new, key))
+        if not same:
+            changed.append(row)
+        elif old := same.pop().old:
+            columns = tuple(name for name in new if old.get(name) != new[name] and name not in table.generated)
+            changed += [RowChange("update", row.key, old, new, columns)] if columns else []
+    changed += [row for same in gone.values() for row in same]
+    counts = Counter(row.kind for row in changed)
+    shown = [row for kind in changes.KINDS for row in [row for row in changed if row.kind == kind][:SAMPLE]]
+    return Effect(table.name, bool(key), counts["insert"], counts["update"], counts["delete"], 0, tuple(shown))
+
+
+def _identity(values: Mapping[str, str | None], key: Sequence[str]) -> tuple[str | None, ...]:
+    return tuple(values.get(name) for name in key) if key else tuple(values.values())
 
 
 def _written(row: RowChange, generated: Collection[str]) -> RowChange:

@@ -51,7 +51,7 @@ LINT: dict[str, set[tuple[int, str]]] = {
 VERIFY: dict[str, set[tuple[str, str | None, str]]] = {
     "110_customers_naive": {
         ("rerun", "rewritten-unchanged", "dim_customer"),
-        ("order", "last-applied-wins", "dim_customer"),
+        ("deterministic", "arrival", "dim_customer"),
     },
     "120_members_replaced": {
         ("rerun", "rewritten-unchanged", "team_members"),
@@ -62,7 +62,7 @@ VERIFY: dict[str, set[tuple[str, str | None, str]]] = {
     "150_stock_copied": {("rerun", "staging-changed", "stg_stock")},
     "160_suppliers_merged": {("order", "last-applied-wins", "suppliers")},
     "170_balances_added": {("rerun", "adds-up", "account_balance")},
-    "190_pick": {("order", "first-applied-wins", "dim_customer")},
+    "190_pick": {("deterministic", "arrival", "dim_customer")},
 }
 # Steps whose metrics row is not what happened.
 MISCOUNTED = {

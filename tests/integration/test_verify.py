@@ -239,3 +239,43 @@ def test_what_steps_need_and_where_a_difference_begins(connection: Connection) -
     assert set(found.marks) == {"transaction_pipeline_state"}
     assert "stg_loads" not in found.staging
     assert "stg_rejects" in found.staging
+
+
+def test_a_key_on_staging_does_not_hide_the_order_of_its_rows(
+    connection: Connection, prove: Callable[..., Any], make_step: Callable[..., SqlFile]
+) -> None:
+    """A pick by the place in staging is found though an index delivers the rows in the order of a key."""
+    connection.execute(
+        "create table stg_picked (day text, row_no int, id int, name text, primary key (day, row_no));"
+        "create table picked (id int primary key, name text);"
+        "insert into stg_picked select 'day1', n, n % 5, n::text from generate_series(1, 20000) as n;"
+        "analyze stg_picked"
+    )
+    picked = (
+        "with i as (insert into picked select distinct on (id) id, name from"
+        " (select * from stg_picked where day = current_setting('app.day') and row_no < 40 limit 30) as few"
+        " order by id on conflict do nothing returning 1)"
+    )
+    _, faults = prove(
+        ("day1",), (make_step(f"{picked} {METRICS.format('(select count(*) from i)')}"),), proofs=("deterministic",)
+    )
+    assert [fault.kind for fault in faults] == ["arrival"]
+
+
+def test_a_table_made_anew(
+    connection: Connection, prove: Callable[..., Any], make_step: Callable[..., SqlFile]
+) -> None:
+    """A step that drops its table and makes it again is proven as others are."""
+    days.stage(connection)
+    connection.execute("create table listed (day text, card_id text)")
+    made = "create table listed as select day, card_id from stg_cards where day = current_setting('app.day')"
+    verdicts, faults = prove(
+        steps=(make_step("drop table if exists listed", made, METRICS.format("(select count(*) from listed)")),),
+        checks=(),
+    )
+    assert {(fault.proof, fault.kind, fault.table) for fault in faults} == {
+        ("rerun", "rerun-counts", "cards"),
+        ("metrics", "table-not-counted", "listed"),
+        ("order", "last-applied-wins", "listed"),
+    }
+    assert {verdict.proof for verdict in verdicts} == set(PROOFS)
