@@ -239,11 +239,12 @@ class Schema:
         return self._of_words(texts["as"], "it has a block that")
 
     def _of_words(self, text: str, who: str) -> Effects:
-        """Take every word of a PL/pgSQL body for a table that is read and written: only those of others matter."""
+        """Take every word of a PL/pgSQL body for a table, used as it stands there: only those of others matter."""
         words = treenames.words(text)
         if "execute" in words:
             return Effects(unclear=f"{who} builds its statements itself (execute)")
-        found = Effects(frozenset(words), frozenset(words))
+        reads, writes = treenames.used(text)
+        found = Effects(frozenset(reads), frozenset(writes))
         for word in words & set(self._functions):
             found |= self._of_function(word)
         return found

@@ -15,8 +15,8 @@ from runner.effects import Effects, Schema
 if TYPE_CHECKING:
     from runner.project import Pipeline
 
-# Every step adds a row of its own here, and rows that are added do not meet.
-_SHARED = frozenset({"pipeline_metrics"})
+# Steps add rows of their own here, and rows that are added do not meet.
+_SHARED = frozenset({"pipeline_metrics", "check_results", "stg_rejects"})
 
 Graph = Mapping[str, frozenset[str]]
 """Step -> the earlier steps it depends on, all of them, in the order of the files."""

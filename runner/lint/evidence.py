@@ -97,9 +97,9 @@ def day_columns(part: Part) -> set[str]:
     clause = part.node.onConflictClause
     keys = {element.name for element in (clause.infer.indexElems or ())} if clause and clause.infer else set()
     for node in part.comparisons:
-        if operator(node) in ("=", "is not distinct from"):
-            if not any(_within(node, guard) for guard in part.guards):
-                keys |= mentions(node, part.target, part)
+        asks_for_same = operator(node) in ("=", "is not distinct from")
+        if asks_for_same and not any(_within(node, guard) for guard in part.guards):
+            keys |= mentions(node, part.target, part)
     return set() if days & keys else days
 
 

@@ -75,9 +75,24 @@ def effects(tmp_path: Path) -> Callable[..., Effects]:
         pytest.param("select adds()", set(), {"b"}, id="function that writes"),
         pytest.param("select body()", {"d"}, {"b"}, id="function in standard SQL"),
         pytest.param("select looks()", {"b"}, set(), id="function that only reads, in PL/pgSQL"),
-        pytest.param("select writes()", {"b"}, {"b"}, id="function that writes, in PL/pgSQL"),
+        pytest.param("select writes()", set(), {"b"}, id="function that writes, in PL/pgSQL"),
         pytest.param("do $$ begin delete from b; end $$", {"b"}, {"b"}, id="block"),
-        pytest.param("insert into watched select 1", {"audit"}, {"watched", "audit"}, id="trigger"),
+        pytest.param("do $$ begin insert into b table d; end $$", {"a", "d"}, {"b", "d"}, id="block, either way"),
+        pytest.param(
+            "do $$ begin insert into b select a.id from a join d on d.id = a.id; end $$",
+            {"a", "d"},
+            {"b"},
+            id="block that reads",
+        ),
+        pytest.param("do $$ begin delete /* from */ from only b; end $$", {"b"}, {"b"}, id="block that deletes"),
+        pytest.param("do $$ begin select 1 into b; perform from b; end $$", {"b"}, {"b"}, id="block, select into"),
+        pytest.param(
+            "do $$ begin insert into b values (1) on conflict do update set id = b.id; end $$",
+            {"b"},
+            {"b"},
+            id="block that upserts",
+        ),
+        pytest.param("insert into watched select 1", set(), {"watched", "audit"}, id="trigger"),
         pytest.param("select nextval('numbers')", set(), {"numbers"}, id="sequence"),
         pytest.param("create index on b (id)", {"b"}, {"b"}, id="index"),
     ],
@@ -122,6 +137,21 @@ def test_shipped_steps() -> None:
         "031_cards": ["030_budgets"],
         "040_transactions": [],
     }
+
+
+def test_metrics_of_blocks(tmp_path: Path) -> None:
+    """Blocks that add their rows to the metrics do not wait for each other; one that reads the metrics waits."""
+    texts = {
+        "010_plain": "insert into pipeline_metrics values (1)",
+        "020_block": "do $$ begin insert into pipeline_metrics values (1); end $$",
+        "030_block": "do $$ begin insert into pipeline_metrics values (1); end $$",
+        "040_asks": "do $$ begin perform from pipeline_metrics; end $$",
+    }
+    for name, text in texts.items():
+        (tmp_path / f"{name}.sql").write_text(text, encoding="utf-8")
+    steps = [step.read(tmp_path / f"{name}.sql", tmp_path, STEP_KEYS) for name in texts]
+    found = graph.build(Schema().of_steps(steps))
+    assert found == {name: frozenset(list(texts)[:3] if name == "040_asks" else ()) for name in texts}
 
 
 def test_only_the_nearest_are_named() -> None:

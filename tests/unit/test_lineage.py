@@ -353,6 +353,23 @@ def test_what_is_not_followed_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        pytest.param("target.x", "warning: 010_step writes target in a block or function, which is not followed\n"),
+        pytest.param("src.x", "src.x: none of the steps, schema files and declarations fills it\n"),
+    ],
+)
+def test_a_column_of_a_block(tmp_path: Path, capsys: pytest.CaptureFixture[str], column: str, said: str) -> None:
+    """Of a column that only a block fills one thing is said; a block that only reads its table is not named."""
+    folder = tmp_path / "migrations" / "p"
+    (folder / "schema").mkdir(parents=True)
+    (folder / "schema" / "001_tables.sql").write_text("create table src (x int); create table target (x int);")
+    (folder / "010_step.sql").write_text("do $$ begin insert into target select src.x from src; end $$")
+    assert cli.main(["lineage", "--project", str(tmp_path), "--pipeline", "p", "--column", column]) == 0
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize(
     ("name", "hint"),
     [
         pytest.param("agents.emial", "agents.email", id="column"),
