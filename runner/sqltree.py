@@ -76,8 +76,7 @@ def parse(text: str) -> list[Tree]:
 def not_sql(text: str, error: Any) -> NotSql:
     """Return pglast's refusal of `text` as ours."""
     message, place = error.args[0], error.args[1] if len(error.args) > 1 else 0
-    # libpg_query counts characters here, and pglast takes them for bytes and counts them again.
-    return NotSql(message, len(text[: place or 0].encode()))
+    return NotSql(message, place or 0)
 
 
 def parser() -> Any:
