@@ -135,11 +135,11 @@ def _updates(changes: TableChanges, rows: Sequence[RowChange]) -> tuple[str, int
     cells: list[list[str | None]] = []
     for row in rows:
         assert row.old is not None and row.new is not None
-        key = [row.key[name] for name in changes.table.key]
+        key = [_shown(row.key[name]) for name in changes.table.key]
         # What is generated follows from the others.
         plain = [name for name in row.columns if name not in changes.table.generated] or row.columns
         for name in plain:
-            cells.append([*key, name, *(_NULL if side[name] is None else side[name] for side in (row.old, row.new))])
+            cells.append([*key, name, *(_shown(side[name]) or _NULL for side in (row.old, row.new))])
             key = [None] * len(key)
     return console.table(cells, [*changes.table.key, "column", "old", "new"], width=_CELL), 0
 
@@ -154,12 +154,20 @@ def _whole(changes: TableChanges, rows: Sequence[RowChange]) -> tuple[str, int]:
         if name not in key and name not in changes.table.generated and any(row.get(name) is not None for row in values)
     ]
     room = max(shutil.get_terminal_size((_LINE, 24)).columns, 80) - 4
+    cells = [{name: _shown(row.get(name)) for name in (*key, *names)} for row in values]
     kept: list[str] = []
     for name in (*key, *names):
-        width = max(len(name), *(min(len(row.get(name) or ""), _CELL) for row in values)) + 2
+        width = max(len(name), *(min(len(row[name] or ""), _CELL) for row in cells)) + 2
         if width > room + 2 and name not in key:
             break
         room -= width
         kept.append(name)
-    table = console.table([[row.get(name) for name in kept] for row in values], kept, width=_CELL)
+    table = console.table([[row[name] for name in kept] for row in cells], kept, width=_CELL)
     return table, len(names) + len(key) - len(kept)
+
+
+def _shown(value: str | None) -> str | None:
+    """Return a text as SQL would quote it where it would look like null, or like another; others as they are."""
+    if value is None or (value and value == value.strip() and value != _NULL and value[0] != "'"):
+        return value
+    return "'" + value.replace("'", "''") + "'"

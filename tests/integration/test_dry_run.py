@@ -232,6 +232,30 @@ def test_what_a_person_sees(demo: Project) -> None:
     ]
 
 
+def test_null_is_told_from_texts(demo: Project) -> None:
+    """Empty texts, those with blanks around them and the word null are quoted; null itself is not."""
+    demo.step(
+        "010_items",
+        "insert into items values (4, ''), (5, null), (6, 'null'), (7, 'it''s');"
+        " update items set label = case id when 1 then null when 2 then 'null' else ' item 3' end where id < 4",
+        4, 3,
+    )  # fmt: skip
+    _, out, _ = demo.run("apply", "--day", "day1", "--dry-run")
+    assert out.splitlines()[2:] == [
+        "    inserted",
+        "    id  label",
+        "     4  ''",
+        "     5",
+        "     6  'null'",
+        "     7  it's",
+        "    updated",
+        "    id  column  old     new",
+        "     1  label   item 1  null",
+        "     2  label   item 2  'null'",
+        "     3  label   item 3  ' item 3'",
+    ]
+
+
 def test_rows_says_how_many(demo: Project) -> None:
     """--rows N shows the first N of each kind, 0 only the counts, and --json all."""
     demo.step("010_items", "insert into items select id from generate_series(11, 40) as id", 30)
