@@ -16,7 +16,12 @@ NEEDS_PIPELINE = False
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Name the options of `runner lint`."""
-    parser.add_argument("files", nargs="*", metavar="FILE", help="these files only (default: all of the project)")
+    parser.add_argument(
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="these files or folders only (default: the project)",
+    )
     parser.add_argument("--format", choices=("text", "json", "sarif"), default="text", help="default: text")
     parser.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
 
@@ -25,7 +30,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Print what is wrong; 1 where an error is among it, warnings alone are 0."""
     from runner.lint import project, report
 
-    wanted = {_existing(name) for name in args.files} if args.files else None
+    wanted = {path for name in args.files for path in _named(name)} if args.files else None
     project_folder = _project(args, settings, wanted or set())
     pipelines = [args.pipeline] if args.pipeline else config.pipelines(project_folder)
     if not pipelines and wanted is None:
@@ -36,6 +41,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     # Trees are many small objects that all live to the end: looking for garbage among them takes as long as the rest.
     gc.disable()
     found = project.lint(project_folder, pipelines, wanted)
+    if not found.files:
+        where = " and ".join(str(project_folder / "migrations" / name) for name in pipelines)
+        console.note(f"there are no SQL files under {where}: put steps there, such as 010_name.sql")
     if args.format == "json":
         console.print_json(report.document(found))
     elif args.format == "sarif":
@@ -53,8 +61,19 @@ def _project(args: argparse.Namespace, settings: Settings, wanted: set[Path]) ->
     return (of_files or settings.project).resolve()
 
 
-def _existing(name: str) -> Path:
+def _named(name: str) -> list[Path]:
+    """Return the file of that name, or the SQL files below the folder of that name."""
     path = Path(name).resolve()
-    if not path.is_file():
-        raise UsageError(f"there is no file {name}", hint="Name a .sql file, or no file for all of the project.")
-    return path
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise UsageError(f"there is no file {name}", hint="Name a .sql file, a folder, or nothing for the project.")
+    found = [each for each in sorted(path.rglob("[!._]*.sql")) if not _is_hidden(each.relative_to(path))]
+    if not found:
+        raise UsageError(f"there are no SQL files in {name}", hint="Name a .sql file, or a folder that has some.")
+    return found
+
+
+def _is_hidden(path: Path) -> bool:
+    """Return whether a folder on the way is left out, as an environment's or a tool's own."""
+    return any(part.startswith((".", "_")) for part in path.parts[:-1])

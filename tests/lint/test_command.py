@@ -78,6 +78,29 @@ def test_sarif(wrong: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert place["region"]["startLine"] >= 1 and place["region"]["startColumn"] >= 1
 
 
+def test_folder(wrong: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder stands for the SQL files below it, but for hidden ones; one without any is wrong usage."""
+    folder = wrong / "migrations" / "shop"
+    (folder / ".old").mkdir()
+    (folder / ".old" / "010_old.sql").write_text("selec 1")
+    assert cli.main(["lint", str(wrong)]) == 1
+    assert "\n6 files: " in capsys.readouterr().out
+    assert cli.main(["lint", str(folder / "schema")]) == 0
+    assert capsys.readouterr().out == "1 file: nothing to complain about\n"
+    (wrong / "empty").mkdir()
+    assert cli.main(["lint", str(wrong / "empty")]) == 2
+    assert f"there are no SQL files in {wrong / 'empty'}" in capsys.readouterr().err
+
+
+def test_no_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A pipeline without files is nothing wrong, and said."""
+    (tmp_path / "migrations" / "shop").mkdir(parents=True)
+    assert cli.main(["lint", "--project", str(tmp_path), "--pipeline", "shop"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "0 files: nothing to complain about\n"
+    assert f"there are no SQL files under {tmp_path / 'migrations' / 'shop'}" in said.err
+
+
 def test_no_such_file(wrong: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A file that is not there is wrong usage."""
     assert cli.main(["lint", "--project", str(wrong), "nowhere.sql"]) == 2
