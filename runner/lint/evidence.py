@@ -109,7 +109,9 @@ def _is_day(value: Node | Column | None) -> bool:
     return bool(found) and all(
         (leaf.table is not None and leaf.table.name.startswith("stg_") and leaf.name == "day")
         if isinstance(leaf, Column)
-        else sqlnodes.function(leaf) == "current_setting" and sqlnodes.constant(leaf.args[0]) == "app.day"
+        else sqlnodes.function(leaf) == "current_setting"
+        and bool(leaf.args)
+        and sqlnodes.constant(leaf.args[0]) == "app.day"
         for leaf in found
     )
 
