@@ -67,6 +67,7 @@ class Tally:
     changed: Counter[str] = field(default_factory=Counter)
     checks: set[str] = field(default_factory=set)
     warned: dict[str, int] = field(default_factory=dict)
+    tables: set[str] = field(default_factory=set)
 
 
 class Verifier:
@@ -142,6 +143,7 @@ class Verifier:
     def _count(self, step: SqlFile, order_: Order, applied: single.Applied) -> None:
         tally = self._tallies[step.id]
         tally.applications += 1
+        tally.tables.update(effect.table for effect in applied.effects)
         tally.changed.update(dict(zip(single.KINDS, applied.total, strict=True)))
         tally.checks.update(result.check for result in applied.checks)
         for result in applied.checks:
@@ -371,9 +373,15 @@ class Verifier:
         if proof == "checks":
             warned = [f"{name} warns of {console.count(rows, 'row')}" for name, rows in tally.warned.items()]
             return "ok", "; ".join([console.count(len(tally.checks), "check"), *warned])
+        if self._scope.unclear[step.id]:
+            return "open", f"which tables it writes is not known: {self._scope.unclear[step.id]}"
+        compared = self._scope.compared(step)
+        if not compared:
+            return "open", "none of the tables that it is known to write can be compared"
         if proof == "deterministic":
             return "ok", f"{console.count(len(days), 'day')} made twice, and from staging rows in another order"
         if len(days) < 2:
             return "open", "takes two days in staging"
-        tables = console.count(len(self._scope.writes[step.id]), "table")
-        return "ok", f"{console.count(len(self._orders), 'order')} of {len(days)} days, the same rows in {tables}"
+        seen = f"{console.count(len(self._orders), 'order')} of {len(days)} days, the same rows in "
+        others = ", ".join(sorted(tally.tables - set(compared)))
+        return "ok", f"{seen}{console.count(len(compared), 'table')}{f'; not compared: {others}' if others else ''}"

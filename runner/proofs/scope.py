@@ -10,6 +10,7 @@ from runner.database import Connection
 from runner.errors import StepFailed
 from runner.proofs import digest
 from runner.proofs.digest import Table
+from runner.proofs.hidden import Catalog, Hidden
 from runner.sqltree import Relations
 from runner.step import SqlFile
 
@@ -38,6 +39,12 @@ class Scope:
     final: Mapping[str, Table]
     staging: Mapping[str, Table]
     marks: Mapping[str, Table]
+    unclear: Mapping[str, str]
+    """Step -> why it may write other tables, too; empty where it does not."""
+
+    def compared(self, step: SqlFile) -> list[str]:
+        """Return the tables of a step whose rows are compared."""
+        return sorted(self.writes[step.id] & set(self.final))
 
     def needed(self, step: SqlFile) -> list[SqlFile]:
         """Return the steps whose tables `step` reads, at any remove, and itself, in order; there may be later ones."""
@@ -78,6 +85,9 @@ class Scope:
 def find(connection: Connection, steps: Sequence[SqlFile]) -> Scope:
     """Return what the steps read and write in this database; StepFailed for what is not SQL."""
     relations = {step.id: _relations(step) for step in steps}
+    within = _within(connection, steps)
+    for name, each in within.items():
+        relations[name] |= Relations(each.words, each.writes)
     named = {name for each in relations.values() for name in each.reads | each.writes}
     canonical = _resolve(connection, named)
     marks = _resolve(connection, {name for step in steps for name in step.watermark})
@@ -95,7 +105,7 @@ def find(connection: Connection, steps: Sequence[SqlFile]) -> Scope:
         tuple(steps),
         reads,
         writes,
-        {step.id: changes.to_copy(step) for step in steps},
+        {step.id: changes.to_copy(step) | within[step.id].emptied for step in steps},
         apart,
         final={name: tables[name] for name in sorted(written) if not _is_staging(name)},
         staging={
@@ -104,6 +114,7 @@ def find(connection: Connection, steps: Sequence[SqlFile]) -> Scope:
             if _is_staging(name) and "day" in table.columns and name not in _BOOKS
         },
         marks={name: tables[name] for name in sorted(marks.values()) if name in tables},
+        unclear={name: each.unclear for name, each in within.items()},
     )
 
 
@@ -123,6 +134,24 @@ def _relations(step: SqlFile) -> Relations:
             raise StepFailed(
                 f"{step.shown}:{at.line}:{at.column}: {error.message}", hint=diagnosis.hint_for_state("42601")
             ) from error
+    return found
+
+
+def _within(connection: Connection, steps: Sequence[SqlFile]) -> dict[str, Hidden]:
+    """Return step -> what its blocks and the functions that it calls do."""
+    catalog = Catalog(connection)
+    found = {step.id: Hidden() for step in steps}
+    for step in steps:
+        for statement in step.statements:
+            for tree in sqltree.parse(statement.text):
+                if tree.kind == "DoStmt":
+                    options = {option.defname: option.arg.sval for option in tree.node.args}
+                    found[step.id] |= catalog.of_block(options["as"], options.get("language", "plpgsql").lower())
+                    continue
+                calls = {
+                    node.funcname[-1].sval for node in sqltree.walk(tree.node) if type(node).__name__ == "FuncCall"
+                }
+                found[step.id] |= catalog.of_calls(calls)
     return found
 
 

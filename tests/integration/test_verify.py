@@ -279,3 +279,39 @@ def test_a_table_made_anew(
         ("order", "last-applied-wins", "listed"),
     }
     assert {verdict.proof for verdict in verdicts} == set(PROOFS)
+
+
+BLOCK = """
+do $$ begin
+    update picked set name = day from stg_picked where picked.id = stg_picked.id and day = current_setting('app.day');
+    insert into picked select id, day from stg_picked where day = current_setting('app.day') on conflict do nothing;
+end $$
+"""
+BUILT = """do $$ begin execute 'insert into picked select 1, '''' on conflict do nothing'; end $$"""
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (BLOCK, ("fault", "last-applied-wins")),
+        ("select fill_picked()", ("fault", "last-applied-wins")),
+        (BUILT, ("open", "which tables it writes is not known: a block builds its statements itself (execute)")),
+        ("select 1", ("open", "none of the tables that it is known to write can be compared")),
+    ],
+    ids=["block", "function", "execute", "nothing"],
+)
+def test_what_is_written_out_of_sight(
+    connection: Connection,
+    prove: Callable[..., Any],
+    make_step: Callable[..., SqlFile],
+    body: str,
+    expected: tuple[str, str],
+) -> None:
+    """Tables that only a block or a function writes are compared; where they are not known, nothing is proven."""
+    function = BLOCK.replace("do $$", "create function fill_picked() returns void language plpgsql as $$")
+    connection.execute(
+        "create table stg_picked (day text, id int); create table picked (id int primary key, name text);"
+        f"insert into stg_picked values ('day1', 1), ('day2', 1);{function}"
+    )
+    verdicts, _ = prove(("day1", "day2"), (make_step(body, METRICS.format("0")),), proofs=("order",), checks=())
+    assert [(verdict.outcome, verdict.text) for verdict in verdicts] == [expected]
