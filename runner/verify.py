@@ -7,6 +7,7 @@ that, what its repetition changes, and whether the order of days matters.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -24,6 +25,8 @@ from runner.proofs.scope import Scope
 from runner.proofs.shrink import Deadline
 from runner.proofs.trial import StepBroke, Trial
 from runner.step import SqlFile
+
+_AS_THEY_ARE = "as the tables are"
 
 # Where the same order already ends in other rows, another one proves nothing.
 _UNSETTLED = {
@@ -90,11 +93,14 @@ class Verifier:
         self._steps: tuple[SqlFile, ...] = ()
         self._orders: list[Order] = []
         self._began_empty = False
+        self._broken: set[str] = set()
+        self._unturned = ""
 
     def run(self) -> tuple[list[Verdict], list[Fault]]:
         """Return a verdict for each step and proof, and the faults, with small counterexamples.
 
-        Raises StepBroke where a step fails on its own, as an apply of the day would.
+        A step that fails by itself, and those that read what it writes, are not proven further. Raises
+        StepBroke where another session was in the way.
         """
         task = self._task
         with self._trial(task.steps) as trial:
@@ -106,11 +112,40 @@ class Verifier:
                 for number, day in enumerate(task.days):
                     # From nothing the days before count, too.
                     order_ = task.days[: number + 1] if self._began_empty else (day,)
-                    self._apply(trial, order_, "as the tables are", from_empty=self._began_empty)
+                    self._apply(trial, order_, _AS_THEY_ARE, from_empty=self._began_empty)
         if {"deterministic", "order"} & set(task.proofs):
-            self._from_empty()
+            self._from_empty_without_broken()
         faults = self._small(list(self._faults.values()))
         return self._verdicts(faults), faults
+
+    def _from_empty_without_broken(self) -> None:
+        """Prove what begins from nothing, all over again without a step that fails in it."""
+        while self._whole:
+            try:
+                self._from_empty()
+                return
+            except StepBroke as broke:
+                natural = self._task.days
+                self._fails(broke, natural[: natural.index(broke.day) + 1], from_empty=True)
+
+    def _fails(self, broke: StepBroke, order_: Order, *, from_empty: bool) -> None:
+        """Note that a step fails by itself, and go on without it."""
+        if broke.transient or broke.step.id in self._broken:
+            raise broke
+        self._broken.add(broke.step.id)
+        before = f" after {orders.shown(order_[:-1])}" if len(order_) > 1 else ""
+        message = f"{broke.day}: the step fails{before}\n{broke.reason}"
+        proof = next((proof for proof in ("rerun", "order") if proof in self._task.proofs), self._task.proofs[0])
+        self._note(Fault(proof, "fails", broke.step.id, None, message, (order_,), from_empty=from_empty))
+
+    @property
+    def _whole(self) -> tuple[SqlFile, ...]:
+        """The steps to run: none that fails by itself, and none that reads what such a one writes."""
+        return tuple(step for step in self._steps if not self._behind(step))
+
+    def _behind(self, step: SqlFile) -> list[str]:
+        """Return the steps that fail by themselves and that a step needs, itself among them."""
+        return [other.id for other in self._scope.needed(step) if other.id in self._broken]
 
     @property
     def _single_proofs(self) -> tuple[str, ...]:
@@ -124,17 +159,29 @@ class Verifier:
 
     def _apply(self, trial: Trial, order_: Order, where: str, *, from_empty: bool) -> None:
         """Apply the last day of an order, and prove of each chosen step what one application can."""
-        for step in self._steps:
+        for step in self._whole:
+            if self._behind(step):
+                continue  # since this day
             self._show(f"{where}: {orders.shown(order_)}  {step.id} …")
-            if step not in self._task.chosen:
-                trial.run(step, order_[-1])
-                trial.tidy()
-                continue
-            wanted = checks.of(self._task.checks, step)
-            applied, faults = single.prove(trial, self._scope, step, order_, wanted, self._single_proofs)
-            self._count(step, order_, applied)
-            for fault in faults:
-                self._note(dataclasses.replace(fault, from_empty=from_empty))
+            try:
+                with trial.attempt():
+                    self._apply_step(trial, step, order_, from_empty=from_empty)
+            except StepBroke as broke:
+                if where != _AS_THEY_ARE:
+                    raise
+                days_ = self._task.days
+                self._fails(broke, days_[: days_.index(broke.day) + 1], from_empty=from_empty)
+
+    def _apply_step(self, trial: Trial, step: SqlFile, order_: Order, *, from_empty: bool) -> None:
+        if step not in self._task.chosen:
+            trial.run(step, order_[-1])
+            trial.tidy()
+            return
+        wanted = checks.of(self._task.checks, step)
+        applied, faults = single.prove(trial, self._scope, step, order_, wanted, self._single_proofs)
+        self._count(step, order_, applied)
+        for fault in faults:
+            self._note(dataclasses.replace(fault, from_empty=from_empty))
 
     def _note(self, fault: Fault) -> None:
         """Keep the first fault of its kind."""
@@ -155,14 +202,14 @@ class Verifier:
         natural = task.days
         # The days once more, the last first; what begins from nothing was proven before.
         backward = (*reversed(natural), natural[-1]) if len(natural) > 1 else ()
-        with self._trial(self._steps) as trial:
+        with self._trial(self._whole) as trial:
             self._empty(trial)
             expected = []
             with trial.aside():
                 for number, day in enumerate(natural):
                     if self._began_empty or not self._single_proofs:
                         self._show(f"{orders.shown(natural[: number + 1])} …")
-                        order.apply_day(trial, self._steps, day)
+                        order.apply_day(trial, self._whole, day)
                     else:
                         self._apply(trial, natural[: number + 1], "from empty tables", from_empty=True)
                     expected.append(self._take(trial))
@@ -170,12 +217,12 @@ class Verifier:
             with suppress(StepBroke):
                 for number, day in enumerate(backward if self._single_proofs else ()):
                     if number == 0:
-                        order.apply_day(trial, self._steps, day)
+                        order.apply_day(trial, self._whole, day)
                     else:
                         self._apply(trial, backward[: number + 1], "from empty tables", from_empty=True)
         # A later transaction, in which the clock shows another time.
         later: list[Difference] = []
-        with self._trial(self._steps) as trial:
+        with self._trial(self._whole) as trial:
             self._empty(trial)
             if "deterministic" in task.proofs:
                 later = self._deterministic(trial, expected)
@@ -199,18 +246,26 @@ class Verifier:
         for digests, way in ((again, Way(natural)), (turned, Way(natural, turned=True))):
             with trial.aside():
                 if way.turned:
-                    trial.turn_staged(self._scope.staging_of(self._steps), natural)
-                for number in range(len(natural)):
-                    self._show(f"{way.name}: {natural[number]} …")
-                    order.apply_day(trial, self._steps, natural[number], turned=way.turned)
-                    digests.append(self._take(trial))
+                    trial.turn_staged(self._scope.staging_of(self._whole), natural)
+                try:
+                    for number in range(len(natural)):
+                        self._show(f"{way.name}: {natural[number]} …")
+                        order.apply_day(trial, self._whole, natural[number], turned=way.turned)
+                        digests.append(self._take(trial))
+                except StepBroke as broke:
+                    # Other plans may take too long; that the step fails is not known.
+                    if not way.turned:
+                        raise
+                    self._unturned = broke.step.id
         later: dict[str, Difference] = {}
-        for number, (one, other, third) in enumerate(zip(expected, again, turned, strict=True)):
+        for number, (one, other, third) in enumerate(itertools.zip_longest(expected, again, turned)):
             prefix = Way(natural[: number + 1])
             for step, tables, also in order.differing(self._scope, one, other, self._blocked()):
                 if step in self._chosen_ids:
                     later.setdefault(step, Difference(step, tables, prefix, prefix, also))
             turned_way = Way(prefix.order, turned=True)
+            if third is None:
+                continue
             for step, tables, also in order.differing(self._scope, other, third, [*self._blocked(), *later]):
                 if step in self._chosen_ids:
                     self._compare(trial, Difference(step, tables, prefix, turned_way, also), "deterministic")
@@ -246,7 +301,7 @@ class Verifier:
 
     def _compare(self, trial: Trial, difference: Difference, proof: str) -> None:
         """Note a difference as the fault that its rows show."""
-        for steps in (self._scope.needed(self._step(difference.step)), self._steps):
+        for steps in (self._scope.needed(self._step(difference.step)), self._whole):
             fault = order.compare(trial, self._scope, steps, difference, proof)
             if fault is not None:
                 if self._scope.from_later(self._step(fault.step)):
@@ -264,7 +319,7 @@ class Verifier:
             done += 1
             self._show(f"orders: {done} of {total} applications  {orders.shown(current)} …")
 
-        found = order.walk(trial, self._scope, self._steps, branches, blocked, tick)
+        found = order.walk(trial, self._scope, self._whole, branches, blocked, tick)
         for difference in found:
             if difference.step in self._chosen_ids:
                 self._compare(trial, self._fewer_days(trial, difference), "order")
@@ -301,7 +356,7 @@ class Verifier:
     def _smaller(self, trial: Trial, fault: Fault, deadline: Deadline) -> Fault:
         step = self._step(fault.step)
         steps = self._scope.needed(step)
-        if fault.kind == "clock":
+        if fault.kind in ("clock", "fails"):
             return fault
         if fault.proof in ("deterministic", "order"):
             one, other = Way(fault.orders[0]), Way(fault.orders[-1], turned=fault.kind == "arrival")
@@ -361,6 +416,9 @@ class Verifier:
     def _seen(self, step: SqlFile, proof: str) -> tuple[str, str]:
         """Return the outcome of a proof that found no fault of a step, and what it looked at."""
         tally, days = self._tallies[step.id], self._task.days
+        if behind := self._behind(step):
+            failing = ", ".join("it" if name == step.id else name for name in behind)
+            return "open", f"not tried to the end: {failing} fails"
         if proof in ("deterministic", "order") and step.id in self._blocked():
             return "open", "not compared: see the fault above"
         if proof == "rerun":
@@ -378,6 +436,8 @@ class Verifier:
         compared = self._scope.compared(step)
         if not compared:
             return "open", "none of the tables that it is known to write can be compared"
+        if proof == "deterministic" and self._unturned:
+            return "open", f"with the rows of staging in another order, and other plans, {self._unturned} fails"
         if proof == "deterministic":
             return "ok", f"{console.count(len(days), 'day')} made twice, and from staging rows in another order"
         if len(days) < 2:

@@ -18,6 +18,7 @@ PROOFS = {
 
 # What each kind of fault most likely comes from, and what to do.
 CAUSES = {
+    "fails": "The step fails on these days, as it would when they are applied one after the other.",
     "inserted-again": "The rows are inserted whether or not they are there: insert only what is missing, by the "
     "table's key (on conflict, or a join that keeps what is new).",
     "one-run-late": "A third run changes nothing more: the step reads a table as it was before its own writes. "

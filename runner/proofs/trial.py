@@ -38,10 +38,13 @@ _HOLDS = """
 class StepBroke(StepFailed):
     """A step failed in a trial."""
 
-    def __init__(self, step: SqlFile, day: str, message: str, hint: str | None) -> None:
+    def __init__(self, step: SqlFile, day: str, message: str, hint: str | None, *, transient: bool = False) -> None:
         super().__init__(f"{day} {step.id} failed\n{message}", hint=hint)
         self.step = step
         self.day = day
+        self.reason = message if hint is None else f"{message}\n{hint}"
+        self.transient = transient
+        """Whether another session was in the way: it proves nothing."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,18 @@ class Trial:
                 self.connection.execute("rollback to savepoint aside")
                 self.connection.execute("release savepoint aside")
 
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Take back what is done in the block where a step fails in it."""
+        self.connection.execute("savepoint attempt")
+        try:
+            yield
+        except StepBroke:
+            self.connection.execute("rollback to savepoint attempt")
+            self.tidy()
+            raise
+        self.connection.execute("release savepoint attempt")
+
     def empty(self, tables: Iterable[Table]) -> None:
         """Delete the rows of tables, referencing tables first; readers go on reading them as they are."""
         import psycopg
@@ -152,9 +167,10 @@ class Trial:
             return metrics
         except StatementFailed as failed:
             message, hint = diagnosis.explain(step, failed.statement, failed.error)
-            if database.is_transient(failed.error):
+            transient = database.is_transient(failed.error)
+            if transient:
                 hint = "Another session was in the way: run the proofs again."
-            raise StepBroke(step, day, message, hint) from failed.error
+            raise StepBroke(step, day, message, hint, transient=transient) from failed.error
         except psycopg.Error as error:
             raise StepBroke(step, day, diagnosis.primary(error), diagnosis.hint_for(error)) from error
         except StepFailed as failed:

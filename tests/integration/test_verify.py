@@ -14,7 +14,7 @@ from runner import database, step
 from runner.proofs import order, scope
 from runner.proofs.fault import PROOFS
 from runner.proofs.order import Way
-from runner.proofs.trial import StepBroke, Trial
+from runner.proofs.trial import Trial
 from runner.step import STEP_KEYS, SqlFile
 from runner.verify import Task, Verdict, Verifier
 from tests import make_days
@@ -176,14 +176,21 @@ def test_a_fault_is_found_though_the_days_were_applied(
     assert fault.from_empty
 
 
-def test_a_failing_step_ends_as_in_an_apply(
+def test_a_failing_step_is_a_fault_and_others_go_on(
     connection: Connection, prove: Callable[..., Any], make_step: Callable[..., SqlFile]
 ) -> None:
-    """A step that fails on its own is an error at file:line:column; nothing is recorded."""
+    """A step that fails by itself is told with file:line:column and the days before it; others are proven."""
     days.stage(connection)
     before = everything(connection)
-    with pytest.raises(StepBroke, match=r"day1 010_cards failed\n010_cards.sql:1:9: division by zero"):
-        prove(steps=(make_step("select 1/0", METRICS.format("0")),))
+    fails = "select 1 / (current_setting('app.day') = 'day1')::int"
+    right = "insert into cards (card_id, status, type, created_time, version_key) select 'c', '', '', 'epoch', ''"
+    counted = f"with i as ({right} on conflict do nothing returning 1) {METRICS.format('(select count(*) from i)')}"
+    steps = (make_step(fails, METRICS.format("0")), make_step(counted, name="020_right.sql"))
+    verdicts, (fault,) = prove(steps=steps, checks=())
+    assert (fault.step, fault.proof, fault.kind, fault.orders) == ("010_cards", "rerun", "fails", (("day1", "day2"),))
+    assert fault.message.startswith("day2: the step fails after day1\n010_cards.sql:1:10: division by zero")
+    assert {each.outcome for each in verdicts if each.step == "010_cards"} == {"fault", "open"}
+    assert {each.outcome for each in verdicts if each.step == "020_right"} == {"ok"}
     assert everything(connection) == before
 
 
@@ -192,8 +199,9 @@ def test_a_step_without_a_metrics_row_fails(
 ) -> None:
     """As in an apply, exactly one metrics row belongs to a step."""
     days.stage(connection)
-    with pytest.raises(StepBroke, match="wrote no row of this run and day to pipeline_metrics"):
-        prove(steps=(make_step("select 1"),))
+    _, (fault,) = prove(steps=(make_step("select 1"),))
+    assert fault.kind == "fails"
+    assert "wrote no row of this run and day to pipeline_metrics" in fault.message
 
 
 def test_an_interrupted_proof_leaves_nothing(connection: Connection, database_url: str) -> None:
