@@ -104,16 +104,36 @@ def _days(
         if loading.has_loaders(settings):
             for day in given:
                 loading.require_loaded(settings, day, loading.loaded(connection, settings, day))
+        elif missing := set(given) - _staged(connection, given):
+            raise UsageError(
+                f"no staging table holds rows of {', '.join(sorted(missing, key=days.order))}",
+                hint=f"Verify with days that are staged: {', '.join(sorted(_staged(connection))) or 'there are none'}.",
+            )
         return given
     rows = connection.execute("select distinct day from stg_loads where pipeline = %s", (pipeline.name,))
     found = sorted((day for (day,) in rows), key=days.order)
     if not found:
+        full = _staged(connection)
         raise NotLoaded(
-            "no day is in staging",
+            "no day is in staging" if not full else f"stg_loads names no day; staging holds {', '.join(sorted(full))}",
             hint="Load one: runner load --day D"
             if loading.has_loaders(settings)
             else "Name the days, whose rows the pipeline brings itself: runner verify --day D",
         )
+    return found
+
+
+def _staged(connection: database.Connection, wanted: list[str] | None = None) -> set[str]:
+    """Return the days, of those `wanted` or all, that staging tables have rows of."""
+    tables = connection.execute(
+        "select attrelid::regclass::text from pg_attribute inner join pg_class as class on class.oid = attrelid"
+        " where attname = 'day' and not attisdropped and relkind in ('r', 'p') and relpersistence <> 't'"
+        " and relname like 'stg\\_%' and relname <> 'stg_loads' and has_table_privilege(attrelid, 'select')"
+    ).fetchall()
+    found: set[str] = set()
+    for (table,) in tables:
+        query = f"select distinct day::text from {table} where %s::text[] is null or day::text = any(%s)"
+        found |= {day for (day,) in connection.execute(query.encode(), (wanted, wanted)) if day is not None}
     return found
 
 
@@ -155,7 +175,7 @@ def _say_fault(fault: Fault, command: str) -> None:
         _say_table(fault.evidence.rows, fault.evidence.headers, fault.evidence.more)
     if fault.also:
         console.say(f"  Other tables differ too, and may follow from it: {', '.join(fault.also)}")
-    if fault.minimal and not fault.staging:
+    if fault.minimal and not fault.staging and fault.kind != "staging-changed":
         console.say("  It takes no staging rows.")
     if fault.staging:
         what = (

@@ -35,9 +35,9 @@ CAUSES = {
     "rerun-counts": "The counts are not those of what was written: take them from 'returning'.",
     "rerun-fails": "The step does not expect its own rows: insert only what is missing, by the table's key.",
     "update-counted-as-insert": "Updated rows of an upsert are counted as inserted: tell them apart with "
-    "'returning (xmax = 0) as inserted'.",
+    "'returning (xmax = 0) as inserted', in a merge with 'returning merge_action()' (PostgreSQL 17).",
     "insert-counted-as-update": "Inserted rows of an upsert are counted as updated: tell them apart with "
-    "'returning (xmax = 0) as inserted'.",
+    "'returning (xmax = 0) as inserted', in a merge with 'returning merge_action()' (PostgreSQL 17).",
     "rewrites-counted": "Rows that were written and stayed the same are counted: let only rows through that differ.",
     "table-not-counted": "What the step does to this table is missing in its counts: add what its statement returns.",
     "wrong-counts": "The counts are not those of what was written: take each from the 'returning' of its statement, "
@@ -56,7 +56,8 @@ CAUSES = {
     "late-record-lost": "A day's row is left out when the day comes after another: look for a filter by a watermark or "
     "by the latest day, which drops what comes late.",
     "left-behind": "A row that one order removes stays in the other: what a later day no longer names must go, "
-    "whichever is applied first.",
+    "whichever is applied first. Where rows are periods, which there are depends on the day that came first: compute "
+    "them anew from all days.",
     "repetition": "A day that is applied again changes what another day made: look for what is computed from the day "
     "at hand alone, or from tables that a later day had changed.",
     "reads-later-step": "The step reads a table that only a later step writes, and so finds what was there before: "

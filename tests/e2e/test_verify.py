@@ -73,3 +73,16 @@ def test_nothing_in_staging(runner: Callable[..., Outcome]) -> None:
     assert outcome.code == 2
     assert "no day is in staging" in outcome.err
     assert "runner load --day D" in outcome.err
+
+
+def test_days_that_no_loader_brought(runner: Callable[..., Outcome], project: Path, database: str) -> None:
+    """A day that nothing is staged of proves nothing; that only the books of loads are empty is said."""
+    shutil.rmtree(project / "staging_loaders")
+    outcome = runner("verify", "--only", "030", "--day", "day7", cwd=project)
+    assert (outcome.code, "no staging table holds rows of day7" in outcome.err) == (2, True)
+    assert "Verify with days that are staged" in outcome.err
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("delete from stg_loads")
+    outcome = runner("verify", "--only", "030", cwd=project)
+    assert (outcome.code, "stg_loads names no day; staging holds day1, day2" in outcome.err) == (2, True)
+    assert runner("verify", "--only", "030", "--day", "day1", "--proof", "metrics", cwd=project).code == 0
