@@ -277,7 +277,10 @@ class Verifier:
 
     def _blocked(self) -> list[str]:
         """Return the steps of which another order proves nothing, because the same one already ends in other rows."""
-        return [fault.step for fault in self._faults.values() if fault.kind in _UNSETTLED]
+        # What reads staging that another step changes differs because of that.
+        changed = {fault.table for fault in self._faults.values() if fault.kind == "staging-changed"}
+        disturbed = [step.id for step in self._steps if self._scope.reads[step.id] & changed]
+        return [*(fault.step for fault in self._faults.values() if fault.kind in _UNSETTLED), *disturbed]
 
     def _clock(self, difference: Difference) -> None:
         """Note that a later transaction made other rows; two more tell chance, which differs in one, from the clock."""
@@ -420,7 +423,7 @@ class Verifier:
             failing = ", ".join("it" if name == step.id else name for name in behind)
             return "open", f"not tried to the end: {failing} fails"
         if proof in ("deterministic", "order") and step.id in self._blocked():
-            return "open", "not compared: see the fault above"
+            return "open", "not compared: see the other faults"
         if proof == "rerun":
             applied = console.count(tally.applications, "application")
             return "ok", f"{console.count(tally.changed.total(), 'row')} changed in {applied}, none when applied again"

@@ -62,7 +62,7 @@ class Scope:
             frozenset().union(*(self.writes[other.id] for other in steps))
             for steps in (self.steps[: place + 1], self.steps[place + 1 :])
         )
-        return sorted(self.reads[step.id] & after - before)
+        return sorted(self.reads[step.id] & after - before - set(self.staging))
 
     def roots(self, differing: Iterable[str]) -> dict[str, list[str]]:
         """Return step -> tables it writes that differ, of the steps that read none that differ by an earlier step."""

@@ -323,3 +323,21 @@ def test_what_is_written_out_of_sight(
     )
     verdicts, _ = prove(("day1", "day2"), (make_step(body, METRICS.format("0")),), proofs=("order",), checks=())
     assert [(verdict.outcome, verdict.text) for verdict in verdicts] == [expected]
+
+
+def test_a_step_that_empties_staging_is_to_blame(
+    connection: Connection, prove: Callable[..., Any], make_step: Callable[..., SqlFile]
+) -> None:
+    """One that only reads what a later step empties is neither called faulty nor proven."""
+    connection.execute(
+        "create table stg_picked (day text, id int); create table picked (id int primary key, name text);"
+        "insert into stg_picked values ('day1', 1), ('day2', 2)"
+    )
+    insert = (
+        "insert into picked select id from stg_picked where day = current_setting('app.day') on conflict do nothing"
+    )
+    reads = make_step(f"with i as ({insert} returning 1) {METRICS.format('(select count(*) from i)')}")
+    empties = make_step("truncate stg_picked", METRICS.format("0"), name="020_empties.sql")
+    verdicts, faults = prove(("day1", "day2"), (reads, empties), checks=(), proofs=("rerun", "order"))
+    assert {(fault.step, fault.kind) for fault in faults} == {("020_empties", "staging-changed")}
+    assert [each.outcome for each in verdicts if each.proof == "order"] == ["open", "open"]
