@@ -309,7 +309,10 @@ class Verifier:
             if fault is not None:
                 if self._scope.from_later(self._step(fault.step)):
                     fault = dataclasses.replace(fault, kind="reads-later-step")
-                self._note(dataclasses.replace(fault, also=difference.also))
+                # Which of them it is, rows do not say.
+                writers = [step.id for step in self._steps if fault.table in self._scope.writes[step.id]]
+                told = f" (written by {', '.join(writers)})" if len(writers) > 1 else ""
+                self._note(dataclasses.replace(fault, also=difference.also, message=fault.message + told))
                 return
 
     def _in_orders(self, trial: Trial, blocked: Sequence[str]) -> None:
@@ -372,7 +375,9 @@ class Verifier:
             test: example.Test = partial(order.differ, trial, self._scope, steps, difference)
             small = example.shrink(trial, self._scope, steps, fault, probe, test, deadline) if test() else fault
             kind = small.kind if fault.kind != "reads-later-step" else fault.kind
-            return dataclasses.replace(small, also=fault.also, kind=kind)
+            told = fault.message[fault.message.rfind(" (written by ") :] if " (written by " in fault.message else ""
+            message = small.message if small.message.endswith(told) else small.message + told
+            return dataclasses.replace(small, also=fault.also, kind=kind, message=message)
         (whole,) = fault.orders
         for order_ in dict.fromkeys([whole[-1:], whole, self._task.days[: self._task.days.index(whole[-1]) + 1]]):
             probe = partial(self._again, trial, steps, fault, order_)

@@ -341,3 +341,18 @@ def test_a_step_that_empties_staging_is_to_blame(
     verdicts, faults = prove(("day1", "day2"), (reads, empties), checks=(), proofs=("rerun", "order"))
     assert {(fault.step, fault.kind) for fault in faults} == {("020_empties", "staging-changed")}
     assert [each.outcome for each in verdicts if each.proof == "order"] == ["open", "open"]
+
+
+@pytest.mark.parametrize("shrink", [0.0, 5.0], ids=["as found", "small"])
+def test_all_writers_of_a_table_are_named(
+    connection: Connection, prove: Callable[..., Any], make_step: Callable[..., SqlFile], shrink: float
+) -> None:
+    """Where two steps write the table that differs, both are told."""
+    connection.execute(
+        "create table stg_picked (day text, id int); create table picked (id int primary key, name text);"
+        "insert into stg_picked values ('day1', 1), ('day2', 1)"
+    )
+    first = make_step("insert into picked select 9, '' on conflict do nothing", METRICS.format("0"))
+    second = make_step(BLOCK, METRICS.format("0"), name="020_block.sql")
+    _, (fault,) = prove(("day1", "day2"), (first, second), checks=(), proofs=("order",), shrink=shrink)
+    assert fault.message.endswith("in different rows of picked (written by 010_cards, 020_block)")
