@@ -74,11 +74,17 @@ def run(home: Path, url: str, limits: Limits, times: int, quick: bool) -> None:
 
 def _psql(url: str) -> list[str | Path]:
     settings = f"select set_config('app.flow_run_id', '{uuid.uuid4()}', false), set_config('app.day', '{DAY}', false)"
-    files = [part for step in STEPS for part in ("-f", step)]
+    # A step's checks are the server's work, too.
+    files = [part for step in STEPS for file in (step, *_checks(step)) for part in ("-f", file)]
     return [
         embedded.binaries() / "psql", url, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", settings, "-c", "\\timing on",
         *files,
     ]  # fmt: skip
+
+
+def _checks(step: Path) -> list[Path]:
+    checks = sorted((step.parent / "checks").glob("*.sql"))
+    return [check for check in checks if re.search(rf"^-- check: {step.stem}$", check.read_text(), re.MULTILINE)]
 
 
 def _cells(all_of: list[Took]) -> list[str]:

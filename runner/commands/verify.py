@@ -104,10 +104,11 @@ def _days(
         if loading.has_loaders(settings):
             for day in given:
                 loading.require_loaded(settings, day, loading.loaded(connection, settings, day))
-        elif missing := set(given) - _staged(connection, given):
+        # Steps that read no staging have no days to be mistaken in.
+        elif (missing := set(given) - _staged(connection, given)) and _staged(connection):
             raise UsageError(
                 f"no staging table holds rows of {', '.join(sorted(missing, key=days.order))}",
-                hint=f"Verify with days that are staged: {', '.join(sorted(_staged(connection))) or 'there are none'}.",
+                hint=f"Verify with days that are staged: {', '.join(sorted(_staged(connection)))}.",
             )
         return given
     rows = connection.execute("select distinct day from stg_loads where pipeline = %s", (pipeline.name,))
