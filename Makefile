@@ -47,7 +47,7 @@ run: setup  ## Run the shipped days end to end, then show the metrics
 	@$(BIN)/runner metrics
 
 test: setup lint  ## Check style and types, then run all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: setup  ## Check style and types only
 	@$(BIN)/ruff check --quiet .
