@@ -65,7 +65,7 @@ def _run(connection: Connection, pipeline: Pipeline, step: SqlFile) -> tuple[Too
     database.set_local(connection, local)
     work = _time(connection, lambda: transaction.execute(connection, step))
     wanted = checks.of(pipeline.checks, step)
-    checked = _time(connection, lambda: checks.require(checks.run(connection, wanted)))
+    checked = _time(connection, lambda: checks.require(checks.run(connection, wanted), wanted))
     connection.execute("commit")
     return work, checked
 

@@ -151,7 +151,7 @@ class StepRunner:
         # A skipped step has changed nothing; what there was before was checked with what wrote it.
         wanted = checks.of(self._run.checks, step) if metrics.status != "skipped" else ()
         results = checks.run(connection, wanted)
-        checks.require(results)
+        checks.require(results, wanted)
         check_results.record(connection, results, local)
         self._commit(connection)
         return _result(step, metrics, started, results)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from runner import console, database, diagnosis, sqltext
+from runner import console, database, diagnosis, excerpt
 from runner.check import Check
 from runner.errors import CheckFailed, StepFailed
 from runner.step import SqlFile
@@ -85,7 +85,6 @@ def _run(connection: database.Connection, check: Check) -> CheckResult:
         if database.is_transient(error):
             raise
         raise _broken(check, _at_the_source(connection, check, error)) from error
-    at = sqltext.locate(check.file.text, check.statement.start)
     return CheckResult(
         check=check.name,
         severity=check.severity,
@@ -94,7 +93,7 @@ def _run(connection: database.Connection, check: Check) -> CheckResult:
         rows_failed=count,
         sample=tuple(json.loads(sample, parse_float=Decimal)),
         seconds=round(time.perf_counter() - started, 6),
-        source=f"{check.file.shown}:{at.line}:{at.column}",
+        source=excerpt.position(check.file.shown, check.file.text, check.statement.start),
     )
 
 
@@ -120,17 +119,25 @@ def _broken(check: Check, error: psycopg.Error) -> StepFailed:
     return StepFailed(f"{message}\nthe check {check.name} cannot be run; the step is rolled back", hint=hint)
 
 
-def require(results: Sequence[CheckResult]) -> None:
-    """Raise CheckFailed where a check of severity `error` found rows."""
+def require(results: Sequence[CheckResult], checks: Sequence[Check]) -> None:
+    """Raise CheckFailed where a check of severity `error` found rows; `checks` are those that the results are of."""
     failed = tuple(result for result in results if result.status == "failed")
     if not failed:
         return
+    files = {check.name: check for check in checks}
     raise CheckFailed(
-        "\n".join(f"{result.source}: check failed: {_found(result)}" for result in failed),
+        "\n".join(_failure(result, files[result.check]) for result in failed),
         hint="The step is rolled back. Find out how it makes these rows, and correct the step or its data; "
         "'-- severity: warn' in the check would let them in.",
         results=failed,
     )
+
+
+def _failure(result: CheckResult, check: Check) -> str:
+    """Return what is told of a check that failed: where it is, its select with a caret, and the rows."""
+    what, *rows = _found(result).split("\n")
+    drawn = excerpt.draw(check.file.text, check.statement.start)
+    return "\n".join([f"{result.source}: check failed: {what}", drawn, *rows])
 
 
 def warnings(results: Sequence[CheckResult]) -> list[str]:

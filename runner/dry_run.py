@@ -116,7 +116,7 @@ class DryRun:
                     if place >= shown:
                         shown = place + 1
                         yield preview
-                        checks.require(preview.checks)
+                        checks.require(preview.checks, self._pipeline.checks)
                 return
             except _InUse as error:
                 # A function of the step empties or alters them: with copies, all over again.

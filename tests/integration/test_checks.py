@@ -118,7 +118,7 @@ def test_a_warning_is_kept_and_the_step_commits(shop: Project) -> None:
 
 
 def test_an_error_rolls_the_step_back_and_is_recorded(shop: Project) -> None:
-    """Rows of an error check undo the step; the failure names file, description and rows, and is recorded."""
+    """Rows of an error check undo the step; the failure points at the select, shows rows, and is recorded."""
     shop.check(NEW)
     with pytest.raises(CheckFailed) as caught:
         shop.apply()
@@ -126,6 +126,7 @@ def test_an_error_rolls_the_step_back_and_is_recorded(shop: Project) -> None:
     assert caught.value.message == (
         "day1 010_things failed\n"
         "migrations/shop/checks/010_good.sql:4:1: check failed: 7 rows: bad things\n"
+        f"    4 | {NEW}\n      | ^\n"
         "    id  name\n    11  new\n    12  new\n    13  new\n    14  new\n    15  new\n"
         "    … and 2 more"
     )
@@ -271,7 +272,7 @@ def test_values_are_shown(shop: Project, select: str, shown: str) -> None:
     shop.check(select)
     with pytest.raises(CheckFailed) as caught:
         shop.apply()
-    assert caught.value.message.endswith(f"1 row: bad things\n{shown}")
+    assert caught.value.message.endswith(f"      | ^\n{shown}")
 
 
 def test_readers_never_see_an_invalid_row(shop: Project) -> None:

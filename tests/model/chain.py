@@ -69,7 +69,8 @@ def apply(connection: Connection, day: str, content: Mapping[str, bytes]) -> str
     for step in PIPELINE.steps:
         connection.execute(step.text.encode())
         with connection.transaction():
-            checks.require(checks.run(connection, checks.of(PIPELINE.checks, step)))
+            wanted = checks.of(PIPELINE.checks, step)
+            checks.require(checks.run(connection, wanted), wanted)
     return run
 
 
