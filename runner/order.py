@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Runners = Callable[[Callable[[str], None]], StepRunner]
 """Makes a StepRunner that reports to the given log."""
 Done = Callable[[SqlFile, StepResult], None]
+Failed = Callable[[SqlFile, RunnerError], None]
 
 
 def one_by_one(
@@ -25,16 +26,21 @@ def one_by_one(
     day: str,
     progress: console.Progress,
     done: Done,
+    failed: Failed,
     not_run: Callable[[list[str]], None],
 ) -> None:
-    """Run the steps in the order of their files; what fails is raised, after `not_run` was told the rest."""
+    """Run the steps in the order of their files; what fails is raised, after `failed` was told of it.
+
+    `not_run` is told what a failure leaves out.
+    """
     with runner(progress.note) as one:
         for place, step in enumerate(steps):
             progress.show(f"{day}  step    {step.id} …")
             try:
                 result = one.run(step)
-            except RunnerError:
+            except RunnerError as error:
                 progress.clear()
+                failed(step, error)
                 not_run([other.id for other in steps[place + 1 :]])
                 raise
             finally:
@@ -51,9 +57,13 @@ def side_by_side(
     day: str,
     progress: console.Progress,
     done: Done,
+    failed: Failed,
     not_run: Callable[[list[str]], None],
 ) -> None:
-    """Run up to `jobs` steps at once; of several that fail, the last in the order of the files is raised."""
+    """Run up to `jobs` steps at once; of several that fail, the last in the order of the files is raised.
+
+    `failed` is told of all of them, in that order, and `not_run` what they leave out.
+    """
     from runner import jobs as at_once
 
     try:
@@ -66,12 +76,14 @@ def side_by_side(
             running=lambda names: progress.show(f"{day}  step    {', '.join(names)} …"),
             done=done,
         )
-    except at_once.Failed as failed:
+    except at_once.Failed as ended:
         progress.clear()
-        *others, last = (failed.errors[step.id] for step in steps if step.id in failed.errors)
-        for error in others:
+        errors = [(step, ended.errors[step.id]) for step in steps if step.id in ended.errors]
+        for step, error in errors:
+            failed(step, error)
+        for _, error in errors[:-1]:
             console.note(console.explain(error))
-        not_run(failed.not_run)
-        raise last from failed
+        not_run(ended.not_run)
+        raise errors[-1][1] from ended
     finally:
         progress.clear()

@@ -78,6 +78,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     shown = _Shown(day, args.json, (*pipeline.schema, *steps), loading.declared(settings))
     shown.migrated(migrated)
     progress = console.Progress()
+    failures: dict[str, RunnerError] = {}
     try:
         with Lease(dsn, pipeline.name, day, flow_run_id, args.wait, console.note):
             if args.load != "never" and loading.has_loaders(settings):
@@ -101,28 +102,44 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
                 shown.step(step, result)
                 document["steps"].append(dataclasses.asdict(result))
 
+            def failed(step: SqlFile, error: RunnerError) -> None:
+                failures[step.id] = error
+
             def not_run(names: list[str]) -> None:
                 document["not_run"] = names
                 if names:
                     console.note(f"{day}: not run: {', '.join(names)}")
 
             if graph is None:
-                order.one_by_one(steps, runner, day=day, progress=progress, done=done, not_run=not_run)
+                order.one_by_one(steps, runner, day=day, progress=progress, done=done, failed=failed, not_run=not_run)
             else:
                 order.side_by_side(
-                    steps, runner, graph, args.jobs, day=day, progress=progress, done=done, not_run=not_run
+                    steps,
+                    runner,
+                    graph,
+                    args.jobs,
+                    day=day,
+                    progress=progress,
+                    done=done,
+                    failed=failed,
+                    not_run=not_run,
                 )
     except RunnerError as error:
         if args.json:  # what was done until then, and why no more
-            failed = [dataclasses.asdict(result) for result in getattr(error, "results", ())]
-            told = {"message": error.message, "hint": error.hint} | ({"checks": failed} if failed else {})
-            console.print_json(document | {"error": told})
+            errors = [{"step": step} | _told(each) for step, each in failures.items()]
+            console.print_json(document | {"error": _told(error), "errors": errors})
         raise
     if not steps:
         console.note(f"{pipeline.name} has no steps yet: put them into {settings.migrations}, such as 010_name.sql")
     if args.json:
         console.print_json(document)
     return 0
+
+
+def _told(error: RunnerError) -> dict[str, Any]:
+    """Return what the JSON says of an error; of failed checks, what they found, too."""
+    checked = [dataclasses.asdict(result) for result in getattr(error, "results", ())]
+    return {"message": error.message, "hint": error.hint} | ({"checks": checked} if checked else {})
 
 
 def _graph(pipeline: Pipeline, steps: Sequence[SqlFile], jobs: int) -> Graph | None:

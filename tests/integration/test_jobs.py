@@ -243,7 +243,38 @@ def test_what_was_not_run_for_machines(
     document = json.loads(capsys.readouterr().out)
     assert [each["step"] for each in document["steps"]] == ["010_makes"]
     assert "division by zero" in document["error"]["message"]
+    assert [{"step": "020_fails"} | document["error"]] == document["errors"]
     assert document["not_run"] == ["030_reads"]
+
+
+def test_all_failures_for_people_and_machines(
+    database: str,
+    make_steps: Callable[..., list[SqlFile]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Of steps that fail side by side the JSON and standard error have all, in the order of the files."""
+    steps = make_steps(
+        one="select pg_advisory_xact_lock(1);"
+        + UNTIL.format("select from pipeline_metrics where status = 'failure'")
+        + "; select 1/0",
+        two=UNTIL.format(LOCKED) + "; select 1/0",
+        last="select 1",
+    )
+    # That the first one looks at the metrics would keep them apart.
+    monkeypatch.setattr(graph, "build", lambda _effects, _steps: independent(steps))
+    monkeypatch.setenv("DATABASE_URL", database)
+    assert cli.main(["apply", "--day", "day1", "--project", str(tmp_path), "--jobs", "2", "--json"]) == 1
+    out, err = capsys.readouterr()
+    document = json.loads(out)
+    assert [each["step"] for each in document["errors"]] == ["010_one", "020_two"]
+    assert [each["message"].splitlines()[0] for each in document["errors"]] == [
+        "day1 010_one failed", "day1 020_two failed",
+    ]  # fmt: skip
+    assert document["error"] == {key: document["errors"][1][key] for key in ("message", "hint")}
+    assert document["not_run"] == ["030_last"]
+    assert err.count("division by zero") == 2 and err.index("010_one failed") < err.index("020_two failed")
 
 
 def test_the_plan_shows_what_waits_for_what(
