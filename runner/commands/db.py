@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action.add_argument("--json", action="store_true", help="print one JSON document")
         if name == "reset":
             action.add_argument("--yes", action="store_true", help="do not ask")
-        if name == "stop":
+        if name in ("stop", "reset"):
             action.add_argument("--force", action="store_true", help="also while a run is active")
 
 
@@ -66,13 +66,17 @@ def _start(args: argparse.Namespace, settings: Settings) -> int:
 
 def _stop(args: argparse.Namespace, settings: Settings) -> int:
     found = embedded.status(settings.home, settings.embedded_version)
-    if found.running and not args.force and (active := _active(found.url)):
-        raise DayHeld(
-            f"PostgreSQL {found.version} is in use: {'; '.join(active)}",
-            hint="Wait, or end that first: it would start the server again. runner db stop --force stops it even so.",
-        )
+    _refuse_in_use(args, found, "it would start the server again. runner db stop --force stops it even so.")
     stopped = embedded.stop(settings.home, settings.embedded_version)
     return _tell(args, settings, "stopped" if stopped else "did not run", stopped=stopped)
+
+
+def _refuse_in_use(args: argparse.Namespace, found: embedded.Status, why: str) -> None:
+    """Raise DayHeld while somebody is at work on the server, unless that is to be so."""
+    if found.running and not args.force and (active := _active(found.url)):
+        raise DayHeld(
+            f"PostgreSQL {found.version} is in use: {'; '.join(active)}", hint=f"Wait, or end that first: {why}"
+        )
 
 
 def _active(url: str) -> list[str]:
@@ -99,6 +103,7 @@ def _active(url: str) -> list[str]:
 
 def _reset(args: argparse.Namespace, settings: Settings) -> int:
     found = embedded.status(settings.home, settings.embedded_version)
+    _refuse_in_use(args, found, "its tables would be gone from under it. runner db reset --force removes them even so.")
     if found.data_dir.exists() and not args.yes:
         if not console.interactive():
             raise UsageError(f"this removes {found.data_dir} for good", hint="Say so: runner db reset --yes")

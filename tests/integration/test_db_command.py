@@ -76,6 +76,24 @@ def test_stop_while_a_run_is_active(call: Callable[..., tuple[int, str, str]], h
         assert call("db", "stop", "--force") == (0, "PostgreSQL 18: stopped\n", "")
 
 
+def test_reset_while_a_run_is_active(call: Callable[..., tuple[int, str, str]], home: Path) -> None:
+    """Data are not removed from under a run, whoever agreed to lose them; --force does even so."""
+    call("migrate")
+    url = call("db", "url")[1].strip()
+    with psycopg.connect(url, autocommit=True, application_name="runner verify") as connection:
+        connection.execute(
+            "insert into runner_leases (pipeline, day, flow_run_id, host, pid)"
+            " values ('shop', 'day1', 'other', 'afar', 7)"
+        )
+        code, out, err = call("db", "reset", "--yes")
+        assert (code, out) == (3, "")
+        assert err.startswith("error: PostgreSQL 18 is in use: shop day1, run other on afar (pid 7)\nhint: ")
+        assert "runner db reset --force" in err
+        assert embedded.status(home).running
+        assert "removed" in call("db", "reset", "--yes", "--force")[1]
+    assert not embedded.status(home).data_dir.exists()
+
+
 def test_a_port_that_the_running_server_lacks(
     call: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
