@@ -158,9 +158,11 @@ class _History:
 
 
 def _loads(settings: Settings, day: str, mode: str, history: _History) -> list[EntityPlan] | None:
-    """Return what would be loaded; None where staging is to be used as it is."""
+    """Return what would be loaded, and warn as a load does; None where staging is to be used as it is."""
     if mode == "never" or not loading.has_loaders(settings):
         return None
+    for text in loading.unclaimed(settings, day):
+        console.warn(f"{day}: {text}")
     return loading.plan(settings, history.dsn, day, mode)
 
 

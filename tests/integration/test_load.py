@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from runner import cli
 from runner.errors import ConfigError, DayNotFound, LoadFailed, TooManyRejects, UnreadableFile, UsageError
 from runner.wording import load_lines
 from staging_loaders import landing, publish, values
@@ -621,6 +622,25 @@ def test_the_plan_says_what_and_why(database: str, base: Path) -> None:
     assert after["roles"] == (True, "its files are gone")
     always = plan_day(dsn=database, mode="always", **options)
     assert {plan.reason for plan in always if plan.present and plan.entity != "agents"} == {"asked for"}
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["text", "json"])
+def test_a_plan_names_folders_of_no_entity(
+    options: list[str], database: str, base: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A plan warns of a folder that nobody reads, as the load will; one that loads nothing does not."""
+    (base / "sync-day1" / "budget").mkdir()
+    monkeypatch.setenv("DATABASE_URL", database)
+    plan = ["plan", "--day", "day1", "--project", str(ROOT), *options]
+    assert cli.main([*plan, "--data", str(base)]) == 0
+    out, err = capsys.readouterr()
+    assert "budget " not in out
+    assert err == (
+        f"warning: day1: {base}/sync-day1/budget belongs to no entity and is not read; did you mean budgets?\n"
+    )
+    load(database, base)
+    assert cli.main([*plan, "--load", "never"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("committed", [True, False], ids=["committed", "rolled back"])
