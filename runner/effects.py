@@ -6,13 +6,13 @@ to be unclear. Names are those of tables without `public.`, and of sequences.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
 
-from runner import sqltree, treenames
+from runner import plpgsql, sqltree, treenames
 from runner.check import Check
 from runner.step import SqlFile
 
@@ -58,7 +58,8 @@ class Schema:
     """What the schema files say that a statement does not show: functions, triggers, foreign keys, views."""
 
     def __init__(self, files: Iterable[SqlFile] = ()) -> None:
-        self._functions: dict[str, Any] = {}
+        self._functions: dict[str, list[tuple[Any, str]]] = {}
+        """Name -> the statements that make functions of this name, and their texts."""
         self._triggers: dict[str, set[str]] = {}
         self._views: dict[str, Any] = {}
         self._referenced: dict[str, set[str]] = {}
@@ -68,23 +69,20 @@ class Schema:
         self._family: dict[str, set[str]] = {}
         """Table -> its parents and children, whose rows are its own: partitions and `inherits`."""
         self._functions_seen: dict[str, Effects] = {}
-        self._tables: set[str] = set()
-        """Every name that stands where a table or sequence must stand."""
         for file in files:
             try:
                 trees = sqltree.parse(file.text)
             except sqltree.NotSql:
                 continue  # the server will say so
             for tree in trees:
-                self._learn(tree.node)
+                self._learn(tree.node, file.text[tree.start : tree.stop])
 
-    def _learn(self, node: Any) -> None:
+    def _learn(self, node: Any, text: str) -> None:
         kind = type(node).__name__
-        self._tables |= {treenames.table(found) for found in sqltree.walk(node) if type(found).__name__ == "RangeVar"}
         if kind == "CreateFunctionStmt":
             name = node.funcname[-1].sval
             # Functions of one name count as one, which does what any of them does.
-            self._functions.setdefault(name, []).append(node)
+            self._functions.setdefault(name, []).append((node, text))
         elif kind == "CreateTrigStmt":
             self._triggers.setdefault(treenames.table(node.relation), set()).add(node.funcname[-1].sval)
         elif kind == "ViewStmt":
@@ -120,8 +118,7 @@ class Schema:
         found = {step.id: self._of_file(step) for step in steps}
         for check in checks:
             found[check.step] |= self._of_file(check.file)
-        known = frozenset(self._tables)
-        return {step: Effects(each.reads & known, each.writes & known, each.unclear) for step, each in found.items()}
+        return found
 
     def _of_file(self, step: SqlFile) -> Effects:
         found = Effects()
@@ -148,10 +145,10 @@ class Schema:
         if kind in ("DoStmt", "CallStmt"):
             return self._of_block(node) if kind == "DoStmt" else self._of_calls(node)
         if kind == "DropStmt":
-            names = self._named(treenames.dropped(node))
+            names = frozenset(treenames.dropped(node))
             return Effects(writes=names) if names else Effects(unclear="it drops what is no table")
         if kind in _REMAKING:
-            names = self._named(
+            names = frozenset(
                 treenames.table(found) for found in sqltree.walk(node) if type(found).__name__ == "RangeVar"
             )
             return Effects(reads=names, writes=names - {treenames.TEMPORARY})
@@ -160,15 +157,10 @@ class Schema:
         relations = sqltree.relations(node)
         made = {treenames.plain(name) for name in relations.made} - treenames.made_temporary(node)
         effects = Effects(
-            self._named(map(treenames.plain, relations.reads)) - {treenames.TEMPORARY},
-            self._named([*map(treenames.plain, relations.writes), *made]) - {treenames.TEMPORARY},
+            frozenset(map(treenames.plain, relations.reads)) - {treenames.TEMPORARY},
+            frozenset([*map(treenames.plain, relations.writes), *made]) - {treenames.TEMPORARY},
         )
         return effects | self._of_calls(node)
-
-    def _named(self, names: Iterable[str]) -> frozenset[str]:
-        found = frozenset(names)
-        self._tables |= found
-        return found
 
     def _of_calls(self, node: Any) -> Effects:
         found = Effects()
@@ -184,9 +176,7 @@ class Schema:
         if name in _SEQUENCES:
             text = treenames.constant(call.args[0]) if call.args else None
             # The numbers that a step gets depend on who asked before.
-            return (
-                Effects(writes=self._named([treenames.plain(text)])) if text else Effects(unclear=f"it calls {name}()")
-            )
+            return Effects(writes=frozenset([treenames.plain(text)])) if text else Effects(unclear=f"it calls {name}()")
         if name == "set_config":
             text = treenames.constant(call.args[0]) if call.args else None
             return Effects(unclear="" if text and text.lower() not in _MEANING else f"it calls {name}()")
@@ -198,12 +188,12 @@ class Schema:
         if name not in self._functions_seen:
             self._functions_seen[name] = Effects()  # one that calls itself does what it does otherwise
             found = Effects()
-            for node in self._functions[name]:
-                found |= self._of_body(name, node)
+            for node, text in self._functions[name]:
+                found |= self._of_body(name, node, text)
             self._functions_seen[name] = found
         return self._functions_seen[name]
 
-    def _of_body(self, name: str, node: Any) -> Effects:
+    def _of_body(self, name: str, node: Any, text: str) -> Effects:
         options = {option.defname: option.arg for option in node.options or ()}
         language = getattr(options.get("language"), "sval", "sql").lower()
         volatility = getattr(options.get("volatility"), "sval", "volatile")
@@ -211,9 +201,10 @@ class Schema:
             effects = self._of_nodes(list(treenames.flattened(node.sql_body)))
         elif language not in ("sql", "plpgsql") or "as" not in options:
             effects = Effects(unclear=f"it calls {name}(), which is written in {language}")
+        elif language == "sql":
+            effects = self._of_sql(options["as"][0].sval)
         else:
-            text = options["as"][0].sval
-            effects = self._of_sql(text) if language == "sql" else self._of_words(text, f"it calls {name}(), which")
+            effects = self._of_plpgsql(lambda: plpgsql.read(text), f"it calls {name}(), which")
         # PostgreSQL holds a function to it: one that is stable or immutable writes nothing.
         return effects if volatility == "volatile" else Effects(effects.reads, frozenset(), effects.unclear)
 
@@ -225,29 +216,29 @@ class Schema:
 
     def _of_nodes(self, nodes: Sequence[Any]) -> Effects:
         found = Effects()
+        own: set[str] = set()
         for node in nodes:
-            found |= self._of_statement(node) if type(node).__name__ != "ReturnStmt" else self._of_return(node)
+            effects = self._of_statement(node) if type(node).__name__ != "ReturnStmt" else self._of_return(node)
+            found |= Effects(effects.reads - own, effects.writes - own, effects.unclear)
+            own |= treenames.made_temporary(node)
         return found
 
     def _of_return(self, node: Any) -> Effects:
-        return Effects(self._named(map(treenames.plain, sqltree.relations(node).reads))) | self._of_calls(node)
+        return Effects(frozenset(map(treenames.plain, sqltree.relations(node).reads))) | self._of_calls(node)
 
     def _of_block(self, node: Any) -> Effects:
         texts = {option.defname: option.arg.sval for option in node.args}
         if texts.get("language", "plpgsql").lower() != "plpgsql":
             return Effects(unclear=f"it has a block in {texts['language']}")
-        return self._of_words(texts["as"], "it has a block that")
+        return self._of_plpgsql(lambda: plpgsql.of_block(texts["as"]), "it has a block that")
 
-    def _of_words(self, text: str, who: str) -> Effects:
-        """Take every word of a PL/pgSQL body for a table, used as it stands there: only those of others matter."""
-        words = treenames.words(text)
-        if "execute" in words:
-            return Effects(unclear=f"{who} builds its statements itself (execute)")
-        reads, writes = treenames.used(text)
-        found = Effects(frozenset(reads), frozenset(writes))
-        for word in words & set(self._functions):
-            found |= self._of_function(word)
-        return found
+    def _of_plpgsql(self, read: Callable[[], plpgsql.Body], who: str) -> Effects:
+        try:
+            body = read()
+        except sqltree.NotSql as error:
+            return Effects(unclear=f"{who} the parser cannot read ({error.message})")
+        builds = f"{who} builds its statements itself (execute)" if body.builds else ""
+        return Effects(unclear=builds) | self._of_nodes(body.nodes)
 
     def _spread(self, effects: Effects) -> Effects:
         """Add what follows from the tables: a view's own, a trigger's, those of foreign keys."""

@@ -31,33 +31,6 @@ def words(text: str) -> set[str]:
     return found
 
 
-def used(text: str) -> tuple[set[str], set[str]]:
-    """Return the words of a PL/pgSQL body that may be tables it reads, and that may be tables it writes.
-
-    A word is both but where each of its places says otherwise: behind `insert into`, or behind `from`
-    or before a column.
-    """
-    places: dict[str, list[tuple[str, str, str]]] = {}
-    found = [
-        (kind, text[start:stop])
-        for kind, start, stop in sqltext.tokens(text)
-        if kind not in sqltext.COMMENTS and not text[start:stop].isspace()
-    ]
-    said = ["", "", *(word.lower() for _, word in found), ""]
-    for place, (kind, word) in enumerate(found):
-        if kind in ("word", "quoted"):
-            name = word.lower() if kind == "word" else word[1:-1].replace('""', '"')
-            places.setdefault(name, []).append((said[place], said[place + 1], said[place + 3]))
-    added = {name for name, each in places.items() if all(place[:2] == ("insert", "into") for place in each)}
-    seen = {name for name, each in places.items() if all(_is_read(*place) for place in each)}
-    return set(places) - added, set(places) - seen
-
-
-def _is_read(second: str, first: str, after: str) -> bool:
-    """Return whether a word is only read: by the two words before it and what stands behind."""
-    return after == "." or (first in ("from", "join", "using") and second != "delete")
-
-
 def made_temporary(node: Any) -> set[str]:
     """Return the temporary table that a statement makes."""
     into = getattr(node, "into", None) or getattr(node, "intoClause", None)

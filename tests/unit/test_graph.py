@@ -34,6 +34,7 @@ create function looks() returns void language plpgsql stable as $$
 begin perform from b; if stays() then return; end if; end $$;
 create function writes() returns void language plpgsql as $$ begin insert into b select 1; end $$;
 create function guesses() returns void language plpgsql as $$ begin execute 'drop table b'; end $$;
+create function strange() returns void language plpgsql as $$ declare x other.kind; begin x := null; end $$;
 create function foreign_one() returns void language plpython3u as 'pass';
 create function note() returns trigger language plpgsql as $$ begin insert into audit values (1); return null; end $$;
 create table watched (id int);
@@ -76,19 +77,36 @@ def effects(tmp_path: Path) -> Callable[..., Effects]:
         pytest.param("select body()", {"d"}, {"b"}, id="function in standard SQL"),
         pytest.param("select looks()", {"b"}, set(), id="function that only reads, in PL/pgSQL"),
         pytest.param("select writes()", set(), {"b"}, id="function that writes, in PL/pgSQL"),
-        pytest.param("do $$ begin delete from b; end $$", {"b"}, {"b"}, id="block"),
-        pytest.param("do $$ begin insert into b table d; end $$", {"a", "d"}, {"b", "d"}, id="block, either way"),
+        pytest.param("do $$ begin delete from b; end $$", set(), {"b"}, id="block"),
+        pytest.param("do $$ begin insert into b table d; end $$", {"d"}, {"b"}, id="block, table"),
         pytest.param(
             "do $$ begin insert into b select a.id from a join d on d.id = a.id; end $$",
             {"a", "d"},
             {"b"},
             id="block that reads",
         ),
-        pytest.param("do $$ begin delete /* from */ from only b; end $$", {"b"}, {"b"}, id="block that deletes"),
-        pytest.param("do $$ begin select 1 into b; perform from b; end $$", {"b"}, {"b"}, id="block, select into"),
+        pytest.param("do $$ begin delete /* from a */ from only b; end $$", set(), {"b"}, id="block that deletes"),
+        pytest.param("do $$ declare a int; begin select 1 into a from b; end $$", {"b"}, set(), id="block, into"),
+        pytest.param(
+            "do $$ declare it b%rowtype; list int[]; begin it.id := count(*) from d; list[1] := stays(); end $$",
+            {"b", "d"},
+            set(),
+            id="block that assigns",
+        ),
+        pytest.param(
+            "do $$ declare c cursor for select from a; n int := (select 1 from b); begin"
+            " for n in 1 .. (select 2 from d) loop if exists (select from audit) then perform adds(); end if; end loop;"
+            " exception when others then raise notice '%', (select from part); end $$",
+            {"a", "b", "d", "audit", "part", "whole", "later"},
+            {"b"},
+            id="block, everywhere",
+        ),
+        pytest.param("do $$ begin create temp table a (i int); perform from a; end $$", set(), set(), id="block, temp"),
+        pytest.param("do $$ begin perform from x.y, public.z; end $$", {"x.y", "z"}, set(), id="block, other schemas"),
+        pytest.param("do $$ begin perform nextval('numbers'); end $$", set(), {"numbers"}, id="block, sequence"),
         pytest.param(
             "do $$ begin insert into b values (1) on conflict do update set id = b.id; end $$",
-            {"b"},
+            set(),
             {"b"},
             id="block that upserts",
         ),
@@ -107,6 +125,16 @@ def test_reads_and_writes(effects: Callable[..., Effects], text: str, reads: set
     [
         pytest.param("select guesses()", "it calls guesses(), which builds its statements itself", id="dynamic"),
         pytest.param("do $$ begin execute 'x'; end $$", "it has a block that builds its statements", id="block"),
+        pytest.param("do $$ begin return query execute 'x'; end $$", "the parser cannot read (", id="block, misused"),
+        pytest.param("do $$ begin perform 1 from; end $$", "cannot read (syntax error at end", id="block, no SQL"),
+        pytest.param("do $$ begin perform dblink_exec('x'); end $$", "it calls dblink_exec()", id="block that calls"),
+        pytest.param("do $$ begin set local search_path = x; end $$", "it sets search_path", id="block that sets"),
+        pytest.param(
+            "do $$ declare n int; begin for n in execute 'select 1' loop null; end loop; end $$",
+            "builds its statements itself",
+            id="block, loop",
+        ),
+        pytest.param("select strange()", "it calls strange(), which the parser cannot read (", id="function, a type"),
         pytest.param("do language plpython3u 'pass'", "it has a block in plpython3u", id="another language"),
         pytest.param("select foreign_one()", "which is written in plpython3u", id="function in another language"),
         pytest.param("select dblink_exec('x')", "it calls dblink_exec(), which no schema file makes", id="unknown"),
@@ -152,6 +180,25 @@ def test_metrics_of_blocks(tmp_path: Path) -> None:
     steps = [step.read(tmp_path / f"{name}.sql", tmp_path, STEP_KEYS) for name in texts]
     found = graph.build(Schema().of_steps(steps))
     assert found == {name: frozenset(list(texts)[:3] if name == "040_asks" else ()) for name in texts}
+
+
+def test_blocks_alone(tmp_path: Path) -> None:
+    """Of a table that nothing but blocks names, readers wait for writers, and writers for readers."""
+    texts = {
+        "010_writes": "do $$ begin insert into elsewhere.things values (1); end $$",
+        "020_reads": "do $$ begin if exists (select from elsewhere.things) then return; end if; end $$",
+        "030_reads": "do $$ begin perform from elsewhere.things; end $$",
+        "040_writes": "do $$ begin update elsewhere.things set id = 1; end $$",
+    }
+    for name, text in texts.items():
+        (tmp_path / f"{name}.sql").write_text(text, encoding="utf-8")
+    steps = [step.read(tmp_path / f"{name}.sql", tmp_path, STEP_KEYS) for name in texts]
+    assert graph.nearest(graph.build(Schema().of_steps(steps))) == {
+        "010_writes": [],
+        "020_reads": ["010_writes"],
+        "030_reads": ["010_writes"],
+        "040_writes": ["020_reads", "030_reads"],
+    }
 
 
 def test_only_the_nearest_are_named() -> None:

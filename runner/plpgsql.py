@@ -1,0 +1,85 @@
+"""PL/pgSQL as PostgreSQL's own parser sees it: the queries and expressions of a block or function, as trees. Pure.
+
+Needs pglast. The statements are those of https://github.com/pganalyze/libpg_query, which has no
+catalogue: it refuses bodies with types of schemas that it does not know.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from runner import sqltree
+
+# What the parser takes for a single value, whose fields it then does not know.
+_ROWTYPE = re.compile(r'(?:[\w$.]|"[^"]*")+\s*%\s*rowtype\b', re.IGNORECASE)
+# How the text of an expression is to be read (raw_parser's modes): as it stands, or behind a `select`.
+_STATEMENT = 0
+_EXPRESSION = 2
+
+
+@dataclass(frozen=True)
+class Body:
+    """What a body sends to the server: nodes of statements, an expression being that of its `select`.
+
+    `builds` tells whether it also sends statements that it builds itself (`execute`).
+    """
+
+    nodes: tuple[Any, ...]
+    builds: bool
+
+
+def of_block(body: str) -> Body:
+    """Read the body of a `do`; NotSql where the parser does not understand it."""
+    tag = "body"
+    while f"${tag}$" in body:
+        tag += "_"
+    return read(f"do ${tag}${body}${tag}$")
+
+
+def read(statement: str) -> Body:
+    """Read a `do` or a `create function` in PL/pgSQL; NotSql where the parser does not understand it."""
+    pg = sqltree.parser()
+    try:
+        document = json.loads(pg.parse_plpgsql_json(_ROWTYPE.sub("record", statement)))
+    except pg.ParseError as error:
+        raise sqltree.not_sql(statement, error) from error
+    found = list(_parts(document))
+    nodes = [tree.node for kind, part in found if kind == "PLpgSQL_expr" for tree in sqltree.parse(_sql(part))]
+    builds = any(kind in ("PLpgSQL_stmt_dynexecute", "PLpgSQL_stmt_dynfors", "dynquery") for kind, _ in found)
+    return Body(tuple(nodes), builds)
+
+
+def _parts(document: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each name of a document with what it stands for, in order."""
+    if isinstance(document, dict):
+        for name, value in document.items():
+            yield name, value
+            yield from _parts(value)
+    elif isinstance(document, list):
+        for value in document:
+            yield from _parts(value)
+
+
+def _sql(expression: dict[str, Any]) -> str:
+    """Return an expression as a statement that PostgreSQL would parse."""
+    text, mode = expression["query"], expression.get("parseMode", _STATEMENT)
+    if mode == _STATEMENT:
+        return str(text)
+    if mode == _EXPRESSION:
+        return f"select {text}"
+    end = _end_of_target(text)
+    return f"select {text[:end]}, {text[end:].lstrip(':=')}"
+
+
+def _end_of_target(assignment: str) -> int:
+    """Return where the name that is assigned to ends: at the `:=` or `=` outside of its subscripts."""
+    depth = 0
+    for place, character in enumerate(assignment):
+        depth += (character == "[") - (character == "]")
+        if not depth and character in ":=":
+            return place
+    return len(assignment)
