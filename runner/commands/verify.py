@@ -174,9 +174,11 @@ def _say_fault(fault: Fault, command: str) -> None:
         console.say(f"  {line}")
     if fault.evidence and fault.evidence.rows:
         _say_table(fault.evidence.rows, fault.evidence.headers, fault.evidence.more)
+    if fault.writers:
+        console.say(f"  {fault.writers}.")
     if fault.also:
         console.say(f"  Other tables differ too, and may follow from it: {', '.join(fault.also)}")
-    if fault.minimal and not fault.staging and fault.kind != "staging-changed":
+    if fault.minimal and not fault.staging:
         console.say("  It takes no staging rows.")
     if fault.staging:
         what = (

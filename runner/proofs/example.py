@@ -43,10 +43,20 @@ def shrink(
         except QueryCanceled:  # the time is over, or a plan for few rows met many
             return False
 
+    def fails_without_any() -> bool:
+        try:
+            with trial.aside():
+                trial.keep_staged(scope.staging.values(), None, ())
+                return test()
+        except QueryCanceled:
+            return False
+
     trial.limit = deadline.left
     try:
         if fails([]):
-            return dataclasses.replace(fault, minimal=True)
+            # A step may look at what other days have staged, too.
+            nothing = fails_without_any()
+            return dataclasses.replace(fault, minimal=True if nothing else None)
         marks = [key for key in fault.keys if key not in days]
         rows = trial.staged(tables, days, marks) if marks else []
         if not rows or deadline.passed() or not fails(rows):

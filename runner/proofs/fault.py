@@ -105,6 +105,8 @@ class Fault:
     minimal: bool | None = None
     also: tuple[str, ...] = ()
     """Tables of later steps that differ too."""
+    writers: str = ""
+    """Why it is this step, where others write the table, too, or it does so out of sight; else empty."""
     from_empty: bool = field(default=True)
     """Whether it comes about from empty tables; else with what the tables hold now."""
 
@@ -127,6 +129,7 @@ class Fault:
             "step": self.step,
             "table": self.table,
             "message": self.message,
+            "writers": self.writers,
             "cause": self.cause,
             "orders": [list(order) for order in self.orders],
             "rows": [dict(zip(evidence.headers, row, strict=True)) for row in evidence.rows] if evidence else [],

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from runner import changes, diagnosis, sqltext, sqltree, treenames
 from runner.database import Connection
 from runner.errors import StepFailed
-from runner.proofs import digest
+from runner.proofs import digest, touched
 from runner.proofs.digest import Table
 from runner.proofs.hidden import Catalog, Hidden
+from runner.proofs.touched import Touched
 from runner.sqltree import Relations
 from runner.step import SqlFile
 
@@ -40,15 +41,25 @@ class Scope:
     staging: Mapping[str, Table]
     marks: Mapping[str, Table]
     unclear: Mapping[str, str]
-    """Step -> why it may write other tables, too; empty where it does not."""
+    """Step -> why its text does not say all that it reads and writes; empty where it does."""
+    unnamed: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Step -> tables it writes out of sight: by a trigger, a foreign key, a view or a statement that it builds."""
+    left_out: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Step -> what it writes that cannot be compared."""
+    counted: bool = True
+    """Whether the server counts what is touched, so that `with_touched` finds all."""
 
     def compared(self, step: SqlFile) -> list[str]:
         """Return the tables of a step whose rows are compared."""
         return sorted(self.writes[step.id] & set(self.final))
 
-    def needed(self, step: SqlFile) -> list[SqlFile]:
-        """Return the steps whose tables `step` reads, at any remove, and itself, in order; there may be later ones."""
-        kept, size = {step.id}, 0
+    def writers(self, table: str) -> list[SqlFile]:
+        """Return the steps that write a table, in order."""
+        return [step for step in self.steps if table in self.writes[step.id]]
+
+    def needed(self, *steps: SqlFile) -> list[SqlFile]:
+        """Return the steps whose tables `steps` read, at any remove, and those, in order; there may be later ones."""
+        kept, size = {step.id for step in steps}, 0
         while size < len(kept):
             size = len(kept)
             read = frozenset().union(*(self.reads[name] for name in kept))
@@ -70,16 +81,51 @@ class Scope:
         found: dict[str, list[str]] = {}
         blamed: set[str] = set()
         for step in self.steps:
-            own = sorted((self.writes[step.id] & differing) - blamed)
+            unnamed = self.unnamed.get(step.id, frozenset())
+            # What a trigger writes follows from what the step does.
+            own = sorted((self.writes[step.id] & differing) - blamed, key=lambda name: (name in unnamed, name))
             if own and not self.reads[step.id] & blamed:
                 found[step.id] = own
             blamed |= set(own)
         return found
 
     def staging_of(self, steps: Sequence[SqlFile]) -> list[Table]:
-        """Return the staging tables that `steps` read."""
-        read = frozenset().union(*(self.reads[step.id] for step in steps))
-        return [table for name, table in self.staging.items() if name in read]
+        """Return the staging tables that `steps` read or write."""
+        named = frozenset().union(*(self.reads[step.id] | self.writes[step.id] for step in steps))
+        return [table for name, table in self.staging.items() if name in named]
+
+    def with_touched(self, connection: Connection, touched: Touched) -> Scope:
+        """Return the scope with what the runs of steps were seen to write, and to read where their text does not say.
+
+        The same one where nothing is new.
+        """
+        seen = {
+            step.id: touched.writes.get(step.id, set())
+            - self.writes[step.id]
+            - self.left_out.get(step.id, frozenset())
+            - self.apart
+            for step in self.steps
+        }
+        read = {step.id: touched.reads.get(step.id, set()) - self.reads[step.id] for step in self.steps}
+        read = {step: names - _BOOKS if self.unclear[step] else set() for step, names in read.items()}
+        if not any(seen.values()) and not any(read.values()):
+            return self
+        technical = [name for step in self.steps for name in step.technical]
+        names = {name for each in (*seen.values(), *read.values()) for name in each}
+        tables = digest.describe(connection, names, technical)
+        may = _may_empty(connection, tables)
+        new = {step: frozenset(each & may) for step, each in seen.items()}
+        final = {name: tables[name] for each in new.values() for name in each if not _is_staging(name)}
+        staging = {name: table for name, table in tables.items() if _is_brought(table)}
+        return replace(
+            self,
+            reads={step: each | read[step] for step, each in self.reads.items()},
+            writes={step: each | new[step] for step, each in self.writes.items()},
+            final=dict(sorted({**self.final, **final}.items())),
+            staging=dict(sorted({**self.staging, **staging}.items())),
+            unnamed={step: self.unnamed.get(step, frozenset()) | new[step] for step in new},
+            left_out={step: self.left_out.get(step, frozenset()) | (names - may) for step, names in seen.items()},
+        )
 
 
 def find(connection: Connection, steps: Sequence[SqlFile]) -> Scope:
@@ -95,6 +141,8 @@ def find(connection: Connection, steps: Sequence[SqlFile]) -> Scope:
     tables = digest.describe(connection, {*canonical.values(), *marks.values()}, technical)
     apart = frozenset({*marks.values(), *_resolve(connection, _COUNTED_NOWHERE).values()})
 
+    beyond = _beyond(connection, canonical.values())
+
     def known(names: Iterable[str]) -> frozenset[str]:
         return frozenset(canonical[name] for name in names if canonical.get(name) in tables)
 
@@ -108,13 +156,13 @@ def find(connection: Connection, steps: Sequence[SqlFile]) -> Scope:
         {step.id: changes.to_copy(step) | within[step.id].emptied for step in steps},
         apart,
         final={name: tables[name] for name in sorted(written) if not _is_staging(name)},
-        staging={
-            name: table
-            for name, table in sorted(tables.items())
-            if _is_staging(name) and "day" in table.columns and name not in _BOOKS
-        },
+        staging={name: table for name, table in sorted(tables.items()) if _is_brought(table)},
         marks={name: tables[name] for name in sorted(marks.values()) if name in tables},
         unclear={name: each.unclear for name, each in within.items()},
+        left_out={
+            step.id: frozenset(canonical.get(name, "") for name in relations[step.id].writes) & beyond for step in steps
+        },
+        counted=touched.is_counted(connection),
     )
 
 
@@ -153,6 +201,31 @@ def _within(connection: Connection, steps: Sequence[SqlFile]) -> dict[str, Hidde
                 }
                 found[step.id] |= catalog.of_calls(calls)
     return found
+
+
+def _is_brought(table: Table) -> bool:
+    """Tell whether days bring the rows of a table."""
+    return _is_staging(table.name) and "day" in table.columns and table.name not in _BOOKS
+
+
+def _beyond(connection: Connection, names: Iterable[str]) -> set[str]:
+    """Return the foreign tables and materialized views among `names`, which are not compared."""
+    found = connection.execute(
+        "select name from unnest(%s::text[]) as given(name)"
+        " inner join pg_class as class on class.oid = to_regclass(name) where class.relkind in ('f', 'm')",
+        (sorted(set(names)),),
+    )
+    return {name for (name,) in found}
+
+
+def _may_empty(connection: Connection, names: Iterable[str]) -> set[str]:
+    """Return the tables that this session may look at and empty: a function may have written with other rights."""
+    found = connection.execute(
+        "select name from unnest(%s::text[]) as given(name)"
+        " where has_table_privilege(name, 'select') and has_table_privilege(name, 'delete')",
+        (sorted(names),),
+    )
+    return {name for (name,) in found}
 
 
 def _is_staging(name: str) -> bool:

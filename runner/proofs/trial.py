@@ -13,12 +13,15 @@ from types import TracebackType
 from runner import database, diagnosis, transaction
 from runner.errors import RunnerError, StepFailed
 from runner.proofs.digest import Table
+from runner.proofs.touched import Touched
 from runner.step import SqlFile
 from runner.transaction import Metrics, StatementFailed
 
 # Seconds to wait for runs that are in one of the steps, or publish one of the days.
 _PATIENCE = 300.0
-
+_IN_USE = "55006"
+# Emptying a table may fill another by a trigger, which is emptied once more, but not for ever.
+_TIMES = 3
 
 # First what is quick to tell of most rows: their text as a whole.
 _HOLDS = """
@@ -34,17 +37,23 @@ _HOLDS = """
     )
 """
 
+_NOT_EMPTIED = "Prove what needs no empty tables (--proof rerun,metrics,checks), or verify in a copy."
+
 
 class StepBroke(StepFailed):
     """A step failed in a trial."""
 
-    def __init__(self, step: SqlFile, day: str, message: str, hint: str | None, *, transient: bool = False) -> None:
+    def __init__(
+        self, step: SqlFile, day: str, message: str, hint: str | None, *, transient: bool = False, in_use: bool = False
+    ) -> None:
         super().__init__(f"{day} {step.id} failed\n{message}", hint=hint)
         self.step = step
         self.day = day
         self.reason = message if hint is None else f"{message}\n{hint}"
         self.transient = transient
         """Whether another session was in the way: it proves nothing."""
+        self.in_use = in_use
+        """Whether something of this session was, such as a cursor."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +78,14 @@ class Trial:
         steps: Sequence[SqlFile],
         days: Sequence[str],
         log: Callable[[str], None] = lambda _: None,
+        touched: Touched | None = None,
     ) -> None:
         self._connect = connect
         self._pipeline = pipeline
         self._steps = steps
         self._days = days
         self._log = log
+        self.touched = touched or Touched()
         self.limit: Callable[[], float] | None = None
         """Returns the seconds that a statement of a step may take, where that is less than the step's own time-out."""
 
@@ -136,14 +147,26 @@ class Trial:
         import psycopg
 
         names = [table.name for table in tables]
+        left = _referencing_first(self.connection, names)
         try:
-            for name in _referencing_first(self.connection, names):
-                self.connection.execute(f"delete from {name}".encode())
+            for _ in range(_TIMES):
+                for name in left:
+                    self.connection.execute(f"delete from {name}".encode())
+                left = [name for name in left if self._holds(name)]
         except psycopg.Error as error:
             raise RunnerError(
                 f"the tables cannot be emptied inside a transaction, to begin from nothing: {diagnosis.primary(error)}",
-                hint="Prove what needs no empty tables (--proof rerun,metrics,checks), or verify in a copy.",
+                hint=_NOT_EMPTIED,
             ) from error
+        if left:
+            raise RunnerError(
+                f"the tables cannot be emptied, to begin from nothing: {', '.join(left)} still holds rows; "
+                "a trigger keeps or brings them",
+                hint=_NOT_EMPTIED,
+            )
+
+    def _holds(self, table: str) -> bool:
+        return self.connection.execute(f"select from {table} limit 1".encode()).fetchone() is not None
 
     def run(self, step: SqlFile, day: str, planner: Mapping[str, str] | None = None) -> Metrics:
         """Run `step` as if it were applied for the first time in this transaction; raise StepBroke where it fails.
@@ -160,21 +183,33 @@ class Trial:
             self.connection.execute(f"set local statement_timeout = {min(most, step.timeout)}")
         mark = transaction.newest_metrics(self.connection)
         try:
-            transaction.execute(self.connection, step)
-            metrics = transaction.own_metrics(self.connection, step, local, mark)
-            with self.aside():  # what a commit would find out
-                self.connection.execute("set constraints all immediate")
+            with self.touched.by(self.connection, step.id):
+                transaction.execute(self.connection, step)
+                metrics = transaction.own_metrics(self.connection, step, local, mark)
+                self._settle()
             return metrics
         except StatementFailed as failed:
             message, hint = diagnosis.explain(step, failed.statement, failed.error)
             transient = database.is_transient(failed.error)
             if transient:
                 hint = "Another session was in the way: run the proofs again."
-            raise StepBroke(step, day, message, hint, transient=transient) from failed.error
+            in_use = failed.error.sqlstate == _IN_USE
+            raise StepBroke(step, day, message, hint, transient=transient, in_use=in_use) from failed.error
         except psycopg.Error as error:
             raise StepBroke(step, day, diagnosis.primary(error), diagnosis.hint_for(error)) from error
         except StepFailed as failed:
             raise StepBroke(step, day, failed.message, failed.hint) from failed
+
+    def _settle(self) -> None:
+        """Do what a commit would: check what was deferred to it, and run the triggers that were."""
+        self.connection.execute("set constraints all immediate")
+        deferred = self.connection.execute(
+            "select distinct format('%I.%I', namespace.nspname, con.conname) from pg_constraint as con"
+            " inner join pg_namespace as namespace on namespace.oid = con.connamespace where con.condeferred"
+        ).fetchall()
+        if deferred:
+            names = ", ".join(sorted(name for (name,) in deferred))
+            self.connection.execute(f"set constraints {names} deferred".encode())
 
     def tidy(self) -> None:
         """Drop the temporary tables and the settings that a step leaves to the end of its transaction."""
@@ -193,15 +228,15 @@ class Trial:
             found += [Staged(table.name, ctid) for (ctid,) in rows]
         return found
 
-    def keep_staged(self, tables: Iterable[Table], days: Sequence[str], kept: Sequence[Staged]) -> None:
-        """Delete the staging rows of days but for `kept`."""
+    def keep_staged(self, tables: Iterable[Table], days: Sequence[str] | None, kept: Sequence[Staged]) -> None:
+        """Delete the staging rows of days, None for all, but for `kept`."""
         for table in tables:
             places = [row.ctid for row in kept if row.table == table.name]
             # A join, which is hashed where there are many.
             self.connection.execute(
-                f"delete from {table.name} as staged where day = any(%s) and not exists ("
+                f"delete from {table.name} as staged where (%s::text[] is null or day = any(%s)) and not exists ("
                 "select from unnest(%s::text[]) as kept(place) where kept.place::tid = staged.ctid)".encode(),
-                (list(days), places),
+                (*[None if days is None else list(days)] * 2, places),
             )
 
     def turn_staged(self, tables: Iterable[Table], days: Sequence[str]) -> None:

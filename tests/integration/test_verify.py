@@ -11,10 +11,11 @@ import psycopg
 import pytest
 
 from runner import database, step
-from runner.proofs import order, scope
+from runner.errors import RunnerError
+from runner.proofs import scope, ways
 from runner.proofs.fault import PROOFS
-from runner.proofs.order import Way
 from runner.proofs.trial import Trial
+from runner.proofs.ways import Way
 from runner.step import STEP_KEYS, SqlFile
 from runner.verify import Task, Verdict, Verifier
 from tests import make_days
@@ -232,7 +233,7 @@ def test_readers_go_on_reading(connection: Connection, database_url: str) -> Non
     with Trial(lambda: database.connect(database_url, "verify"), "zluri", PIPELINE.steps, days.DAYS) as trial:
         found = scope.find(trial.connection, PIPELINE.steps)
         trial.empty([*found.final.values(), *found.marks.values()])
-        order.go(trial, found, PIPELINE.steps, Way(("day2", "day1"), turned=True))
+        ways.go(trial, found, PIPELINE.steps, Way(("day2", "day1"), turned=True))
         assert warehouse.content() == before
     assert warehouse.content() == before
 
@@ -295,7 +296,15 @@ do $$ begin
     insert into picked select id, day from stg_picked where day = current_setting('app.day') on conflict do nothing;
 end $$
 """
-BUILT = """do $$ begin execute 'insert into picked select 1, '''' on conflict do nothing'; end $$"""
+BUILT = """
+do $$ begin
+    execute format('insert into %I select id, day from %I
+        where day = $1 on conflict do nothing', 'picked', 'stg_' || 'picked')
+        using current_setting('app.day');
+end $$
+"""
+BUILT_RIGHT = "do $$ begin execute 'insert into ' || 'picked values (1) on conflict do nothing'; end $$"
+EMPTIES = "do $$ begin execute 'truncate ' || 'picked'; insert into picked select 1, current_setting('app.day'); end $$"
 
 
 @pytest.mark.parametrize(
@@ -303,10 +312,17 @@ BUILT = """do $$ begin execute 'insert into picked select 1, '''' on conflict do
     [
         (BLOCK, ("fault", "last-applied-wins")),
         ("select fill_picked()", ("fault", "last-applied-wins")),
-        (BUILT, ("open", "which tables it writes is not known: a block builds its statements itself (execute)")),
-        ("select 1", ("open", "none of the tables that it is known to write can be compared")),
+        (BUILT, ("fault", "first-applied-wins")),
+        (EMPTIES, ("fault", "last-applied-wins")),
+        (BUILT_RIGHT, ("ok", "2 orders of 2 days, the same rows in 1 table")),
+        (
+            "insert into picked_view select 1, '' on conflict do nothing",
+            ("ok", "2 orders of 2 days, the same rows in 1 table"),
+        ),
+        ("refresh materialized view copied", ("open", "none of the tables that it writes can be compared: copied")),
+        ("select 1", ("open", "none of the tables that it writes can be compared")),
     ],
-    ids=["block", "function", "execute", "nothing"],
+    ids=["block", "function", "execute", "truncate", "right", "view", "materialized view", "nothing"],
 )
 def test_what_is_written_out_of_sight(
     connection: Connection,
@@ -315,14 +331,100 @@ def test_what_is_written_out_of_sight(
     body: str,
     expected: tuple[str, str],
 ) -> None:
-    """Tables that only a block or a function writes are compared; where they are not known, nothing is proven."""
+    """What runs are seen to write is compared, whatever the text says; what cannot be is named."""
     function = BLOCK.replace("do $$", "create function fill_picked() returns void language plpgsql as $$")
     connection.execute(
         "create table stg_picked (day text, id int); create table picked (id int primary key, name text);"
+        "create view picked_view as select * from picked; create materialized view copied as select * from picked;"
         f"insert into stg_picked values ('day1', 1), ('day2', 1);{function}"
     )
     verdicts, _ = prove(("day1", "day2"), (make_step(body, METRICS.format("0")),), proofs=("order",), checks=())
     assert [(verdict.outcome, verdict.text) for verdict in verdicts] == [expected]
+
+
+LOGS = """
+create table picked_log (id int, name text);
+insert into picked_log values (7, 'of old');
+create function log_picked() returns trigger language plpgsql as $$ begin
+    execute 'insert into picked_log values ($1, $2)' using new.id, current_setting('app.day');
+    return null;
+end $$;
+"""
+AT_ONCE = "create trigger log_picked after insert on picked for each row execute function log_picked()"
+AT_COMMIT = AT_ONCE.replace("create", "create constraint", 1).replace("for each", "initially deferred for each")
+CASCADE = """
+create table picked_log (id int primary key references picked on delete cascade);
+insert into picked values (1, ''), (2, ''); insert into picked_log values (1), (2)
+"""
+
+
+@pytest.mark.parametrize("trigger", [AT_ONCE, AT_COMMIT], ids=["at once", "at the commit"])
+def test_what_a_trigger_writes_is_compared(
+    connection: Connection, prove: Callable[..., Any], make_step: Callable[..., SqlFile], trigger: str
+) -> None:
+    """A table that only a trigger writes is emptied and compared as others are, and that it is one is said."""
+    connection.execute(
+        "create table stg_picked (day text, id int); create table picked (id int primary key, name text);"
+        f"insert into stg_picked values ('day1', 1), ('day2', 1);{LOGS};{trigger}"
+    )
+    before = everything(connection)
+    body = (
+        "insert into picked select id, '' from stg_picked where day = current_setting('app.day') on conflict do nothing"
+    )
+    _, (fault,) = prove(
+        ("day1", "day2"), (make_step(body, METRICS.format("0")),), proofs=("order",), checks=(), shrink=5.0
+    )
+    assert (fault.step, fault.kind, fault.table, fault.minimal) == (
+        "010_cards",
+        "late-record-lost",
+        "picked_log",
+        True,
+    )
+    assert fault.writers.startswith("no statement of 010_cards names picked_log: a trigger")
+    assert everything(connection) == before
+
+
+def test_what_a_foreign_key_deletes_is_compared(
+    connection: Connection, prove: Callable[..., Any], make_step: Callable[..., SqlFile]
+) -> None:
+    """Rows that go with those they belong to are written by the step that deletes, too, and that is said."""
+    connection.execute(
+        "create table stg_picked (day text, id int); create table picked (id int primary key, name text);"
+        "create table picked_log (id int primary key references picked on delete cascade);"
+        "insert into stg_picked values ('day1', 1), ('day2', 2)"
+    )
+    upsert = "insert into {} from generate_series(1, 2) as id on conflict do nothing"
+    deletes = "delete from picked where current_setting('app.day') = 'day1' and id = 1"
+    steps = (
+        make_step(upsert.format("picked select id, ''"), METRICS.format("0"), name="010_a.sql"),
+        make_step(upsert.format("picked_log select id"), METRICS.format("0"), name="020_b.sql"),
+        make_step(deletes, METRICS.format("0"), name="030_c.sql"),
+    )
+    verdicts, faults = prove(("day1", "day2"), steps, proofs=("order",), checks=())
+    assert {(fault.step, fault.table): fault.writers for fault in faults} == {
+        ("010_a", "picked"): "030_c writes picked, too: without any one of them there is no difference",
+        ("020_b", "picked_log"): "030_c writes picked_log, too: without any one of them there is no difference",
+    }
+    assert ("030_c", "open", "other rows of picked, picked_log, which may come from 010_a, 020_b") in {
+        (each.step, each.outcome, each.text) for each in verdicts
+    }
+
+
+def test_tables_that_cannot_be_emptied(
+    connection: Connection, prove: Callable[..., Any], make_step: Callable[..., SqlFile]
+) -> None:
+    """Where a trigger keeps rows, nothing can begin from nothing, and that is said."""
+    connection.execute(
+        "create table picked (id int primary key, name text); insert into picked values (1, '');"
+        "create function keep() returns trigger language plpgsql as $$ begin return null; end $$;"
+        "create trigger keep before delete on picked for each row execute function keep()"
+    )
+    file = make_step("insert into picked values (1, '') on conflict do nothing", METRICS.format("0"))
+    with pytest.raises(
+        RunnerError, match="cannot be emptied, to begin from nothing: picked still holds rows"
+    ) as caught:
+        prove(("day1", "day2"), (file,), proofs=("order",), checks=())
+    assert "--proof rerun,metrics,checks" in str(caught.value.hint)
 
 
 def test_a_step_that_empties_staging_is_to_blame(
@@ -343,16 +445,58 @@ def test_a_step_that_empties_staging_is_to_blame(
     assert [each.outcome for each in verdicts if each.proof == "order"] == ["open", "open"]
 
 
+UPDATE = "update picked set name = current_setting('app.day')"
+INSERT = (
+    "insert into picked select id, '' from stg_picked where day = current_setting('app.day') on conflict do nothing"
+)
+OTHER = "insert into picked select 9, '' on conflict do nothing"
+BY_DAY = "insert into picked select 8, current_setting('app.day') on conflict do nothing"
+
+
 @pytest.mark.parametrize("shrink", [0.0, 5.0], ids=["as found", "small"])
-def test_all_writers_of_a_table_are_named(
-    connection: Connection, prove: Callable[..., Any], make_step: Callable[..., SqlFile], shrink: float
+@pytest.mark.parametrize(
+    ("first", "second", "blamed", "why"),
+    [
+        (OTHER, BLOCK, "020_second", "010_first writes picked, too: without this step there is no difference"),
+        (OTHER, UPDATE, "020_second", "010_first writes picked, too: this step wrote what differs last"),
+        (INSERT, UPDATE, "020_second", "010_first writes picked, too: this step wrote what differs last"),
+        (BY_DAY, OTHER, "010_first", "020_second writes picked, too: without 020_second the difference stays"),
+        (
+            BY_DAY,
+            "update picked set name = name || '!' where name not like '%!'",
+            "010_first",
+            "020_second writes picked, too: without 020_second the difference stays",
+        ),
+    ],
+    ids=[
+        "second alone",
+        "both, as the second writes",
+        "of the first's rows",
+        "first alone",
+        "the first, passed on",
+    ],
+)
+def test_the_writer_that_makes_the_difference_is_named(
+    connection: Connection,
+    prove: Callable[..., Any],
+    make_step: Callable[..., SqlFile],
+    shrink: float,
+    first: str,
+    second: str,
+    blamed: str,
+    why: str,
 ) -> None:
-    """Where two steps write the table that differs, both are told."""
+    """Where two steps write the table that differs, the fault stands under the one that it comes from."""
     connection.execute(
         "create table stg_picked (day text, id int); create table picked (id int primary key, name text);"
         "insert into stg_picked values ('day1', 1), ('day2', 1)"
     )
-    first = make_step("insert into picked select 9, '' on conflict do nothing", METRICS.format("0"))
-    second = make_step(BLOCK, METRICS.format("0"), name="020_block.sql")
-    _, (fault,) = prove(("day1", "day2"), (first, second), checks=(), proofs=("order",), shrink=shrink)
-    assert fault.message.endswith("in different rows of picked (written by 010_cards, 020_block)")
+    steps = (
+        make_step(first, METRICS.format("0"), name="010_first.sql"),
+        make_step(second, METRICS.format("0"), name="020_second.sql"),
+    )
+    verdicts, (fault,) = prove(("day1", "day2"), steps, checks=(), proofs=("order",), shrink=shrink)
+    assert (fault.step, fault.writers) == (blamed, why)
+    assert {each.step: each.outcome for each in verdicts} == {
+        step: "fault" if step == blamed else "open" for step in ("010_first", "020_second")
+    }
