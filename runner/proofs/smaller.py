@@ -121,7 +121,7 @@ def _of_clock(bench: Bench, trial: Trial, fault: Fault, deadline: Deadline) -> F
     width = len(evidence.headers) - 3
     key = evidence.rows[0][:width]
     lines = tuple(row for row in evidence.rows if row[:width] == key)
-    fault = dataclasses.replace(fault, evidence=Evidence(evidence.headers, lines, evidence.more))
+    one_row = Evidence(evidence.headers, lines)
     columns = [row[width] for row in lines]
     if not table.key or not set(columns) <= set(table.columns):
         return fault  # which row it is hangs on the time, too
@@ -143,7 +143,8 @@ def _of_clock(bench: Bench, trial: Trial, fault: Fault, deadline: Deadline) -> F
     for order_ in dict.fromkeys([whole[-1:], whole]):
         expected = values(order_)
         if expected is not None and not any(text in lines[place][width + 1 :] for place, text in enumerate(expected)):
-            shown = dataclasses.replace(fault, orders=(order_,), message=contrast.once_more(Way(order_), table.name))
+            message = contrast.once_more(Way(order_), table.name)
+            shown = dataclasses.replace(fault, orders=(order_,), evidence=one_row, message=message)
 
             def there(order_: Order = order_, expected: list[str | None] = expected) -> bool:
                 return values(order_) == expected
