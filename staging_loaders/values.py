@@ -2,7 +2,8 @@
 
 Each function takes a decoded, non-null JSON value: `str`, `bool`, `int`, `Number` (any number
 that is not a plain integer, as it was written), `list` or `dict`. The text it returns is exact,
-independent of the server's settings (times carry `Z`), and never longer than what the type holds.
+independent of the server's settings (times carry `Z`), never longer than what the type holds, and
+the one way to write the value that `checksum` knows of: what the server makes of it reads the same.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
 _NUMERIC_BEFORE, _NUMERIC_AFTER = 131072, 16383
 
 _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?", re.ASCII)
 _NUMBER = re.compile(r"([+-]?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?", re.ASCII)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _TIME = re.compile(
@@ -90,16 +92,14 @@ def boolean(value: object) -> str | None:
 
 
 def moment(value: object) -> str | None:
-    """A time, normalised to UTC unless it is there already; digits beyond microseconds are cut off."""
+    """A time in UTC, `2026-01-05T10:00:00.12Z`: no zeros at its end, digits beyond microseconds cut off."""
     if type(value) is not str or not _TIME.fullmatch(value):
         return None
     try:
         parsed = datetime.fromisoformat(value)
-        if len(value) > 27 or (parsed.tzinfo is not None and value[-1] != "Z"):
-            return _in_utc(parsed)
-        if value[-1] == "Z":
+        if value[-1] == "Z" and value[10] == "T" and 20 <= len(value) <= 27 and (len(value) == 20 or value[-2] != "0"):
             return value
-        return value + "Z" if len(value) <= 26 else _in_utc(parsed)
+        return _in_utc(parsed)
     except (ValueError, OverflowError):
         return _year_zero(value)
 
@@ -134,7 +134,8 @@ def minor_units() -> dict[str, int]:
 def _in_utc(parsed: datetime) -> str:
     if parsed.tzinfo is not None:
         parsed = parsed.astimezone(UTC)
-    return parsed.replace(tzinfo=None).isoformat() + "Z"
+    text = parsed.replace(tzinfo=None).isoformat()
+    return (text.rstrip("0") if "." in text else text) + "Z"
 
 
 def _year_zero(value: str) -> str | None:
@@ -180,12 +181,17 @@ def _integral(written: str) -> str | None:
 
 
 def _numeric(written: str) -> str | None:
-    if len(written) < 1000 and "e" not in written and "E" not in written:
-        return written if _NUMBER.fullmatch(written) else None
+    """Return a number as numeric writes it: no exponent, plus or leading zeros, no sign before zero."""
+    if len(written) < 1000 and _PLAIN_NUMBER.fullmatch(written) and (written[0] != "-" or written.strip("-0.")):
+        return written
     parts = _parts(written)
     if parts is None:
         return None
     sign, digits, power = parts
     if power < -_NUMERIC_AFTER or len(digits) + power > _NUMERIC_BEFORE:
         return None
-    return f"{sign}{digits}e{power}"
+    sign = sign.strip("+")
+    if power >= 0:
+        return sign + digits + "0" * power
+    digits = digits.zfill(1 - power)
+    return f"{sign}{digits[:power]}.{digits[power:]}"

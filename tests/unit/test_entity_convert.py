@@ -196,7 +196,7 @@ def test_deep_paths() -> None:
     """A field may lie two objects deep."""
     period = {"limit": "100.50", "spent": {"total": Number("1e1")}}
     found = row("budgets", {"id": "b", "currentPeriod": period})
-    assert (found["limit_amount"], found["spent_total"], found["spent_pending"]) == ("100.50", "1e1", None)
+    assert (found["limit_amount"], found["spent_total"], found["spent_pending"]) == ("100.50", "10", None)
 
 
 def test_raw_json_is_as_it_was_written() -> None:
