@@ -87,7 +87,8 @@ def create(connection: Connection, target: Target, entity: Entity) -> None:
         connection.execute(
             f"create unlogged table {target.parts} (part integer primary key, files bigint not null, "
             "records bigint not null, rows bigint not null, rejects bigint not null, warnings bigint not null, "
-            "useless_files text[] not null, useless_rejects bigint[] not null)"
+            "useless_files text[] not null, useless_rejects bigint[] not null, "
+            "checksum bigint not null)"
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from runner.database import Connection, connect, is_transient, redact
 from runner.errors import DatabaseUnavailable, UnreadableFile
+from staging_loaders.checksum import Digest, digest_for, rewritten, sent
 from staging_loaders.convert import Rejected, compile_entity
 from staging_loaders.entity import Entity
 from staging_loaders.files import SourceFile
@@ -52,6 +53,8 @@ class Counts:
     warnings: int = 0
     seconds: float = 0.0
     useless: tuple[UselessFile, ...] = ()
+    checksum: int = 0
+    """Of the rows as they were sent, see `checksum`."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +84,12 @@ def land_part(part: Part) -> Counts | Failed:
             counts = _copy(connection, part)
             first = connection.execute(
                 f"insert into {part.target.parts} "
-                "(part, files, records, rows, rejects, warnings, useless_files, useless_rejects) "
-                "values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing returning part",
+                "(part, files, records, rows, rejects, warnings, useless_files, useless_rejects, checksum) "
+                "values (%s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing returning part",
                 (
                     part.number, len(part.files), counts.records, counts.rows, counts.rejects, counts.warnings,
                     [file.name for file in counts.useless], [file.rejects for file in counts.useless],
+                    counts.checksum,
                 ),
             ).fetchone()  # fmt: skip
             if first is None:
@@ -104,21 +108,27 @@ def land_part(part: Part) -> Counts | Failed:
 
 def _done(connection: Connection, part: Part) -> Counts | None:
     row = connection.execute(
-        "select records, rows, rejects, warnings, useless_files, useless_rejects "
+        "select records, rows, rejects, warnings, useless_files, useless_rejects, checksum "
         f"from {part.target.parts} where part = %s",
         (part.number,),
     ).fetchone()
     if row is None:
         return None
-    records, rows, rejects, warnings, names, counts = row
-    return Counts(records, rows, rejects, warnings, useless=tuple(map(UselessFile, names, counts)))
+    records, rows, rejects, warnings, names, counts, checksum = row
+    return Counts(records, rows, rejects, warnings, useless=tuple(map(UselessFile, names, counts)), checksum=checksum)
 
 
 def _copy(connection: Connection, part: Part) -> Counts:
     entity = part.entity
     started = time.perf_counter()
     convert = compile_entity(entity)
-    rows = _Lines(connection, part.target.rows, ("source_file", "position", *entity.columns))
+    rows = _Lines(
+        connection,
+        part.target.rows,
+        ("source_file", "position", *entity.columns),
+        digest_for(connection.info.server_version),
+        tuple(index + 2 for index in rewritten(entity)),
+    )
     odd = _Lines(connection, part.target.rejects, REJECT_COLUMNS)
     key_index = entity.columns.index(entity.key)
     arrays, fields = entity.array_paths, entity.paths
@@ -144,14 +154,24 @@ def _copy(connection: Connection, part: Part) -> Counts:
             useless.append(UselessFile(file.name, position))
     rows.flush()
     odd.flush()
-    return Counts(records, rows.count, rejects, warnings, time.perf_counter() - started, tuple(useless))
+    return Counts(records, rows.count, rejects, warnings, time.perf_counter() - started, tuple(useless), rows.checksum)
 
 
 class _Lines:
     """Rows on their way into one table, in PostgreSQL's text format."""
 
-    def __init__(self, connection: Connection, table: str, columns: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        table: str,
+        columns: tuple[str, ...],
+        digest: Digest | None = None,
+        rewritten: tuple[int, ...] = (),
+    ) -> None:
         self.count = 0
+        self.checksum = 0
+        self._digest = digest
+        self._rewritten = rewritten
         self._connection = connection
         self._statement = f"copy {table} ({', '.join(columns)}) from stdin"
         self._tabs = len(columns) - 1
@@ -160,6 +180,8 @@ class _Lines:
 
     def add(self, row: list[str | None]) -> None:
         line = "\t".join(["\\N" if value is None else value for value in row])
+        if self._digest is not None:
+            self.checksum += self._digest((sent(row, self._rewritten) if self._rewritten else line).encode())
         # Nearly no row holds a character that the format escapes: looking at the whole is cheaper.
         if (
             line.count("\t") != self._tabs
