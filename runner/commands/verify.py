@@ -161,7 +161,7 @@ def _say(found: list[str], verdicts: list[Verdict], faults: list[Fault], again: 
     console.say()
     proven = f"{console.count(len(verdicts), 'proof')} on {console.count(len(found), 'day')}"
     open_ones = sum(verdict.outcome == "open" for verdict in verdicts)
-    rest = f", {open_ones} not tried" if open_ones else ""
+    rest = f", {open_ones} open" if open_ones else ""
     told = f"{console.count(len(faults), 'fault')}" if faults else "no fault"
     console.say(f"{proven}: {console.style(told, 'red' if faults else 'green')}{rest}; everything was rolled back")
 

@@ -23,7 +23,7 @@ def compare(bench: Bench, trial: Trial, expected: Sequence[Digest]) -> list[Diff
     natural = bench.task.days
     once_more = _digests(bench, trial, Way(natural))
     turned = _digests(bench, trial, Way(natural, turned=True))
-    later: dict[str, Difference] = {}
+    later: dict[tuple[str, str], Difference] = {}
     names = bench.differing.setdefault(_PROOF, set())
     for number, (one, other, third) in enumerate(itertools.zip_longest(expected, once_more, turned)):
         prefix = Way(natural[: number + 1])
@@ -31,11 +31,13 @@ def compare(bench: Bench, trial: Trial, expected: Sequence[Digest]) -> list[Diff
         for step, tables, also in order.differing(bench.scope, one, other, bench.blocked()):
             difference = Difference(step, tables, prefix, prefix, also)
             if bench.concerns(difference):
-                later.setdefault(step, difference)
+                later.setdefault((step, tables[0]), difference)
         if third is None:
             continue
         names.update(digest.differing(other, third))
-        for step, tables, also in order.differing(bench.scope, other, third, [*bench.blocked(), *later]):
+        for step, tables, also in order.differing(
+            bench.scope, other, third, [*bench.blocked(), *(name for name, _ in later)]
+        ):
             difference = Difference(step, tables, prefix, Way(prefix.order, turned=True), also)
             if bench.concerns(difference):
                 blame.note(bench, trial, difference, _PROOF)

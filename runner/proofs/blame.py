@@ -14,6 +14,9 @@ from runner.proofs.trial import StepBroke, Trial
 from runner.proofs.ways import PLANNER, Difference, Way, differ
 from runner.step import SqlFile
 
+# Kinds of faults that are about whole rows.
+_OF_ROWS = {"late-record-lost", "left-behind", "last-applied-wins", "repetition", "order-matters"}
+
 
 def note(bench: Bench, trial: Trial, difference: Difference, proof: str) -> None:
     """Note a difference as the fault that its rows show, where it is that of a chosen step."""
@@ -25,8 +28,18 @@ def note(bench: Bench, trial: Trial, difference: Difference, proof: str) -> None
         if fault.step in bench.chosen:
             if bench.scope.from_later(bench.step(fault.step)):
                 fault = dataclasses.replace(fault, kind="reads-later-step")
+            elif _notes_changes(bench, fault):
+                fault = dataclasses.replace(fault, kind="notes-changes")
             bench.note(dataclasses.replace(fault, also=difference.also))
         return
+
+
+def _notes_changes(bench: Bench, fault: Fault) -> bool:
+    """Tell whether rows differ that a trigger or a foreign key alone writes."""
+    unnamed = fault.table in bench.scope.unnamed.get(fault.step, ())
+    # Where a block builds its statements itself, it may well be one of those.
+    named_nowhere = unnamed and not bench.scope.unclear[fault.step] and len(bench.writers(fault.table or "")) == 1
+    return named_nowhere and fault.kind in _OF_ROWS
 
 
 def _accuse(bench: Bench, trial: Trial, steps: Sequence[SqlFile], difference: Difference, fault: Fault) -> Fault:
@@ -63,14 +76,14 @@ def _under(bench: Bench, fault: Fault, step: SqlFile, others: Sequence[SqlFile],
     assert fault.table is not None
     also = f"{_names(others)} {'writes' if len(others) == 1 else 'write'} {fault.table}, too: {why}"
     hidden = out_of_sight(bench, step.id, fault.table)
-    return dataclasses.replace(fault, step=step.id, writers=f"{also}; {hidden}" if hidden else also)
+    return dataclasses.replace(fault, step=step.id, writers=f"{also}. {hidden}" if hidden else also)
 
 
 def out_of_sight(bench: Bench, step: str, table: str) -> str:
     """Return that no statement of a step names a table that it writes, or nothing where one does."""
     if table not in bench.scope.unnamed.get(step, ()):
         return ""
-    return f"no statement of {step} names {table}: a trigger, a foreign key, a view or a built statement writes it"
+    return f"No statement of {step} names {table}: a trigger, a foreign key, a view or a built statement writes it"
 
 
 def of_clock(bench: Bench, trial: Trial, steps: Sequence[SqlFile], way: Way, found: Contrast, fault: Fault) -> Fault:

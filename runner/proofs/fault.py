@@ -60,6 +60,8 @@ CAUSES = {
     "them anew from all days.",
     "repetition": "A day that is applied again changes what another day made: look for what is computed from the day "
     "at hand alone, or from tables that a later day had changed.",
+    "notes-changes": "A trigger or a foreign key writes this table as others are changed, and days in another order "
+    "are other changes. Where that is what it is for, declare it at the top of the step: -- watermark: TABLE",
     "reads-later-step": "The step reads a table that only a later step writes, and so finds what was there before: "
     "give it a number after that step's.",
     "order-matters": "The row is not computed from the set of days: look for values taken from the day at hand, or "

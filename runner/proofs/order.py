@@ -12,6 +12,8 @@ from runner.proofs.trial import StepBroke, Trial
 from runner.proofs.ways import Difference, Way, go
 from runner.step import SqlFile
 
+_Found = dict[tuple[str, str], Difference]
+
 
 def walk(
     trial: Trial,
@@ -29,7 +31,7 @@ def walk(
     to be faulty, and so are not compared.
     """
     seen: dict[frozenset[str], tuple[Order, Digest]] = {}
-    found: dict[str, Difference] = {}
+    found: _Found = {}
     names: set[str] = set()
 
     def visit(branch: Branch, before: Order) -> None:
@@ -48,16 +50,20 @@ def walk(
                 reference, expected = seen.setdefault(frozenset(order), (order, state))
                 names.update(digest.differing(expected, state))
                 for step, tables, also in differing(scope, expected, state, blocked):
-                    _keep(found, Difference(step, tables, Way(reference), Way(order), also))
+                    shared = len(scope.writers(tables[0])) > 1
+                    _keep(found, Difference(step, tables, Way(reference), Way(order), also, shared=shared))
                 visit(below, order)
 
     visit(branch, ())
-    return [found[step.id] for step in steps if step.id in found], names
+    places = [step.id for step in steps]
+    return sorted(found.values(), key=lambda difference: places.index(difference.step)), names
 
 
-def _keep(found: dict[str, Difference], new: Difference) -> None:
-    if new.step not in found or new.size < found[new.step].size:
-        found[new.step] = new
+def _keep(found: _Found, new: Difference) -> None:
+    """Keep the smallest difference of a step, and of each table that it shares with others."""
+    key = (new.step, new.tables[0] if new.shared else "")
+    if key not in found or new.size < found[key].size:
+        found[key] = new
 
 
 def differing(
@@ -65,6 +71,6 @@ def differing(
 ) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...]]]:
     """Yield (step, its tables that differ, tables of others that do) for each step that is where it begins."""
     names = set(digest.differing(one, other))
-    for step, tables in scope.roots(names).items():
+    for step, tables in scope.roots(names):
         if step not in blocked:
-            yield step, tuple(tables), tuple(sorted(names - set(tables)))
+            yield step, tables, tuple(sorted(names - set(tables)))

@@ -75,17 +75,22 @@ class Scope:
         )
         return sorted(self.reads[step.id] & after - before - set(self.staging))
 
-    def roots(self, differing: Iterable[str]) -> dict[str, list[str]]:
-        """Return step -> tables it writes that differ, of the steps that read none that differ by an earlier step."""
+    def roots(self, differing: Iterable[str]) -> list[tuple[str, tuple[str, ...]]]:
+        """Return (step, tables it writes that differ) for the steps that read none that differ by an earlier step.
+
+        A table that several steps write stands alone: its difference may be another one's than that of the rest.
+        """
         differing = set(differing)
-        found: dict[str, list[str]] = {}
+        found: list[tuple[str, tuple[str, ...]]] = []
         blamed: set[str] = set()
         for step in self.steps:
             unnamed = self.unnamed.get(step.id, frozenset())
             # What a trigger writes follows from what the step does.
             own = sorted((self.writes[step.id] & differing) - blamed, key=lambda name: (name in unnamed, name))
             if own and not self.reads[step.id] & blamed:
-                found[step.id] = own
+                alone = [name for name in own if len(self.writers(name)) == 1]
+                found += [(step.id, tuple(alone))] if alone else []
+                found += [(step.id, (name,)) for name in own if name not in alone]
             blamed |= set(own)
         return found
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from runner import checks
-from runner.proofs import contrast, digest, example, orders, single
+from runner.proofs import blame, contrast, digest, example, orders, single
 from runner.proofs.bench import Bench
 from runner.proofs.fault import PROOFS, Evidence, Fault
 from runner.proofs.orders import Order
@@ -20,9 +20,8 @@ from runner.step import SqlFile
 def examples(bench: Bench) -> list[Fault]:
     """Return the faults in the order of steps and proofs, each with a small counterexample where there is time."""
     places = [step.id for step in bench.task.steps]
-    faults = sorted(
-        bench.faults.values(), key=lambda fault: (places.index(fault.step), list(PROOFS).index(fault.proof))
-    )
+    faults = [_with_writer(bench, fault) for fault in bench.faults.values()]
+    faults.sort(key=lambda fault: (places.index(fault.step), list(PROOFS).index(fault.proof)))
     if not faults or not bench.task.shrink or not {"deterministic", "order"} & set(bench.task.proofs):
         return faults
     deadline = Deadline(bench.task.shrink)
@@ -33,6 +32,12 @@ def examples(bench: Bench) -> list[Fault]:
             bench.show(f"{fault.step}: looking for the smallest example …")
             small.append(_smaller(bench, trial, fault, deadline.share(len(faults) - number)))
     return small
+
+
+def _with_writer(bench: Bench, fault: Fault) -> Fault:
+    """Say of a table that no statement names that it is one."""
+    said = fault.writers or blame.out_of_sight(bench, fault.step, fault.table or "")
+    return dataclasses.replace(fault, writers=said)
 
 
 def fewer_days(bench: Bench, trial: Trial, difference: Difference) -> Difference:
@@ -68,7 +73,7 @@ def _of_difference(bench: Bench, trial: Trial, fault: Fault, deadline: Deadline)
         test: example.Test = partial(differ, trial, bench.scope, steps, difference)
         if test():
             small = example.shrink(trial, bench.scope, steps, fault, probe, test, deadline)
-            kind = small.kind if fault.kind != "reads-later-step" else fault.kind
+            kind = small.kind if fault.kind not in ("reads-later-step", "notes-changes") else fault.kind
             return dataclasses.replace(small, also=fault.also, writers=fault.writers, kind=kind)
     return fault
 
@@ -84,7 +89,8 @@ def _of_application(bench: Bench, trial: Trial, fault: Fault, deadline: Deadline
         if found is not None:
             found = dataclasses.replace(found, from_empty=True)
             test = partial(_is_there, probe)
-            return example.shrink(trial, bench.scope, steps, found, probe, test, deadline)
+            small = example.shrink(trial, bench.scope, steps, found, probe, test, deadline)
+            return dataclasses.replace(small, writers=fault.writers)
     return fault
 
 

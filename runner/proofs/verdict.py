@@ -67,7 +67,9 @@ def _from_nothing(bench: Bench, step: SqlFile, proof: str, faults: Sequence[Faul
         named = f": {', '.join(others)}" if others else ""
         return "open", f"none of the tables that it writes can be compared{named}"
     if differ := sorted(bench.differing.get(proof, set()) & set(compared)):
-        theirs = {*(fault.step for fault in faults), *scope.roots(bench.differing[proof])} - {step.id}
+        near = {other.id for other in scope.needed(step, *(each for name in differ for each in scope.writers(name)))}
+        theirs = {fault.step for fault in faults if fault.proof in ("rerun", proof)} & near
+        theirs = (theirs or {name for name, _ in scope.roots(bench.differing[proof])} & near) - {step.id}
         why = f", which may come from {', '.join(sorted(theirs))}" if theirs else ""
         return "open", f"other rows of {', '.join(differ)}{why}"
     left = f"; not compared: {', '.join(others)}" if others else ""

@@ -45,6 +45,8 @@ class Difference:
     other: Way
     also: tuple[str, ...] = ()
     broken: StepBroke | None = None
+    shared: bool = False
+    """Whether other steps write the table, too."""
 
     @property
     def size(self) -> int:

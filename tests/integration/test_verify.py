@@ -244,7 +244,7 @@ def test_what_steps_need_and_where_a_difference_begins(connection: Connection) -
     steps = {file.id: file for file in PIPELINE.steps}
     assert [file.id for file in found.needed(steps["020_groups"])] == ["010_agents", "020_groups"]
     assert [file.id for file in found.needed(steps["031_cards"])] == ["031_cards"]
-    assert found.roots(["agents", "groups", "cards"]) == {"010_agents": ["agents"], "031_cards": ["cards"]}
+    assert found.roots(["agents", "groups", "cards"]) == [("010_agents", ("agents",)), ("031_cards", ("cards",))]
     assert set(found.marks) == {"transaction_pipeline_state"}
     assert "stg_loads" not in found.staging
     assert "stg_rejects" in found.staging
@@ -376,11 +376,11 @@ def test_what_a_trigger_writes_is_compared(
     )
     assert (fault.step, fault.kind, fault.table, fault.minimal) == (
         "010_cards",
-        "late-record-lost",
+        "notes-changes",
         "picked_log",
         True,
     )
-    assert fault.writers.startswith("no statement of 010_cards names picked_log: a trigger")
+    assert fault.writers.startswith("No statement of 010_cards names picked_log: a trigger")
     assert everything(connection) == before
 
 
@@ -500,3 +500,76 @@ def test_the_writer_that_makes_the_difference_is_named(
     assert {each.step: each.outcome for each in verdicts} == {
         step: "fault" if step == blamed else "open" for step in ("010_first", "020_second")
     }
+
+
+def test_tables_of_one_step_have_faults_of_others(
+    connection: Connection, prove: Callable[..., Any], make_step: Callable[..., SqlFile]
+) -> None:
+    """Of two tables that a step writes, one is its own, and the other differs by a later step: both are told."""
+    connection.execute(
+        "create table stg_picked (day text, id int); create table picked (id int primary key, name text);"
+        f"insert into stg_picked values ('day1', 1), ('day2', 1);{LOGS};{AT_ONCE}"
+    )
+    steps = (
+        make_step(INSERT, METRICS.format("0"), name="010_first.sql"),
+        make_step(UPDATE, METRICS.format("0"), name="020_second.sql"),
+    )
+    _, faults = prove(("day1", "day2"), steps, checks=(), proofs=("order",), shrink=5.0)
+    assert [(fault.step, fault.kind, fault.table) for fault in faults] == [
+        ("010_first", "notes-changes", "picked_log"),
+        ("020_second", "last-applied-wins", "picked"),
+    ]
+
+
+def test_a_declared_log_is_left_out(
+    connection: Connection, prove: Callable[..., Any], make_step: Callable[..., SqlFile]
+) -> None:
+    """A table in which a trigger notes changes is neither counted nor compared where it is declared as a watermark."""
+    connection.execute(
+        "create table stg_picked (day text, id int); create table picked (id int primary key, name text);"
+        f"insert into stg_picked values ('day1', 1), ('day2', 1);{LOGS};{AT_ONCE}"
+    )
+    counted = f"with i as ({INSERT} returning 1) {METRICS.format('(select count(*) from i)')}"
+    verdicts, faults = prove(("day1", "day2"), (make_step(f"-- watermark: picked_log\n{counted}"),), checks=())
+    assert faults == []
+    assert {each.outcome for each in verdicts} == {"ok"}
+    _, faults = prove(("day1", "day2"), (make_step(counted),), checks=())
+    assert {(fault.kind, fault.table) for fault in faults} == {
+        ("table-not-counted", "picked_log"),
+        ("notes-changes", "picked_log"),
+    }
+    assert {fault.writers.partition(":")[0] for fault in faults} == {"No statement of 010_cards names picked_log"}
+
+
+def test_what_is_said_of_staging_rows_is_true(
+    connection: Connection, prove: Callable[..., Any], make_step: Callable[..., SqlFile]
+) -> None:
+    """A step that empties staging without reading it takes its rows; nothing is said where it looks at all days."""
+    connection.execute(
+        "create table stg_picked (day text, id int); create table picked (id int primary key, name text);"
+        "insert into stg_picked values ('day1', 1), ('day2', 1)"
+    )
+    own = "delete from stg_picked where day = current_setting('app.day')"
+    for body, expected in ((own, (True, 1)), ("truncate stg_picked", (None, 0)), (OTHER, (True, 0))):
+        _, (fault,) = prove(
+            ("day1",), (make_step(body, METRICS.format("0")),), checks=(), proofs=("metrics", "order"), shrink=5.0
+        )
+        assert (fault.minimal, len(fault.staging)) == expected, body
+
+
+def test_the_time_of_a_run_has_a_small_example(
+    connection: Connection, prove: Callable[..., Any], make_step: Callable[..., SqlFile]
+) -> None:
+    """One row that holds the time is shown, with two values and the staging row that makes it."""
+    connection.execute(
+        "create table stg_picked (day text, id int); create table picked (id int primary key, name text);"
+        "insert into stg_picked select 'day' || n % 2 + 1, n from generate_series(1, 50) as n"
+    )
+    insert = INSERT.replace("''", "now()::text")
+    _, (fault,) = prove(
+        ("day1", "day2"), (make_step(insert, METRICS.format("0")),), checks=(), proofs=("deterministic",), shrink=5.0
+    )
+    assert (fault.kind, fault.minimal, len(fault.staging), fault.evidence.more) == ("clock", True, 1, 0)
+    ((key, column, once, again),) = fault.evidence.rows
+    assert (key, column) == (fault.staging[0].values["id"], "name")
+    assert once != again
