@@ -64,6 +64,7 @@ class NewStep:
     conditions: list[str]
     ordered: list[str]
     is_unique: bool
+    is_partitioned: bool
     of_the_day: str
     technical: list[str]
     days_table: str = ""
@@ -174,6 +175,7 @@ def compose(
         ],
         ordered=columns.order(request, key, version, copied, source),
         is_unique=not staged and any(set(unique) <= set(key) for unique in source.keys),
+        is_partitioned=target.kind == "p",
         of_the_day=columns.of_the_day(source) if staged else "",
         technical=[c.sql for c in left_out if columns.is_technical(c)],
         notes=_notes(left_out, target, source),

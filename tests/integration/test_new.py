@@ -63,6 +63,8 @@ class Case:
     before: str = ""
     arguments: tuple[str, ...] = ()
     constraint: str = "primary key"
+    partitions: tuple[str, ...] = ()
+    """By what the table is partitioned, and its partitions."""
     untouched: tuple[str, ...] = ()
     """Columns that the server fills."""
 
@@ -78,12 +80,13 @@ class Case:
 
         staged = ", ".join(f"{quoted(column.name)} {column.staged}" for column in self.columns)
         stored = ", ".join(f"{quoted(column.name)} {column.stored}" for column in self.columns)
+        by, *partitions = self.partitions or ("",)
         return (
             f"{self.before}\n"
             f"create table {quoted('stg_' + self.table)} (day text not null, "
             f'source_file text collate "C" not null, position bigint not null, {staged});\n'
-            f"create table {quoted(self.table)} ({stored}, {self.extra} {self.constraint} ({names(self.key)}));\n"
-        )
+            f"create table {quoted(self.table)} ({stored}, {self.extra} {self.constraint} ({names(self.key)})) {by};\n"
+        ) + "\n".join(partitions)
 
     def staged(self, record: Record) -> list[Any]:
         """Return the values of a record as they are staged."""
@@ -154,8 +157,29 @@ CASES = [
         Column("updated_time", "timestamptz", "timestamptz not null", ()),
         before="create type mood as enum ('sad', 'ok', 'happy'); create domain document as json;",
     ),
+    Case(
+        "items",
+        (Column("region", "text", "text", "abcdefghijkl"), IDS),
+        (NAMES,),
+        UPDATED,
+        partitions=(
+            "partition by list (region)",
+            "create table items_b partition of items for values in ('b', 'c') partition by hash (item_id);",
+            "create table items_bc partition of items_b for values with (modulus 1, remainder 0);",
+            "create table items_rest partition of items default;",
+        ),
+    ),
 ]
-IDS_OF_CASES = ["version", "no version", "composite", "only a key", "quoted", "server's columns", "types"]
+IDS_OF_CASES = [
+    "version",
+    "no version",
+    "composite",
+    "only a key",
+    "quoted",
+    "server's columns",
+    "types",
+    "partitioned",
+]
 
 
 class Project:
