@@ -1,10 +1,15 @@
-"""The Spark master: which addresses there are, and whether one answers, told before anything starts."""
+"""The Spark master: which addresses there are, and whether one can be used, told before anything starts."""
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 
 from runner.errors import ConfigError, UsageError
+
+SKIP_YARN_CHECK = "RUNNER_SKIP_YARN_CHECK"
+"""Set to 1, this environment variable lets `--require-yarn` pass on any master: for tests."""
 
 # https://spark.apache.org/docs/latest/submitting-applications.html#master-urls
 _LOCAL = r"local(\[(\*|[1-9][0-9]{0,3})(,\s*[1-9][0-9]{0,3})?\])?"
@@ -13,6 +18,7 @@ _MASTER = re.compile(
     rf"{_LOCAL}|local-cluster\[\s*[0-9]+\s*,\s*[0-9]+\s*,\s*[0-9]+\s*\]|yarn|spark://{_HOST}(,{_HOST})*|k8s://\S+",
     re.ASCII,
 )
+_IMAGES = ("spark.kubernetes.container.image", "spark.kubernetes.executor.container.image")
 _SECONDS = 5
 
 
@@ -25,6 +31,47 @@ def check(master: str) -> str:
             "spark.master in runner.toml.",
         )
     return master
+
+
+def is_local(master: str) -> bool:
+    """Tell whether Spark runs in one process of this machine, its Python workers beside it."""
+    return re.fullmatch(_LOCAL, master, re.ASCII) is not None
+
+
+def cores(master: str) -> int | None:
+    """Return how many parts a local master runs at a time; None for a cluster."""
+    local = re.fullmatch(_LOCAL, master, re.ASCII)
+    if local is None:
+        return None
+    return (os.cpu_count() or 1) if local[2] == "*" else int(local[2] or 1)
+
+
+def require_yarn(master: str) -> None:
+    """Raise ConfigError where `master` is not YARN; with RUNNER_SKIP_YARN_CHECK=1, any master will do."""
+    if master == "yarn" or os.environ.get(SKIP_YARN_CHECK) == "1":
+        return
+    raise ConfigError(
+        f"this run must be on YARN, and its Spark master is {master}",
+        hint="Give --master yarn, or leave out --require-yarn (require_yarn under [spark] in runner.toml).",
+    )
+
+
+def check_configuration(master: str, settings: Mapping[str, str]) -> None:
+    """Raise ConfigError where a cluster lacks what its kind needs, `settings` being those of Spark.
+
+    Spark would say so, too, after half a minute and in the words of its own scripts.
+    """
+    if master == "yarn" and not (os.environ.get("HADOOP_CONF_DIR") or os.environ.get("YARN_CONF_DIR")):
+        raise ConfigError(
+            "the configuration of YARN is not named",
+            hint="Set HADOOP_CONF_DIR to the folder of yarn-site.xml and core-site.xml.",
+        )
+    if master.startswith("k8s://") and not any(settings.get(key) for key in _IMAGES):
+        raise ConfigError(
+            f"no container image is named for {master}",
+            hint=f'Name one that has Python, the runner and its packages: "{_IMAGES[0]}" = "…" under [spark] in '
+            "runner.toml.",
+        )
 
 
 def reach(master: str) -> None:

@@ -9,31 +9,31 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from runner import extras
+from runner import master as masters
 from runner.errors import ConfigError, LoadFailed
 from runner.process import is_alive
+from staging_loaders import jvm, package, spark_settings
 
 if TYPE_CHECKING:
-    from pyspark import SparkContext
+    from pyspark import SparkConf, SparkContext
     from pyspark.sql import SparkSession
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_LOCAL = re.compile(r"local(?:\[(\*|[1-9]\d*)(?:,\s*\d+)?\])?")
 _TICK_SECONDS = 0.5
 _WORK = "warehouse-spark-"
-_STOP_SECONDS = 10
+_STOP_SECONDS = 10.0
 
 
 class Engine(Protocol):
@@ -69,7 +69,10 @@ class Session:
     """A context manager around one lazily started SparkSession.
 
     `cache` is a folder for what is worth keeping between runs (see runner.java); `announce` is
-    told when Spark starts, which takes seconds.
+    told when Spark starts, which takes seconds, and `note` what is to stay on the screen. `settings`
+    are Spark's own (`spark.executor.memory`), stronger than ours. Under spark-submit the session is
+    that of the JVM which spark-submit has started, on the master that it was given. `launch` is the
+    command that starts the JVM, where it is not to be found out.
     """
 
     def __init__(
@@ -78,10 +81,19 @@ class Session:
         cache: Path | None = None,
         name: str = "warehouse-runner",
         announce: Callable[[str], None] | None = None,
+        *,
+        note: Callable[[str], None] | None = None,
+        settings: Mapping[str, str] | None = None,
+        require_yarn: bool = False,
+        launch: jvm.Launch | None = None,
     ) -> None:
         self.master = master
         self.name = name
         self._announce = announce
+        self._note = note
+        self._given = dict(settings or {})
+        self._require_yarn = require_yarn
+        self._launch = launch
         self._cache = cache or Path(tempfile.gettempdir()) / "warehouse-runner"
         self._context: SparkContext | None = None
         self._spark: SparkSession | None = None
@@ -125,10 +137,7 @@ class Session:
 
     @property
     def parallelism(self) -> int:
-        local = _LOCAL.fullmatch(self.master)
-        if local is None:
-            return int(self.context.defaultParallelism)
-        return (os.cpu_count() or 1) if local[1] == "*" else int(local[1] or 1)
+        return masters.cores(self.master) or int(self.context.defaultParallelism)
 
     def run(
         self, task: Callable[[Item], Result], items: Sequence[Item], tick: Callable[[], None] | None = None
@@ -170,15 +179,15 @@ class Session:
             raise _translated(failure[0]) from failure[0]
         return outcome[0]
 
-    def stop(self) -> None:
-        """Stop Spark and its JVM, if they run; an interrupt waits until they have."""
-        with self._starting, _deferred():
+    def stop(self, seconds: float = _STOP_SECONDS) -> None:
+        """Stop Spark and its JVM, if they run, which ends itself within `seconds`; an interrupt waits for that."""
+        with self._starting, jvm.deferred():
             if self._context is not None:
                 with suppress(Exception):  # a JVM that died already cannot be asked to stop
                     (self._spark or self._context).stop()
                 self._spark = self._context = None
             if self._gateway is not None:
-                _end_jvm(self._gateway)
+                jvm.end(self._gateway, seconds)
                 self._gateway = None
             if self._work is not None:
                 shutil.rmtree(self._work, ignore_errors=True)
@@ -187,65 +196,80 @@ class Session:
     def _start(self) -> SparkContext:
         try:
             from pyspark import SparkConf, SparkContext
-            from pyspark.java_gateway import launch_gateway
         except ImportError as error:
             raise ConfigError(
                 f"loading needs Spark, which is not installed: {error}",
                 hint=f"Install it: {extras.install('spark')}",
             ) from error
-        from runner import master
-        from runner.java import java_home
-
-        master.reach(master.check(self.master))
+        given = jvm.is_given()
+        launch = self._launch
+        if not given:
+            launch = self._prepare()
         if self._announce:
             self._announce("starting Spark …")
-        os.environ["JAVA_HOME"] = str(java_home(self._cache))
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-        os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
         _sweep()
         self._work = Path(tempfile.mkdtemp(prefix=f"{_WORK}{os.getpid()}-"))
         log = self._work / "spark.log"
-        conf = SparkConf(loadDefaults=False).setAll(list(self._settings(self._work).items()))
+        conf = SparkConf(loadDefaults=False)
+        if not given:
+            conf.setAll(list(spark_settings.settings(self.master, self.name, self._work, self._given).items()))
         # An interrupt between the start of the JVM and our knowing of it would leave the JVM behind.
-        with _deferred():
+        with jvm.deferred():
             try:
                 # Spark's own words go to a file: they help nobody who waits for a load.
-                with log.open("wb") as stream:
-                    self._gateway = launch_gateway(  # type: ignore[no-untyped-call]
-                        conf, popen_kwargs={"stdout": stream, "stderr": stream}
-                    )
-                return SparkContext(conf=conf, gateway=self._gateway)
+                self._gateway = jvm.start(conf, log, launch)
+                if given:
+                    conf = self._submitted(SparkConf(_jvm=self._gateway.jvm))
+                context = SparkContext(conf=conf, gateway=self._gateway)
             except Exception as error:
                 raise LoadFailed(
-                    f"Spark does not start: {_last_words(log) or error}",
+                    f"Spark does not start: {jvm.last_words(log) or error}",
                     hint="Check Java and memory with: runner doctor",
                 ) from error
+        try:
+            self._started(context, given)
+        except BaseException:
+            context.stop()
+            raise
+        return context
 
-    def _settings(self, work: Path) -> dict[str, str]:
-        root = str(Path(__file__).resolve().parent.parent)
-        settings = {
-            "spark.master": self.master,
-            "spark.app.name": self.name,
-            "spark.executorEnv.PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])),
-            # A cancelled task has nothing to finish: the whole day is given up.
-            "spark.python.task.killTimeout": "100ms",
-            "spark.ui.enabled": "false",
-            "spark.ui.showConsoleProgress": "false",
-            "spark.sql.session.timeZone": "UTC",
-            "spark.sql.catalogImplementation": "in-memory",
-            "spark.sql.shuffle.partitions": "4",
-            "spark.sql.warehouse.dir": (work / "warehouse").as_uri(),
-        }
-        if _LOCAL.fullmatch(self.master):
-            settings |= {
-                "spark.driver.host": "localhost",
-                "spark.driver.bindAddress": "127.0.0.1",
-                "spark.driver.memory": "512m",
-                "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData "
-                "-Xshare:auto -Duser.timezone=UTC",
-                "spark.local.dir": str(work),
-            }
-        return settings
+    def _prepare(self) -> jvm.Launch | None:
+        """Check what can be known before Java starts; return how to start it, None for the way of Spark's scripts."""
+        from runner import java
+        from staging_loaders import class_archive
+
+        masters.check(self.master)
+        if self._require_yarn:
+            masters.require_yarn(self.master)
+        masters.check_configuration(self.master, spark_settings.defaults() | self._given)
+        masters.reach(self.master)
+        os.environ["JAVA_HOME"] = str(java.java_home(self._cache))
+        os.environ["PYSPARK_PYTHON"] = spark_settings.python()
+        os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+        if self._launch or not masters.is_local(self.master) or spark_settings.needs_scripts(self._given):
+            return self._launch
+        found = java.find()
+        return class_archive.find(found) if found else None
+
+    def _submitted(self, conf: SparkConf) -> SparkConf:
+        """Return what spark-submit was told, and ours where it was told nothing."""
+        assert self._work is not None
+        self.master = conf.get("spark.master", self.master) or self.master
+        for key, value in spark_settings.settings(self.master, self.name, self._work, self._given).items():
+            conf.setIfMissing(key, value)
+        return conf
+
+    def _started(self, context: SparkContext, given: bool) -> None:
+        """Look at what was really started, and hand our code to a cluster's workers."""
+        if self._require_yarn:
+            masters.require_yarn(str(context.master))
+        if given:
+            return  # spark-submit has handed it over
+        if not masters.is_local(self.master):
+            assert self._work is not None
+            context.addPyFile(str(package.write(self._work / "warehouse_runner.zip")))
+        if self._note and context.uiWebUrl:
+            self._note(f"Spark UI: {context.uiWebUrl}")
 
 
 class _Each:
@@ -268,28 +292,6 @@ def _translated(error: BaseException) -> BaseException:
     return LoadFailed(f"a part of the load failed: {reason}", hint="Nothing was changed; try again.")
 
 
-@contextmanager
-def _deferred() -> Iterator[None]:
-    """Raise an interrupt only at the end of the block: in a call into the JVM, py4j would print a traceback."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    caught: list[int] = []
-    before = {
-        number: signal.signal(number, lambda number, _: caught.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(number) is not signal.SIG_IGN  # nohup
-    }
-    try:
-        yield
-    finally:
-        # SparkContext takes the handler of Ctrl-C for itself; it belongs to the program.
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        if caught:
-            signal.raise_signal(caught[0])
-
-
 def _sweep() -> None:
     """Remove the work folders of runs that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_WORK}[0-9]*-*"):
@@ -297,36 +299,3 @@ def _sweep() -> None:
         with suppress(OSError, ValueError):
             if folder.stat().st_uid == os.getuid() and not is_alive(int(pid)):
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def _last_words(log: Path) -> str | None:
-    try:
-        lines = log.read_text("utf-8", "replace").splitlines()
-    except OSError:
-        return None
-    told = [
-        line.strip()
-        for line in lines
-        if line.strip() and not line.startswith(("WARNING:", "\tat", "Using Spark")) and " WARN " not in line
-    ]
-    return told[0] if told else None
-
-
-def _end_jvm(gateway: Any) -> None:
-    """End the JVM of `gateway`, and let pyspark forget it, so that a later session starts its own."""
-    from pyspark import SparkContext
-
-    with suppress(Exception):
-        gateway.shutdown()
-    process = gateway.proc
-    if process is not None:
-        with suppress(OSError):
-            process.stdin.close()  # the JVM ends when this pipe does
-        try:
-            process.wait(_STOP_SECONDS)
-        except Exception:
-            process.kill()
-            process.wait()
-    if SparkContext._gateway is gateway:
-        SparkContext._gateway = None
-        SparkContext._jvm = None
