@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from runner.database import Connection, connect, is_transient, redact
 from runner.errors import DatabaseUnavailable, UnreadableFile
+from runner.places.fault import Fault
 from staging_loaders.checksum import Digest, digest_for, rewritten, sent
 from staging_loaders.convert import Rejected, compile_entity
 from staging_loaders.entity import Entity
@@ -61,13 +62,15 @@ class Counts:
 class Failed:
     """A part that came to nothing: as a value, since Spark would wrap an error and, on a cluster, try it again.
 
-    `unreadable` says that a file is at fault, `transient` that another attempt may succeed.
+    `unreadable` says that a file is at fault, `transient` that another attempt may succeed, `fault` what
+    the server said.
     """
 
     message: str
     hint: str | None = None
     unreadable: bool = False
     transient: bool = False
+    fault: Fault | None = None
 
 
 def land_part(part: Part) -> Counts | Failed:
@@ -103,7 +106,8 @@ def land_part(part: Part) -> Counts | Failed:
     except DatabaseUnavailable as error:
         return Failed(error.message, error.hint, transient=True)
     except psycopg.Error as error:
-        return Failed(redact(str(error).strip() or type(error).__name__, part.dsn), transient=is_transient(error))
+        reason = redact(str(error).strip() or type(error).__name__, part.dsn)
+        return Failed(reason, transient=is_transient(error), fault=Fault.of(error))
 
 
 def _done(connection: Connection, part: Part) -> Counts | None:
