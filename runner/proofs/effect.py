@@ -51,12 +51,8 @@ class Applied:
     @property
     def total(self) -> tuple[int, int, int]:
         """Rows inserted, updated and deleted in all tables."""
-        return self.total_without(())
-
-    def total_without(self, tables: Collection[str]) -> tuple[int, int, int]:
-        """Return the rows inserted, updated and deleted in all tables but `tables`."""
-        counts = [effect.counts for effect in self.effects if effect.table not in tables]
-        return tuple(map(sum, zip(*counts, strict=True))) or (0, 0, 0)  # type: ignore[return-value]
+        columns = zip(*(effect.counts for effect in self.effects), strict=True)
+        return tuple(map(sum, columns)) or (0, 0, 0)  # type: ignore[return-value]
 
     @property
     def said(self) -> tuple[int, int, int]:

@@ -106,9 +106,9 @@ class Fault:
     staging: tuple[StagingRow, ...] = ()
     minimal: bool | None = None
     also: tuple[str, ...] = ()
-    """Tables of later steps that differ too."""
+    """Tables that differ too, and may follow from it."""
     writers: str = ""
-    """Why it is this step, where others write the table, too, or it does so out of sight; else empty."""
+    """What is said of who writes the table: why it is this step, where others do, too; else mostly empty."""
     from_empty: bool = field(default=True)
     """Whether it comes about from empty tables; else with what the tables hold now."""
 

@@ -20,7 +20,7 @@ from runner.step import SqlFile
 def examples(bench: Bench) -> list[Fault]:
     """Return the faults in the order of steps and proofs, each with a small counterexample where there is time."""
     places = [step.id for step in bench.task.steps]
-    faults = [_with_writer(bench, fault) for fault in bench.faults.values()]
+    faults = [_told(bench, fault) for fault in bench.faults.values()]
     faults.sort(key=lambda fault: (places.index(fault.step), list(PROOFS).index(fault.proof)))
     if not faults or not bench.task.shrink or not {"deterministic", "order"} & set(bench.task.proofs):
         return faults
@@ -34,10 +34,20 @@ def examples(bench: Bench) -> list[Fault]:
     return small
 
 
-def _with_writer(bench: Bench, fault: Fault) -> Fault:
-    """Say of a table that no statement names that it is one."""
-    said = fault.writers or blame.out_of_sight(bench, fault.step, fault.table or "")
-    return dataclasses.replace(fault, writers=said)
+def _told(bench: Bench, fault: Fault) -> Fault:
+    """Say of a fault what is known only now: of its table, and which others differ without a fault of their own."""
+    table = fault.table or ""
+    said = fault.writers or blame.out_of_sight(bench, fault.step, table)
+    if fault.kind == "table-not-counted" and table in bench.scope.staging:
+        said = f"{table} is staging: a step that leaves its rows there has none to count"
+    own = {each.table for each in bench.faults.values() if each.proof == fault.proof and each.step != fault.step}
+    after = {
+        name
+        for name in fault.also
+        for writer in bench.writers(name)
+        if fault.step in {step.id for step in bench.scope.needed(writer)}
+    }
+    return dataclasses.replace(fault, writers=said, also=tuple(name for name in fault.also if name in after - own))
 
 
 def fewer_days(bench: Bench, trial: Trial, difference: Difference) -> Difference:
