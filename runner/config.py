@@ -19,7 +19,8 @@ class Settings:
     """What a command needs to know before it looks at its own arguments.
 
     `database_url` is a libpq URL or conninfo string, `""` for libpq's own `PG*`
-    environment, and None for the embedded PostgreSQL.
+    environment, and None for the embedded PostgreSQL. `spark` holds Spark's own settings
+    by their full names (`spark.executor.memory`).
     """
 
     project: Path
@@ -31,6 +32,8 @@ class Settings:
     embedded_version: int = 18
     embedded_port: int | None = None
     master: str = "local[*]"
+    require_yarn: bool = False
+    spark: Mapping[str, str] = field(default_factory=dict)
     rates: str | None = None
     attempts: int = 5
 
@@ -56,7 +59,14 @@ _SOURCES: dict[str, tuple[str, str | None, type]] = {
     "embedded_port": ("database.embedded_port", "RUNNER_EMBEDDED_PORT", int),
     "attempts": ("database.attempts", "RUNNER_ATTEMPTS", int),
     "master": ("spark.master", "SPARK_MASTER", str),
+    "require_yarn": ("spark.require_yarn", "RUNNER_REQUIRE_YARN", bool),
     "rates": ("rates.source", "FX_RATES_SOURCE", str),
+}
+
+# Spark's settings of one word: https://spark.apache.org/docs/latest/configuration.html
+_ONE_WORD = {
+    f"spark.{name}"
+    for name in ("archives", "extraListeners", "files", "jars", "logConf", "plugins", "redaction", "speculation")
 }
 
 # libpq reads these itself; any of the first three names a server.
@@ -89,8 +99,10 @@ def load(
     environ = os.environ if environ is None else environ
     cwd = Path.cwd() if cwd is None else cwd
     project = _project(flags.get("project"), cwd)
-    file_values = _flatten(_read(project / FILE), project / FILE)
-    values: dict[str, Any] = {}
+    content = _read(project / FILE)
+    spark = _spark(content, project / FILE)
+    file_values = _flatten(content, project / FILE)
+    values: dict[str, Any] = {"spark": spark}
     for name, (key, variable, kind) in _SOURCES.items():
         if flags.get(name) is not None:
             values[name] = flags[name]
@@ -166,6 +178,35 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} cannot be read: {error.strerror}", hint="Check its permissions.") from error
 
 
+def _spark(values: dict[str, Any], path: Path) -> dict[str, str]:
+    """Take Spark's own settings out of `values`, all under [spark] but those that are ours."""
+    table = values.get("spark")
+    if not isinstance(table, dict):
+        return {}
+    found: dict[str, str] = {}
+
+    def collect(prefix: str, inner: Mapping[str, Any]) -> None:
+        for key, value in inner.items():
+            name = key if key.startswith("spark.") else f"{prefix}.{key}"
+            if isinstance(value, dict):
+                collect(name, value)
+            elif name.count(".") == 1 and name not in _ONE_WORD:  # rather a mistyped key of ours
+                hint = "Spark's own have more words (executor.memory); ours are spark.master and spark.require_yarn."
+                raise ConfigError(f"{path} has an unknown key {name!r}", hint=hint)
+            elif isinstance(value, (str, int, float)):
+                # As Java writes them: true, not True.
+                found[name] = str(value).lower() if isinstance(value, bool) else str(value)
+            else:
+                raise ConfigError(
+                    f"{name} in {path} is {value!r}", hint="Spark's settings are text, numbers, true and false."
+                )
+
+    ours = {key: table[key] for key in ("master", "require_yarn") if key in table}
+    collect("spark", {key: value for key, value in table.items() if key not in ours})
+    values["spark"] = ours
+    return found
+
+
 def _flatten(values: dict[str, Any], path: Path) -> dict[str, Any]:
     """Turn tables into dotted keys, refusing what no setting is called."""
     flat: dict[str, Any] = {}
@@ -182,16 +223,18 @@ def _flatten(values: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _convert(value: Any, kind: type, where: str) -> Any:
-    if isinstance(value, kind) and not isinstance(value, bool):
+    if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
         return value
+    if kind is bool and value in ("0", "1"):  # as environment variables say it
+        return value == "1"
     try:
         if kind is int and isinstance(value, str):
             return int(value)
     except ValueError:
         pass
-    raise ConfigError(
-        f"{where} is {value!r}, which is not {'a whole number' if kind is int else 'text'}", hint="Correct it."
-    )
+    wanted = {int: "a whole number", bool: "true or false"}.get(kind, "text")
+    hint = "Write 1 or 0." if kind is bool and isinstance(value, str) else "Correct it."
+    raise ConfigError(f"{where} is {value!r}, which is not {wanted}", hint=hint)
 
 
 def _below(folder: Path, value: str) -> str:

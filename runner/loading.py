@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from runner.step import SqlFile
 
 if TYPE_CHECKING:
     from staging_loaders.load import EntityLoad, EntityPlan
+    from staging_loaders.session import Session
 
 # How a step names what it reads: by staging table, or by asking whether the day has it at all.
 _STAGING = re.compile(r"\bstg_(?!loads\b|rejects\b)(\w+)|\b(?:is|require)_loaded\(\s*'(\w+)'")
@@ -38,11 +40,44 @@ def check(settings: Settings, day: str, *, mode: str, max_rejects: str | None = 
     from staging_loaders.plan import find_day_files
     from staging_loaders.rates import check_source
 
-    master.check(settings.master)
+    check_master(settings)
     if max_rejects is not None:
         parse_limit(max_rejects)
     find_day_files(settings.data, day, load_declarations(settings.declarations))
     check_source(settings.rates)
+
+
+def check_master(settings: Settings) -> None:
+    """Refuse a Spark master that is none, or that is not YARN where it must be. Nothing is started or asked.
+
+    Under spark-submit the master is the one that spark-submit was given, and looked at when the session begins.
+    """
+    if under_spark_submit():
+        return
+    master.check(settings.master)
+    if settings.require_yarn:
+        master.require_yarn(settings.master)
+
+
+def under_spark_submit() -> bool:
+    """Tell whether spark-submit has started this process, and a JVM for it."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def open_session(
+    settings: Settings, announce: Callable[[str], None] | None, note: Callable[[str], None] | None
+) -> Session:
+    """Return the one Spark session of a run, which starts when it is first needed: a context manager."""
+    from staging_loaders.session import Session
+
+    return Session(
+        master=settings.master,
+        cache=settings.home,
+        announce=announce,
+        note=note,
+        settings=settings.spark,
+        require_yarn=settings.require_yarn,
+    )
 
 
 def resolve_for(settings: Settings, day: str, mode: str) -> str:
@@ -71,12 +106,11 @@ def load(
     DayNotFound, LoadFailed and their kin, and nothing was changed.
     """
     from staging_loaders.load import doubts, load_day
-    from staging_loaders.session import Session
 
     for text in unclaimed(settings, day):
         console.warn(f"{day}: {text}")
     announce, note = (progress.show, progress.note) if progress is not None else (None, console.note)
-    with Session(master=settings.master, cache=settings.home, announce=announce) as session:
+    with open_session(settings, announce, note) as session:
         for pause in [*database.backoff(settings.attempts), None]:
             try:
                 loads = load_day(

@@ -42,6 +42,7 @@ def find(java: Java) -> Launch | None:
         options, class_path = map(str, content["options"]), map(str, content["class_path"])
         return Launch(
             java.home / "bin" / "java",
+            archive,
             (f"-XX:SharedArchiveFile={archive}", "-Xlog:disable", "-Xlog:all=error:stderr", *LEAN, *options),
             tuple(class_path),
         )
@@ -62,19 +63,16 @@ def make(java: Java) -> Path:
         work = Path(folder)
         options, class_path = _asked(java)
         made = work / "classes.jsa"
+        program = java.home / "bin" / "java"
         if (java.home / "lib" / "server" / "classes.jsa").exists():
             # On top of the archive of Java's own classes.
-            _train(
-                Launch(java.home / "bin" / "java", (f"-XX:ArchiveClassesAtExit={made}", *LEAN, *options), class_path)
-            )
+            _train(Launch(program, made, (f"-XX:ArchiveClassesAtExit={made}", *LEAN, *options), class_path))
         else:
             listed = work / "classes.lst"
-            _train(
-                Launch(java.home / "bin" / "java", (f"-XX:DumpLoadedClassList={listed}", *LEAN, *options), class_path)
-            )
+            _train(Launch(program, made, (f"-XX:DumpLoadedClassList={listed}", *LEAN, *options), class_path))
             _run(
-                java.home / "bin" / "java", "-Xshare:dump", f"-XX:SharedClassListFile={listed}",
-                f"-XX:SharedArchiveFile={made}", "-XX:+UseSerialGC", *options, "-cp", os.pathsep.join(class_path),
+                program, "-Xshare:dump", f"-XX:SharedClassListFile={listed}", f"-XX:SharedArchiveFile={made}",
+                "-XX:+UseSerialGC", *options, "-cp", os.pathsep.join(class_path),
             )  # fmt: skip
         if not made.is_file():
             raise OSError("Java wrote no archive")

@@ -25,10 +25,11 @@ _STOP_SECONDS = 10.0
 class Launch:
     """A `java` command line without Spark's own scripts, which start a JVM to find out how to start the JVM.
 
-    `options` come before the class path, whose entries are in order.
+    `options` come before the class path, whose entries are in order; `archive` is what they name of classes.
     """
 
     java: Path
+    archive: Path
     options: tuple[str, ...]
     class_path: tuple[str, ...]
 

@@ -26,6 +26,9 @@ def add_load_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--master", metavar="M", help="the Spark master (default: local[*])")
     parser.add_argument(
+        "--require-yarn", action="store_true", default=None, help="refuse to load on any Spark master but yarn"
+    )
+    parser.add_argument(
         "--wait",
         type=seconds,
         default=0,
@@ -47,7 +50,11 @@ def seconds(text: str) -> float:
 
 def check_load_options(args: argparse.Namespace) -> None:
     """Refuse options of loading where nothing is to be loaded; silence would look as if they held."""
-    given = [f"--{name.replace('_', '-')}" for name in ("data", "max_rejects", "master") if getattr(args, name, None)]
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name in ("data", "max_rejects", "master", "require_yarn")
+        if getattr(args, name, None)
+    ]
     if args.load == "never" and given:
         raise UsageError(
             f"{' and '.join(given)} {'have' if len(given) > 1 else 'has'} no meaning with --load never",

@@ -158,13 +158,12 @@ class _Day:
     def _load(self, mode: Literal["auto", "always"], max_rejects: str | None, after: list[Any]) -> Any:
         settings, run = self._settings, self._run
         from staging_loaders.load import DayLoad
-        from staging_loaders.session import Session
 
         for text in loading.unclaimed(settings, run.day):
             logger().warning(f"warning: {run.day}: {text}")
         stop = loads.Stop()
         with ExitStack() as stack:
-            session = stack.enter_context(Session(master=settings.master, cache=settings.home, announce=stop.announce))
+            session = stack.enter_context(loading.open_session(settings, stop.announce, logger().info))
             load = stack.enter_context(
                 DayLoad(
                     dsn=run.dsn,

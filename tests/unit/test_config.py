@@ -72,6 +72,9 @@ def test_url_is_not_shown(folder: Path) -> None:
         pytest.param('[database]\nembedded_version = "new"', "not a whole number", id="type"),
         pytest.param("data = 3", "not text", id="text"),
         pytest.param("[database]\nattempts = 0", "attempts is 0", id="attempts"),
+        pytest.param('[spark]\nmaser = "yarn"', "unknown key 'spark.maser'", id="key of spark"),
+        pytest.param("[spark]\nexecutor.cores = [1]", "spark.executor.cores in .* is \\[1\\]", id="value of spark"),
+        pytest.param("[spark]\nrequire_yarn = 1", "not true or false", id="require_yarn"),
     ],
 )
 def test_wrong_file(folder: Path, text: str, message: str) -> None:
@@ -119,3 +122,36 @@ def test_errors_have_a_next_action(folder: Path) -> None:
     with pytest.raises(RunnerError) as caught:
         config.load({"pipeline": "unknown"}, {}, folder)
     assert caught.value.hint
+
+
+def test_settings_of_spark(folder: Path) -> None:
+    """Whatever is dotted under [spark] is Spark's own, however it is written; master and require_yarn are ours."""
+    write(
+        folder,
+        """[spark]
+master = "yarn"
+require_yarn = true
+speculation = true
+executor.memory = "2g"
+"spark.yarn.queue" = "night"
+"executor.cores" = 2
+[spark.sql.shuffle]
+partitions = 8
+""",
+    )
+    settings = config.load({}, {}, folder)
+    assert (settings.master, settings.require_yarn) == ("yarn", True)
+    assert settings.spark == {
+        "spark.speculation": "true",
+        "spark.executor.memory": "2g",
+        "spark.yarn.queue": "night",
+        "spark.executor.cores": "2",
+        "spark.sql.shuffle.partitions": "8",
+    }
+
+
+@pytest.mark.parametrize(("text", "value"), [("1", True), ("0", False)])
+def test_yarn_is_required_by_the_environment(folder: Path, text: str, value: bool) -> None:
+    """An environment variable is stronger than the file."""
+    write(folder, f"[spark]\nrequire_yarn = {str(not value).lower()}")
+    assert config.load({}, {"RUNNER_REQUIRE_YARN": text}, folder).require_yarn is value

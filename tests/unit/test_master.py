@@ -45,3 +45,45 @@ def test_standalone_master_must_answer() -> None:
 def test_other_masters_are_not_asked(name: str) -> None:
     """Only a standalone cluster has one address that can be tried."""
     master.reach(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "cores"),
+    [("local", 1), ("local[3]", 3), ("local[2,4]", 2), ("yarn", None), ("local-cluster[1,2,3]", None)],
+)
+def test_cores(name: str, cores: int | None) -> None:
+    """How much a local master does at a time; what a cluster does, only it knows."""
+    assert master.cores(name) == cores
+    assert master.is_local(name) == (cores is not None)
+
+
+@pytest.mark.parametrize("name", ["local[*]", "spark://a:7077", "k8s://https://a:6443"])
+def test_yarn_is_required(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any other master is refused; tests may switch that off."""
+    master.require_yarn("yarn")
+    with pytest.raises(ConfigError, match=r"must be on YARN, and its Spark master is ") as error:
+        master.require_yarn(name)
+    assert "--master yarn" in (error.value.hint or "")
+    monkeypatch.setenv(master.SKIP_YARN_CHECK, "1")
+    master.require_yarn(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "missing", "variable", "settings"),
+    [
+        ("yarn", "configuration of YARN", "HADOOP_CONF_DIR", {}),
+        ("k8s://https://a:6443", "no container image", None, {"spark.kubernetes.container.image": "registry/x:1"}),
+    ],
+    ids=["yarn", "kubernetes"],
+)
+def test_what_a_cluster_needs(
+    name: str, missing: str, variable: str | None, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said before Spark starts, which would take half a minute to say it."""
+    for known in ("HADOOP_CONF_DIR", "YARN_CONF_DIR"):
+        monkeypatch.delenv(known, raising=False)
+    with pytest.raises(ConfigError, match=missing):
+        master.check_configuration(name, {})
+    if variable:
+        monkeypatch.setenv(variable, "/etc/hadoop")
+    master.check_configuration(name, settings)
