@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from staging_loaders import values
-from staging_loaders.entity import Entity, Field
+from staging_loaders.entity import Entity, Field, dotted
+from staging_loaders.jsonb import jsonb
 from staging_loaders.values import Number, Unfit
 
 
@@ -58,23 +59,24 @@ _NOUNS = {
     "date": "a date",
     "boolean": "true or false",
     "currency": "an ISO 4217 currency code",
+    "json": "JSON that a jsonb column holds",
 }
 _EMPTY: Mapping[str, Any] = {}
 
 # What an index of PostgreSQL can hold is a third of a page, 2,704 bytes; a longer key would stop its step.
-_LONGEST_KEY = 2_048
+LONGEST_KEY = 2_048
 
 
 def compile_entity(entity: Entity) -> Converter:
     """Return the function that converts a record of `entity`."""
     containers, lookups = _plan(entity)
     fields = tuple(
-        (index, lookups[index], None if field.is_array else _SCALARS[field.type], _special(field), field)
-        for index, field in enumerate(entity.fields)
+        (index, lookups[index], _scalar(field), _special(field), field) for index, field in enumerate(entity.fields)
     )
     width = len(fields)
     key_index = entity.columns.index(entity.key)
     defaults = _defaults(entity)
+    keeps_whole = () in entity.paths
 
     def convert(record: object) -> Loaded | Rejected:
         if type(record) is not dict:
@@ -90,6 +92,8 @@ def compile_entity(entity: Entity) -> Converter:
             nodes.append(_EMPTY)
             if node is not None:
                 warnings.append(Problem(f"{shown} is not an object", shown, raw_text(node)))
+        if keeps_whole:
+            nodes.append({"": record})
         row: list[str | None] = [None] * width
         for index, lookup, scalar, special, field in fields:
             for node_index, name in lookup:
@@ -100,20 +104,20 @@ def compile_entity(entity: Entity) -> Converter:
                 if special:
                     _absent(field, row, index, faults)
                 continue
-            converted = scalar(value) if scalar is not None else _array(field, value, warnings)
+            converted = scalar(value) if scalar is not None else convert_array(field, value, warnings)
             row[index] = converted
             if converted is None:
                 problem = _malformed(field, lookup, nodes, value)
                 (faults if field.required or field.reject_malformed else warnings).append(problem)
             elif special:
-                broken = _broken_rule(field, converted)
+                broken = broken_rule(field, converted)
                 if broken:
                     shown = _shown(field, lookup, nodes)
                     faults.append(Problem(f"{shown} is {broken}", shown, raw_text(value)))
         key = row[key_index]
-        if key is not None and len(key) > _LONGEST_KEY // 4 and len(key.encode()) > _LONGEST_KEY:
+        if key is not None and len(key) > LONGEST_KEY // 4 and len(key.encode()) > LONGEST_KEY:
             shown = entity.fields[key_index].name
-            faults.append(Problem(f"{shown} is longer than {_LONGEST_KEY} bytes", shown, key))
+            faults.append(Problem(f"{shown} is longer than {LONGEST_KEY} bytes", shown, key))
             row[key_index] = None
         if faults:
             reason = "; ".join(fault.reason for fault in faults)
@@ -158,15 +162,24 @@ def _plan(entity: Entity) -> tuple[tuple[tuple[int, str, str], ...], list[tuple[
     """Number the objects that hold fields (0 is the record), parents first, so that each is fetched once."""
     numbers: dict[tuple[str, ...], int] = {(): 0}
     containers: list[tuple[int, str, str]] = []
-    lookups: list[tuple[tuple[int, str], ...]] = []
     for field in entity.fields:
         for path in field.paths:
             for depth in range(1, len(path)):
                 if path[:depth] not in numbers:
                     containers.append((numbers[path[: depth - 1]], path[depth - 1], ".".join(path[:depth])))
                     numbers[path[:depth]] = len(numbers)
-        lookups.append(tuple((numbers[path[:-1]], path[-1]) for path in field.paths))
+    # After all of them comes one that holds the record itself.
+    whole = (len(numbers), "")
+    lookups = [
+        tuple((numbers[path[:-1]], path[-1]) if path else whole for path in field.paths) for field in entity.fields
+    ]
     return tuple(containers), lookups
+
+
+def _scalar(field: Field) -> Callable[[Any], str | None] | None:
+    if field.is_array:
+        return None
+    return jsonb(field) if field.type == "json" else _SCALARS[field.type]
 
 
 def _special(field: Field) -> bool:
@@ -194,7 +207,7 @@ def _absent(field: Field, row: list[str | None], index: int, faults: list[Proble
 def _shown(field: Field, lookup: tuple[tuple[int, str], ...], nodes: list[Mapping[str, Any]]) -> str:
     """Return the path that the field's value came from."""
     used = next(i for i, (node, name) in enumerate(lookup) if nodes[node].get(name) is not None)
-    return ".".join(field.paths[used])
+    return dotted(field.paths[used])
 
 
 def _malformed(
@@ -211,7 +224,8 @@ def _blank(converted: str | None) -> bool:
     return converted is None or not converted.strip()
 
 
-def _broken_rule(field: Field, converted: str) -> str | None:
+def broken_rule(field: Field, converted: str) -> str | None:
+    """Return how a value of the right type breaks a rule of its field, None if it does not."""
     if field.required and not converted.strip():
         return "blank"
     if field.minimum is None and field.maximum is None and field.below is None:
@@ -228,7 +242,7 @@ def _broken_rule(field: Field, converted: str) -> str | None:
     return None
 
 
-def _array(field: Field, value: object, warnings: list[Problem]) -> str | None:
+def convert_array(field: Field, value: object, warnings: list[Problem]) -> str | None:
     """Return a PostgreSQL array of the good elements, None where `value` is no array."""
     if type(value) is not list:
         return None

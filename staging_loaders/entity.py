@@ -36,9 +36,11 @@ TYPES: dict[str, tuple[str, ...]] = {
     "date": ("date",),
     "boolean": ("boolean",),
     "currency": ("text",),
+    "json": ("jsonb",),
     "integer[]": ("bigint[]", "numeric[]"),
     "text[]": ("text[]",),
 }
+WHOLE = "."
 _ORDERED = ("integer", "number")
 _TAKEN = ("day", "source_file", "position")
 _KINDS = {str: "a string", bool: "true or false", int: "an integer", dict: "a table"}
@@ -69,7 +71,7 @@ class Field:
     @property
     def name(self) -> str:
         """The field as a person knows it from the source: `contact.email`."""
-        return ".".join(self.paths[0])
+        return dotted(self.paths[0])
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,16 @@ class Entity:
     def array_paths(self) -> frozenset[tuple[str, ...]]:
         """Where arrays are expected: a CSV cell there holds JSON text."""
         return frozenset(path for field in self.fields if field.is_array for path in field.paths)
+
+    @property
+    def json_paths(self) -> frozenset[tuple[str, ...]]:
+        """Where any JSON is expected: a CSV cell there may hold it as text."""
+        return frozenset(path for field in self.fields if field.type == "json" for path in field.paths)
+
+
+def dotted(path: tuple[str, ...]) -> str:
+    """Return a path as a declaration says it; the record itself is `.`."""
+    return ".".join(path) or WHOLE
 
 
 def load_declarations(folder: Path) -> dict[str, Entity]:
@@ -151,6 +163,8 @@ class _Reader:
         by_column = {field.column: field for field in fields}
         if entity.key not in by_column or not by_column[entity.key].required:
             raise self.fail("key", f"{entity.key} is not a field with required = true")
+        if by_column[entity.key].type == "json":
+            raise self.fail("key", f"{entity.key} is json, which names no record")
         for field in fields:
             other = by_column.get(field.minor_unit_of or "")
             if field.minor_unit_of and (other is None or other.type != "currency"):
@@ -182,6 +196,8 @@ class _Reader:
         if default and kind != "integer":
             raise self.fail(where + "default", "a minor unit is an integer")
         required = self.get("required", spec, bool, False, where)
+        if spec.get("from") == WHOLE and kind != "json":
+            raise self.fail(where + "from", 'the whole record is of the type "json"')
         if required and (default or TYPES[kind][0].endswith("[]")):
             raise self.fail(where + "required", "an array or a field with a default cannot be required")
         return Field(
@@ -200,7 +216,9 @@ class _Reader:
         texts = [value] if isinstance(value, str) else value
         if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
             raise self.fail(key, 'a path such as "contact.email", or a list of them')
-        paths = tuple(tuple(text.split(".")) for text in texts)
+        if WHOLE in texts and len(texts) > 1:
+            raise self.fail(key, "the whole record is never null: no other path is looked at beside it")
+        paths = tuple(() if text == WHOLE else tuple(text.split(".")) for text in texts)
         if not all(all(path) for path in paths):
             raise self.fail(key, "a part of a path is empty")
         return paths

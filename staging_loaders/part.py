@@ -8,17 +8,22 @@ from dataclasses import dataclass
 from runner.database import Connection, connect, is_transient, redact
 from runner.errors import DatabaseUnavailable, UnreadableFile
 from runner.places.fault import Fault
-from staging_loaders.checksum import Digest, digest_for, rewritten, sent
+from staging_loaders.checksum import Digest, digest_for, rewritten
 from staging_loaders.convert import Rejected, compile_entity
 from staging_loaders.entity import Entity
+from staging_loaders.fast import compile_fast
 from staging_loaders.files import SourceFile
 from staging_loaders.landing import REJECT_COLUMNS, Target
-from staging_loaders.read import read_records
+from staging_loaders.lines import Lines, escaped
+from staging_loaders.read import read_batches
 from staging_loaders.record import record_text
 
-# Rows and rejects are sent in pieces of about this many characters: memory stays flat, and
-# two COPYs can take turns on one connection.
-_PIECE = 4_000_000
+_PATIENT = "set local idle_in_transaction_session_timeout = 0"
+# Classes of what a server says of JSON beyond its limits, such as a number too large: the exact converter
+# finds the record, which would cost every other one more than its text.
+_BEYOND = ("22", "54")
+# Records that are made into lines at a time.
+_SLICE = 1_000
 
 
 @dataclass(frozen=True)
@@ -80,11 +85,18 @@ def land_part(part: Part) -> Counts | Failed:
     try:
         with connect(part.dsn, part.name) as connection:
             connection.autocommit = False
-            connection.execute("set local idle_in_transaction_session_timeout = 0")
+            connection.execute(_PATIENT)
             done = _done(connection, part)
             if done is not None:
                 return done
-            counts = _copy(connection, part)
+            try:
+                counts = _copy(connection, part)
+            except psycopg.Error as error:
+                if not part.entity.json_paths or str(error.sqlstate)[:2] not in _BEYOND:
+                    raise
+                connection.rollback()
+                connection.execute(_PATIENT)
+                counts = _copy(connection, part, careful=True)
             first = connection.execute(
                 f"insert into {part.target.parts} "
                 "(part, files, records, rows, rejects, warnings, useless_files, useless_rejects, checksum) "
@@ -122,92 +134,65 @@ def _done(connection: Connection, part: Part) -> Counts | None:
     return Counts(records, rows, rejects, warnings, useless=tuple(map(UselessFile, names, counts)), checksum=checksum)
 
 
-def _copy(connection: Connection, part: Part) -> Counts:
-    entity = part.entity
+def _copy(connection: Connection, part: Part, careful: bool = False) -> Counts:
+    """Copy the part's rows and rejects; `careful` leaves every record to the exact converter."""
     started = time.perf_counter()
-    convert = compile_entity(entity)
-    rows = _Lines(
-        connection,
-        part.target.rows,
-        ("source_file", "position", *entity.columns),
-        digest_for(connection.info.server_version),
-        tuple(index + 2 for index in rewritten(entity)),
-    )
-    odd = _Lines(connection, part.target.rejects, REJECT_COLUMNS)
-    key_index = entity.columns.index(entity.key)
-    arrays, fields = entity.array_paths, entity.paths
-    records = rejects = warnings = 0
+    digest = digest_for(connection.info.server_version)
+    sender = _Sender(connection, part, digest)
+    build = None if careful else compile_fast(part.entity)
+    fields, arrays, jsons = part.entity.paths, part.entity.array_paths, part.entity.json_paths
+    records = 0
     useless: list[UselessFile] = []
     for file in part.files:
-        position, before = 0, rows.count
-        for position, (record, raw) in enumerate(read_records(file.path, arrays, fields), 1):
-            outcome = convert(record)
-            at = str(position)
-            if isinstance(outcome, Rejected):
-                reason, field, value = outcome.problem
-                rejects += 1
-                odd.add(["reject", reason, field, file.name, at, outcome.key, value, record_text(record, raw)])
-                continue
-            rows.add([file.name, at, *outcome.row])
-            for note in outcome.warnings:
-                warnings += 1
-                key = outcome.row[key_index]
-                odd.add(["warning", note.reason, note.field, file.name, at, key, note.raw, None])
+        position, before = 0, sender.rows.count
+        beginning = f"{file.name}\t"
+        for batch in read_batches(file.path, arrays, fields, jsons):
+            if batch.raws is None or build is None or escaped(file.name) != file.name:
+                for index in range(batch.count):
+                    sender.add(file, position + index + 1, *batch.exact(index))
+            else:
+                for start in range(0, batch.count, _SLICE):
+                    lines: list[str] = []
+                    odd: list[int] = []
+                    at = position + start
+                    checksum = build(batch.raws[start : start + _SLICE], at, beginning, digest, lines, odd)
+                    sender.rows.add_lines(lines, checksum)
+                    for number in odd:
+                        sender.add(file, number, *batch.exact(number - position - 1))
+            position += batch.count
         records += position
-        if position and rows.count == before and entity.required:
+        if position and sender.rows.count == before and part.entity.required:
             useless.append(UselessFile(file.name, position))
-    rows.flush()
-    odd.flush()
-    return Counts(records, rows.count, rejects, warnings, time.perf_counter() - started, tuple(useless), rows.checksum)
+    sender.rows.flush()
+    sender.odd.flush()
+    return Counts(
+        records, sender.rows.count, sender.rejects, sender.warnings, time.perf_counter() - started, tuple(useless),
+        sender.rows.checksum,
+    )  # fmt: skip
 
 
-class _Lines:
-    """Rows on their way into one table, in PostgreSQL's text format."""
+class _Sender:
+    """Sends records by the exact converter: rows, rejects and warnings."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        table: str,
-        columns: tuple[str, ...],
-        digest: Digest | None = None,
-        rewritten: tuple[int, ...] = (),
-    ) -> None:
-        self.count = 0
-        self.checksum = 0
-        self._digest = digest
-        self._rewritten = rewritten
-        self._connection = connection
-        self._statement = f"copy {table} ({', '.join(columns)}) from stdin"
-        self._tabs = len(columns) - 1
-        self._lines: list[str] = []
-        self._size = 0
+    def __init__(self, connection: Connection, part: Part, digest: Digest) -> None:
+        self.rejects = self.warnings = 0
+        columns = part.entity.columns
+        left_out = tuple(index + 2 for index in rewritten(part.entity))
+        self.rows = Lines(connection, part.target.rows, ("source_file", "position", *columns), digest, left_out)
+        self.odd = Lines(connection, part.target.rejects, REJECT_COLUMNS)
+        self._convert = compile_entity(part.entity)
+        self._key = columns.index(part.entity.key)
 
-    def add(self, row: list[str | None]) -> None:
-        line = "\t".join(["\\N" if value is None else value for value in row])
-        if self._digest is not None:
-            self.checksum += self._digest((sent(row, self._rewritten) if self._rewritten else line).encode())
-        # Nearly no row holds a character that the format escapes: looking at the whole is cheaper.
-        if (
-            line.count("\t") != self._tabs
-            or "\n" in line
-            or "\r" in line
-            or ("\\" in line and line.count("\\") != row.count(None))
-        ):
-            line = "\t".join(["\\N" if value is None else _escaped(value) for value in row])
-        self.count += 1
-        self._lines.append(line)
-        self._size += len(line)
-        if self._size > _PIECE:
-            self.flush()
-
-    def flush(self) -> None:
-        if self._lines:
-            self._lines.append("")
-            with self._connection.cursor().copy(self._statement) as copy:
-                copy.write("\n".join(self._lines))
-            self._lines = []
-            self._size = 0
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+    def add(self, file: SourceFile, position: int, record: object, raw: object) -> None:
+        outcome = self._convert(record)
+        at = str(position)
+        if isinstance(outcome, Rejected):
+            reason, field, value = outcome.problem
+            self.rejects += 1
+            self.odd.add(["reject", reason, field, file.name, at, outcome.key, value, record_text(record, raw)])
+            return
+        self.rows.add([file.name, at, *outcome.row])
+        for note in outcome.warnings:
+            self.warnings += 1
+            key = outcome.row[self._key]
+            self.odd.add(["warning", note.reason, note.field, file.name, at, key, note.raw, None])

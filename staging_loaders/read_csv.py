@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from staging_loaders import slow_json
@@ -20,6 +20,7 @@ def read_csv(
     lines: Iterator[tuple[int, bytes]],
     arrays: frozenset[tuple[str, ...]],
     fields: Sequence[tuple[str, ...]] = (),
+    jsons: frozenset[tuple[str, ...]] = frozenset(),
 ) -> Iterator[Record]:
     """Yield one record a row; a header `contact.email` fills `email` of the object `contact`.
 
@@ -43,7 +44,7 @@ def read_csv(
             if name and header.count(name) > 1:
                 raise unreadable(path, 1, 1, f"the column {name} is there more than once")
         require_field(path, state["line"], header, fields)
-        columns = _columns(header, arrays)
+        columns = _columns(header, arrays, jsons)
         for row in rows:
             if not row:
                 continue
@@ -61,24 +62,34 @@ def read_csv(
         raise unreadable(path, state["line"], state["length"] + 1 if ended else 1, problem) from error
 
 
-def _columns(header: list[str], arrays: frozenset[tuple[str, ...]]) -> list[tuple[int, tuple[str, ...], bool]]:
-    """Return index, path and whether it is an array, of each named column; `a` beside `a.b` gives way."""
+def _columns(
+    header: list[str], arrays: frozenset[tuple[str, ...]], jsons: frozenset[tuple[str, ...]]
+) -> list[tuple[int, tuple[str, ...], Callable[[str], object] | None]]:
+    """Return index, path and what reads a cell, of each named column; `a` beside `a.b` gives way."""
     paths = [tuple(name.split(".")) for name in header]
     holders = {path[:depth] for path in paths for depth in range(1, len(path))}
-    return [(index, path, path in arrays) for index, path in enumerate(paths) if path != ("",) and path not in holders]
+    readers: dict[tuple[str, ...], Callable[[str], object]] = {
+        **dict.fromkeys(jsons, _json),
+        **dict.fromkeys(arrays, _array),
+    }
+    return [
+        (index, path, readers.get(path)) for index, path in enumerate(paths) if path != ("",) and path not in holders
+    ]
 
 
-def _record(row: list[str], columns: list[tuple[int, tuple[str, ...], bool]]) -> dict[str, Any]:
+def _record(
+    row: list[str], columns: list[tuple[int, tuple[str, ...], Callable[[str], object] | None]]
+) -> dict[str, Any]:
     record: dict[str, Any] = {}
     width = len(row)
-    for index, path, is_array in columns:
+    for index, path, reader in columns:
         cell = row[index] if index < width else ""
         if not cell:
             continue
         node = record
         for name in path[:-1]:
             node = node.setdefault(name, {})
-        node[path[-1]] = _array(cell) if is_array else cell
+        node[path[-1]] = reader(cell) if reader else cell
     return record
 
 
@@ -89,6 +100,14 @@ def _array(cell: str) -> object:
     except slow_json.NotJson:
         return cell
     return value if value is None or isinstance(value, list) else cell
+
+
+def _json(cell: str) -> object:
+    """Return the JSON value that a cell holds, or the cell itself where it holds none."""
+    try:
+        return slow_json.decode(cell)
+    except slow_json.NotJson:
+        return cell
 
 
 def _text(cells: dict[str, object]) -> str:

@@ -1,8 +1,9 @@
-"""A record with its own text, and what is said where a file cannot give one."""
+"""A record with its own text, many of them, and what is said where a file cannot give one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from runner.errors import UnreadableFile
@@ -13,6 +14,19 @@ _SHOWN = 120
 
 # A record and its own text; None where the text has to be made from the record (CSV, Parquet).
 Record = tuple[object, Any]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Records of a file that follow one another.
+
+    `raws` are their own bytes, JSON in UTF-8; None where they are not JSON, or not for the fast parser.
+    `exact` returns the record of an index (from 0); it raises UnreadableFile for one that is no JSON.
+    """
+
+    count: int
+    raws: Sequence[Any] | None
+    exact: Callable[[int], Record]
 
 
 def record_text(record: object, raw: Any) -> str:
@@ -31,7 +45,7 @@ def unreadable(path: str, line: int, column: int, problem: str) -> UnreadableFil
 
 def require_field(path: str, line: int, columns: Sequence[str], fields: Sequence[tuple[str, ...]]) -> None:
     """Raise UnreadableFile where no column is a declared field: a foreign file would look like an empty one."""
-    expected = [".".join(field) for field in fields]
+    expected = [".".join(field) for field in fields if field]
     if not expected or not set(columns).isdisjoint(expected):
         return
     found = ", ".join(name.strip() for name in columns if name.strip()) or "nothing"

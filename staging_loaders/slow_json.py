@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from staging_loaders.values import Number
 
 # Levels of nesting that are looked into; declared fields lie a few below the top.
-_DEEPEST = 100
+DEEPEST = 100
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]|NaN|-?Infinity', re.DOTALL)
@@ -94,10 +94,10 @@ def _shallow(text: str) -> str:
         mark = token.group()
         if mark in _CLOSING:
             depth += 1
-            if depth == _DEEPEST + 1:
+            if depth == DEEPEST + 1:
                 kept += text[at : token.start()], "null"
         elif mark in ("]", "}"):
-            if depth == _DEEPEST + 1:
+            if depth == DEEPEST + 1:
                 at = token.end()
             depth -= 1
     return "".join([*kept, text[at:]])

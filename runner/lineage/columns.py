@@ -170,7 +170,7 @@ def _of_loaders(settings: Settings) -> Iterator[Edge]:
 
     if not loading.has_loaders(settings):
         return
-    from staging_loaders.entity import load_declarations
+    from staging_loaders.entity import dotted, load_declarations
 
     for entity in load_declarations(settings.declarations).values():
         by = f"load {entity.name}"
@@ -183,7 +183,7 @@ def _of_loaders(settings: Settings) -> Iterator[Edge]:
             if each.minor_unit_of:
                 wanted += [(path, False) for path in fields[each.minor_unit_of].paths]
             for path, copied in wanted:
-                yield Edge(target, Origin("field", ".".join(path), entity.name), copied, by)
+                yield Edge(target, Origin("field", dotted(path), entity.name), copied, by)
 
 
 class _Reader:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from runner import cli
 from runner.errors import ConfigError, DayNotFound, LoadFailed, TooManyRejects, UnreadableFile, UsageError
 from runner.wording import load_lines
-from staging_loaders import landing, publish, values
+from staging_loaders import landing, lines, publish, values
 from staging_loaders import part as parts
 from staging_loaders.entity import load_declarations
 from staging_loaders.files import find_files
@@ -720,10 +720,10 @@ def test_copied_text_comes_back(connection: Connection, rows: list[tuple[str | N
     """Whatever a value holds, COPY brings it back unchanged, null and empty apart."""
     connection.execute("create temporary table if not exists copied (n serial, a text, b text, c text)")
     connection.execute("truncate copied")
-    lines = parts._Lines(connection, "copied", ("a", "b", "c"))
+    copied = lines.Lines(connection, "copied", ("a", "b", "c"))
     for row in rows:
-        lines.add(list(row))
-    lines.flush()
+        copied.add(list(row))
+    copied.flush()
     assert connection.execute("select a, b, c from copied order by n").fetchall() == rows
 
 
@@ -731,7 +731,7 @@ def test_large_parts_are_copied_in_pieces(
     part: parts.Part, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows and rejects take turns on one connection; memory stays flat."""
-    monkeypatch.setattr(parts, "_PIECE", 1)
+    monkeypatch.setattr(lines, "_PIECE", 1)
     many = "\n".join(json.dumps(record) for _ in range(50) for record in (AGENT, ODD))
     (Path(part.files[0].path).parent / "b.jsonl").write_text(many)
     again = parts.Part(part.dsn, part.name, part.entity, part.target, 1, find_files(Path(part.files[0].path).parent))

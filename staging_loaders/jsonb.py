@@ -1,0 +1,102 @@
+"""Any JSON value -> text that a `jsonb` column takes, or None where it is beyond what the column holds.
+
+A value that is too deep for its field, a number beyond numeric and a text beyond `LONGEST` are; NUL and
+lone surrogates become U+FFFD. Numbers stay as they are written.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from staging_loaders.entity import Field
+from staging_loaders.slow_json import DEEPEST
+from staging_loaders.values import Number, clean, number
+
+# jsonb holds 256 MB, of which a number takes up to six times its text.
+LONGEST = 32 << 20
+
+_WHITE = {ord("\t"): " ", ord("\n"): " ", ord("\r"): " "}
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+
+
+class _Unfit(Exception):
+    """The value is beyond what a column holds."""
+
+
+def levels(field: Field) -> int:
+    """Return how many objects and arrays may stand in one another in the value of `field`.
+
+    What lies deeper than DEEPEST in a record may have been read as null, which must not pass for the value.
+    """
+    return DEEPEST - 1 - max(map(len, field.paths))
+
+
+def jsonb(field: Field) -> Callable[[Any], str | None]:
+    """Return what makes text of a decoded value."""
+    deepest = levels(field)
+
+    def convert(value: Any) -> str | None:
+        try:
+            text = _text(value, deepest)
+        except _Unfit:
+            return None
+        return text if len(text.encode()) <= LONGEST else None
+
+    return convert
+
+
+def _text(value: Any, room: int) -> str:
+    kind = type(value)
+    if kind is str:
+        return json.dumps(clean(value), ensure_ascii=False)
+    if value is None:
+        return "null"
+    if kind is bool:
+        return "true" if value else "false"
+    if kind is int:
+        return str(value)
+    if kind is Number and number(value) is not None:
+        return str(value)
+    if room > 0 and kind is dict:
+        items = (f"{_text(str(key), room - 1)}: {_text(item, room - 1)}" for key, item in value.items())
+        return f"{{{', '.join(items)}}}"
+    if room > 0 and kind in (list, tuple):
+        return f"[{', '.join([_text(item, room - 1) for item in value])}]"
+    raise _Unfit
+
+
+def written(raw: Any) -> str | None:
+    """Return the value that `raw`, bytes of JSON, holds as it is written; None for null."""
+    if raw is None:
+        return None
+    text = str(raw, "utf-8")
+    if "\n" in text or "\t" in text or "\r" in text:  # between values: within strings they are escaped
+        text = text.translate(_WHITE)
+    return None if text == "null" else text
+
+
+def fits(field: Field) -> Callable[[str], bool]:
+    """Return what tells of a text from `written` that it can go as it is, but for the size of its numbers."""
+    deepest = levels(field)
+
+    def test(text: str) -> bool:
+        if len(text) > LONGEST // 4 or "\\u0000" in text:
+            return False
+        return text.count("{") + text.count("[") <= deepest or _depth(text) <= deepest
+
+    return test
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for token in _TOKEN.finditer(text):
+        mark = token.group()
+        if mark in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif mark in "]}":
+            depth -= 1
+    return deepest
