@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from runner import excerpt, sqltext
@@ -21,6 +22,8 @@ _TOO_DEEP = "54001"
 _SYNTAX = "42601"
 # Says that a run has one success for a step; see runner/sql.
 _ONE_SUCCESS = "one_success_per_run"
+# A variable of psql's: `:name`, `:'name'`, `:"name"`, `:{?name}`.
+_VARIABLE = re.compile(r":['\"\w{]")
 
 # SQLSTATE, or its class, -> the next action.
 _HINTS = {
@@ -122,6 +125,10 @@ def _hint(file: SqlFile, place: Place | None, error: psycopg.Error, statement: S
         text, offset = place.file.text, place.offset
         if sqltext.locate(text, offset).source.lstrip().startswith("\\"):
             hint = "Commands of psql's own do not run here: remove it, or write it in SQL."
+        elif _VARIABLE.match(text, offset):
+            hint = "Variables of psql's are not filled in here: write the value; the day is current_setting('app.day')."
+        elif (error.diag.message_primary or "").startswith("INSERT has more"):
+            hint = "Give each column of the list one value: add what is missing, or take out what is too many."
         elif text[offset : offset + 2] in ("{{", "{%", "{#"):
             hint = "Steps are plain SQL, without Jinja: write the table's name; the day is current_setting('app.day')."
         elif misspelt := spelling.misspelt(text, offset):
@@ -130,10 +137,19 @@ def _hint(file: SqlFile, place: Place | None, error: psycopg.Error, statement: S
             hint = foreign.hint
         elif text[offset : offset + 1] == "`":
             hint = "PostgreSQL quotes names with double quotes, where they need any."
+    if error.sqlstate == "0A000" and "system column" in (error.diag.message_primary or ""):
+        hint = (
+            "The inserted rows of a partitioned table have no xmax: return the key, and left join the table by it, "
+            "which a statement sees as it was before: what finds no row is new. From PostgreSQL 18 on "
+            "'returning old.<key> is null' says it, too, and from 17 on merge_action() in a merge."
+        )
     if error.diag.constraint_name == _ONE_SUCCESS:
         hint = (
-            f"Another step of this run has written that task_name: this one's is '{file.task_name}', and it writes "
-            "one row with the status success."
+            "The step writes more than one row with the status success: keep one insert into pipeline_metrics, "
+            "of one row."
+            if f", {file.task_name}, " in (error.diag.message_detail or "")
+            else f"Another step of this run has written that task_name: this one's is '{file.task_name}', and it "
+            "writes one row with the status success."
         )
     return hint
 

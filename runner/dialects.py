@@ -47,25 +47,30 @@ class Reading:
 def recognise(statement: str) -> Reading | None:
     """Return what the one statement seems to mean that PostgreSQL refuses; None where nobody reads or can translate it.
 
-    Without pglast, which judges the translation, nothing is recognised.
+    Without pglast, which judges the translation, nothing is recognised; nor is what PostgreSQL's grammar
+    takes, and what is refused for another reason, such as a value too few.
     """
-    from runner import sqltree
     from runner.errors import ConfigError
 
-    if len(statement) > _LONGEST:
+    try:
+        if len(statement) > _LONGEST or _parses(statement):
+            return None
+    except ConfigError:
         return None
     for dialect, name in _DIALECTS.items():
         translated = _translate(statement, dialect)
-        if translated is None:
-            continue
-        try:
-            if len(sqltree.parse(translated)) == 1:
-                return Reading(name, translated)
-        except sqltree.NotSql:
-            continue
-        except ConfigError:
-            return None
+        if translated is not None and _parses(translated):
+            return Reading(name, translated)
     return None
+
+
+def _parses(statement: str) -> bool:
+    from runner import sqltree
+
+    try:
+        return len(sqltree.parse(statement)) == 1
+    except sqltree.NotSql:
+        return False
 
 
 def _translate(statement: str, dialect: str) -> str | None:

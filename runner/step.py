@@ -263,7 +263,7 @@ def _without_outer_transaction(file: SqlFile) -> list[Statement]:
             )
         if not _is_control(statement):
             continue
-        words = " ".join(statement.words[:2])
+        words = " ".join(statement.words)
         hint = "The runner opens and commits the transaction; one outer 'begin;' … 'commit;' is allowed, for psql."
         if begins != commits:
             hint = f"The file has an outer '{'begin' if begins else 'commit'};' without its partner. " + hint

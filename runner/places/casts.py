@@ -124,6 +124,16 @@ def values(fragment: Fragment, fault: Fault) -> list[int]:
     return found or _records(fragment) or targets.only_column(fragment)
 
 
+def ranges(fragment: Fragment, _: Fault) -> list[int]:
+    """Find what makes a range of two bounds, or of a text."""
+    tokens = fragment.tokens
+    made = [a.offset for a, b in itertools.pairwise(tokens) if a.text in _RANGES and b.text == "("]
+    return sorted({*made, *(place for name in _RANGES for place in read(fragment, name))})
+
+
+_RANGES = ("int4range", "int8range", "numrange", "daterange", "tsrange", "tstzrange")
+
+
 def scalars(fragment: Fragment, fault: Fault) -> list[int]:
     """Find the cast that a jsonb value of another kind refuses."""
     named = re.search(r"to type (.+)", fault.message)

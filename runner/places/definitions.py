@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runner import step as step_module
 from runner.errors import RunnerError
-from runner.places.fragment import Fragment
+from runner.places.fragment import Fragment, Token
 from runner.places.types import SPELLINGS
 from runner.sqltext import Statement
 from runner.step import SqlFile
@@ -61,6 +61,18 @@ class Definitions:
                 if found := _columns(Fragment(file, statement.start, statement.text), table):
                     return found
         return {}
+
+    def wholes(self, partition: str) -> list[str]:
+        """Return the tables of which `partition` is a partition, the innermost first."""
+        parents: dict[str, str] = {}
+        for file in [*_schema_files(self._file), self._file]:
+            for statement in _statements(file):
+                if statement.words[:1] in (("create",), ("alter",)):
+                    parents |= _partitions(Fragment(file, statement.start, statement.text))
+        found: list[str] = []
+        while (partition := parents.get(partition, "")) and partition not in found:
+            found.append(partition)
+        return found
 
     def types(self, fragment: Fragment, column: str) -> set[str]:
         """Return the types of the columns of this name in the tables that a fragment names."""
@@ -149,8 +161,30 @@ def _columns(statement: Fragment, table: str) -> dict[str, str]:
             column = token.text
             found[column] = ""
         elif column and not (token.depth == 1 and token.text == ","):
-            found[column] += token.text
+            is_word = found[column] and token.kind in ("word", "quoted") and previous.kind in ("word", "quoted")
+            found[column] += f" {token.text}" if is_word else token.text
     return found
+
+
+def _partitions(statement: Fragment) -> dict[str, str]:
+    """Return partition -> table of what a statement creates or attaches."""
+    tokens = statement.tokens
+    for index, token in enumerate(tokens[2:-2], 2):
+        if token.text != "partition" or token.depth:
+            continue
+        name = _last_name(tokens, index + 2 if tokens[index + 1].text == "of" else index + 1)
+        if tokens[index + 1].text == "of":
+            return {tokens[index - 1].text: name}
+        if tokens[index - 1].text == "attach":
+            return {name: tokens[index - 2].text}
+    return {}
+
+
+def _last_name(tokens: list[Token], index: int) -> str:
+    """Return the name that begins at `index`, without the schema in front of it."""
+    while index + 2 < len(tokens) and tokens[index + 1].text == ".":
+        index += 2
+    return tokens[index].text
 
 
 def _definition(file: SqlFile, statement: Statement) -> Definition | None:

@@ -43,17 +43,20 @@ def assigned(fragment: Fragment, fault: Fault, columns: Callable[[str], dict[str
     if size and not casts.read(fragment, "numeric", f"({size[1]},{size[2]})"):
         spellings = [f"{name}({size[1]},{size[2]})" for name in SPELLINGS["numeric"]]
     elif length:
-        spellings = [f"{name}{length[2]}" for name in (*SPELLINGS[length[1]], "charactervarying")]
+        spellings = [f"{name}{length[2]}" for name in (*SPELLINGS[length[1]], "character varying")]
     elif (number := re.match(r"(smallint|integer|bigint) out of range", fault.message)) and not (
         casts.read(fragment, number[1]) or expressions.arithmetic(fragment, number[1])
     ):
         spellings = list(SPELLINGS[number[1]])
+    elif fault.domain and not casts.read(fragment, fault.domain):
+        spellings = [fault.domain]
     else:
         return []
+    is_meant = re.compile(rf"(\w+\.)?({'|'.join(map(re.escape, spellings))})(?:(?<=\))|(?!\w))").match
     found = []
     for target in targets.read(fragment):
         types = columns(target.table)
-        found += [at for name, at in target.columns.items() if types.get(name, "").startswith(tuple(spellings))]
+        found += [at for name, at in target.columns.items() if is_meant(types.get(name, ""))]
     return found if len(found) == 1 else []
 
 
@@ -143,6 +146,21 @@ def _conflicts(fragment: Fragment, _: Fault) -> list[int]:
     return [a.offset for a, b in itertools.pairwise(tokens) if (a.text, b.text) == ("on", "conflict")]
 
 
+def _system_columns(fragment: Fragment, _: Fault) -> list[int]:
+    """Find the system columns that are returned, with the table's name in front of them."""
+    tokens = fragment.tokens
+    found: list[int] = []
+    depth: int | None = None
+    for index, token in enumerate(tokens):
+        if token.kind == "word" and token.text == "returning":
+            depth = token.depth
+        elif depth is not None and token.depth < depth:
+            depth = None
+        elif depth is not None and token.text in ("xmin", "xmax", "cmin", "cmax"):
+            found.append(tokens[index - 2 if tokens[index - 1].text == "." else index].offset)
+    return found
+
+
 def _named(fragment: Fragment, names: list[str]) -> list[int]:
     """Return the first place where one of `names` stands as a name."""
     for name in names:
@@ -212,9 +230,11 @@ _FINDERS: list[tuple[str, str, Finder]] = [
     ("42P10", "ON CONFLICT", _conflicts),
     ("42883|2BP01", "", _unquoted),
     ("0A000", "^FOR ", _row_locks),
+    ("0A000", "system column", _system_columns),
     ("55P03", "", _locks),
     ("22012", "", expressions.divisions),
     ("23", "", _constraints),
+    ("22000", "^range lower bound", casts.ranges),
     ("22001", "", _lengths),
     ("22003", "numeric field overflow", _fields),
     ("22003", "for type", casts.values),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from runner import sqltext
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # A text that does not have the form of its type.
 _TEXT_STATES = ("22P02", "22007", "22008")
+_METRICS = "pipeline_metrics"
 
 
 @dataclass(frozen=True)
@@ -181,9 +182,10 @@ class _Walk:
 
     def _suspect(self) -> None:
         """Add what can have raised the error, in the fragment or in what it calls without the server's telling."""
+        fault = self._of_the_whole()
         found = (
-            suspects.assigned(self.fragment, self.fault, self.definitions.columns)
-            or suspects.find(self.fragment, self.fault)
+            suspects.assigned(self.fragment, fault, self.definitions.columns)
+            or suspects.find(self.fragment, fault)
             or self._conditions()
         )
         if len(found) > 1 and self.fault.sqlstate in _TEXT_STATES:
@@ -196,6 +198,18 @@ class _Walk:
             self.places.append(Place(definition.body.file, inner[0], tuple(inner[1:]), definition.name))
             return
         self._add(suspects.fallback(self.statement, self.fault))
+
+    def _of_the_whole(self) -> Fault:
+        """Return the error as one of the table that the fragment writes, where the server names its partition."""
+        written = {target.table for target in targets.read(self.fragment)}
+        if not self.fault.table or self.fault.table in written:
+            return self.fault
+        wholes = [name for name in self.definitions.wholes(self.fault.table) if name in written]
+        others = written - {_METRICS}
+        # What has no context has come up in this statement itself, whatever made the partition.
+        if not wholes and not self.error.diag.context and len(others) == 1:
+            wholes = [*others]
+        return replace(self.fault, table=wholes[0]) if wholes else self.fault
 
     def _conditions(self) -> list[int]:
         """Return suspects behind `elsif`: the server names the line of the `if` for all conditions."""

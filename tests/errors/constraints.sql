@@ -88,6 +88,43 @@ alter table accounts add constraint ▲all_are_rich check (balance > 1000);
 alter table accounts alter column ▲code set not null;
 --# domain | 23514 | value for domain percentage violates check constraint
 insert into shares (account_id, day, part) select account_id, 'day1', (balance * 2)::integer▲::percentage from accounts;
+--# domain of the only column of it | 23514 | value for domain ratio violates check constraint
+insert into splits (split_id, region, ▲part) select payment_id, 'north', amount from payments;
+--# domain of the only column of it, in an update | 23514 | value for domain ratio violates check constraint
+insert into splits (split_id, region, part) values (1, 'north', 0.5);
+update splits set other_part = amount, ▲part = amount from payments;
+--# not null in a partition | 23502 | null value in column "split_id" of relation "splits_north_rest"
+insert into splits (part, ▲split_id, region)
+select 1, null, 'north';
+--# not null in a partition that a block made | 23502 | null value in column "split_id" of relation "splits_rest"
+with added as (
+
+    insert into splits (part, ▲split_id, region)
+    select 1, null, 'south'
+    returning region
+
+)
+
+insert into pipeline_metrics (flow_run_id, task_name, pipeline_name, day, status, rows_affected)
+select current_setting('app.flow_run_id'), 'x', 'x', current_setting('app.day'), 'success', 0 from added;
+--# key twice in a partition | 23505 | Key (region, split_id)=(north, 1) already exists
+insert into splits (part, split_id, ▲region) values (1, 1, 'north'), (1, 1, 'north');
+--# xmax of a partitioned table | 0A000 | left join the table
+with added as (
+
+    insert into splits as target (split_id, region, part)
+    values (1, 'north', 1)
+    on conflict (region, split_id) do update set part = excluded.part
+    returning target.region, (▲target.xmax = 0) as inserted
+
+)
+
+select count(*) filter (where inserted) from added;
+--# range with its bounds turned around | 22000 | range lower bound must be less
+insert into spans (span_id, during)
+select account_id, ▲int4range(account_id, account_id - 1) from accounts;
+--# range from a text with its bounds turned around | 22000 | range lower bound must be less
+select lower(('[' || account_id || ',0]')▲::int4range) from accounts;
 --# foreign key | 23503 | account_exists
 insert into payments (payment_id, ▲account_id) values (30, 99);
 --# foreign key by an update | 23503 | account_exists

@@ -35,6 +35,9 @@ insert into accounts (account_id, name) values (50, 'Max');
 select 1;
 --# rollback | - | transaction control: rollback
 select 1; ▲rollback;
+--# commit that goes on | - | transaction control: commit and chain
+insert into accounts (account_id, name) values (20, 'Eve');
+▲commit and chain;
 --# savepoint | - | transaction control: savepoint
 begin;
 select 1;

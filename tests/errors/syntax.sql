@@ -176,8 +176,14 @@ select 1;
 select 1;
   ▲\i other.sql
 select 2;
---# psql variable | 42601 | near ":"
+--# psql variable | 42601 | Variables of psql's
 select name from accounts where name = ▲:'name';
+--# psql variable among values | 42601 | current_setting('app.day')
+insert into accounts (account_id, name) values (▲:id, :'x');
+--# a value too few | 42601 | Give each column of the list one value
+insert into accounts (account_id, ▲name) select account_id from payments;
+--# a value too many | 42601 | Give each column of the list one value
+insert into accounts (account_id) select account_id, ▲note from payments;
 --# trailing comma, said without it | 42601 | perhaps: SELECT account_id, name FROM accounts
 select account_id, name, ▲from accounts;
 --# functions and quotes of another database | 42601 | It looks like SQL of BigQuery

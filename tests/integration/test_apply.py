@@ -120,6 +120,7 @@ def test_failure_rolls_back_everything(
             [METRICS.replace("'things_task'", "'other_task'"), METRICS.replace("'things_task'", "'other_task'")],
             "this one's is 'things_task'", id="another step's task name",
         ),
+        pytest.param([METRICS, METRICS], "keep one insert into pipeline_metrics", id="two metrics rows"),
         pytest.param([INSERT, "\\echo hello"], "Commands of psql's own", id="psql command"),
         pytest.param(["do $$ begin raise 'no' using hint = 'Ask Ada.'; end $$"], "Ask Ada.", id="the step's own"),
     ],

@@ -38,8 +38,17 @@ def test_foreign_sql_is_translated(statement: str, name: str | None, fragment: s
         "))",
         "select a from b; select ifnull(`a`, 0)",
         "x" * 30_000,
+        "insert into a (b, c) select d from e",
     ],
-    ids=["misspelt", "unfinished", "a quote without an end", "nonsense", "two statements", "too long"],
+    ids=[
+        "misspelt",
+        "unfinished",
+        "a quote without an end",
+        "nonsense",
+        "two statements",
+        "too long",
+        "a value too few",
+    ],
 )
 def test_what_nobody_reads_is_left_alone(statement: str) -> None:
     """A slip is not taken for another database's SQL."""

@@ -73,6 +73,27 @@ create table stg_accounts (
 
 );
 
+create domain ratio as numeric constraint ratio_is_at_most_one check (value <= 1);
+
+create table splits (
+
+    split_id integer not null,
+    region text not null,
+    part ratio not null,
+    other_part numeric,
+    constraint splits_pkey primary key (region, split_id)
+
+) partition by list (region);
+
+create table splits_north partition of splits for values in ('north') partition by list (split_id);
+
+create table splits_north_rest partition of splits_north default;
+
+-- A partition that no statement of a file makes.
+do $$ begin execute 'create table splits_rest partition of splits default'; end $$;
+
+create table spans (span_id integer, during int4range);
+
 insert into accounts (account_id, name, email, balance, opened, parent_id)
 values
     (1, 'Ada', 'ada@example.com', 100, '2024-01-01', null),
