@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from runner import database
 from runner.check import Check
-from runner.proofs import digest, scope
+from runner.proofs import digest, emptying, scope
 from runner.proofs.digest import Digest
 from runner.proofs.effect import KINDS, Applied
 from runner.proofs.fault import PROOFS, Fault
@@ -115,7 +115,7 @@ class Bench:
 
     def empty(self, trial: Trial) -> None:
         """Empty all tables that the steps write."""
-        trial.empty([*self.scope.final.values(), *self.scope.marks.values()])
+        emptying.empty(trial.connection, [*self.scope.final.values(), *self.scope.marks.values()])
 
     def take(self, trial: Trial) -> Digest:
         """Return the digest of the tables that are compared."""

@@ -7,11 +7,10 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
 from types import TracebackType
 
 from runner import database, diagnosis, transaction
-from runner.errors import RunnerError, StepFailed
+from runner.errors import StepFailed
 from runner.proofs.digest import Table
 from runner.proofs.touched import Touched
 from runner.step import SqlFile
@@ -20,8 +19,6 @@ from runner.transaction import Metrics, StatementFailed
 # Seconds to wait for runs that are in one of the steps, or publish one of the days.
 _PATIENCE = 300.0
 _IN_USE = "55006"
-# Emptying a table may fill another by a trigger, which is emptied once more, but not for ever.
-_TIMES = 3
 
 # First what is quick to tell of most rows: their text as a whole.
 _HOLDS = """
@@ -36,8 +33,6 @@ _HOLDS = """
 
     )
 """
-
-_NOT_EMPTIED = "Prove what needs no empty tables (--proof rerun,metrics,checks), or verify in a copy."
 
 
 class StepBroke(StepFailed):
@@ -142,32 +137,6 @@ class Trial:
             raise
         self.connection.execute("release savepoint attempt")
 
-    def empty(self, tables: Iterable[Table]) -> None:
-        """Delete the rows of tables, referencing tables first; readers go on reading them as they are."""
-        import psycopg
-
-        names = [table.name for table in tables]
-        left = _referencing_first(self.connection, names)
-        try:
-            for _ in range(_TIMES):
-                for name in left:
-                    self.connection.execute(f"delete from {name}".encode())
-                left = [name for name in left if self._holds(name)]
-        except psycopg.Error as error:
-            raise RunnerError(
-                f"the tables cannot be emptied inside a transaction, to begin from nothing: {diagnosis.primary(error)}",
-                hint=_NOT_EMPTIED,
-            ) from error
-        if left:
-            raise RunnerError(
-                f"the tables cannot be emptied, to begin from nothing: {', '.join(left)} still holds rows; "
-                "a trigger keeps or brings them",
-                hint=_NOT_EMPTIED,
-            )
-
-    def _holds(self, table: str) -> bool:
-        return self.connection.execute(f"select from {table} limit 1".encode()).fetchone() is not None
-
     def run(self, step: SqlFile, day: str, planner: Mapping[str, str] | None = None) -> Metrics:
         """Run `step` as if it were applied for the first time in this transaction; raise StepBroke where it fails.
 
@@ -249,19 +218,3 @@ class Trial:
                 f" select {columns} from gone order by runner_place desc".encode(),
                 (list(days),),
             )
-
-
-def _referencing_first(connection: database.Connection, names: Sequence[str]) -> list[str]:
-    """Return tables so that one that references another comes before it; a circle keeps the given order."""
-    found = connection.execute(
-        "select conrelid::regclass::text, confrelid::regclass::text from pg_constraint"
-        " where contype = 'f' and conrelid <> confrelid"
-    ).fetchall()
-    sorter: TopologicalSorter[str] = TopologicalSorter(dict.fromkeys(names, ()))
-    for child, parent in found:
-        if child in names and parent in names:
-            sorter.add(parent, child)
-    try:
-        return list(sorter.static_order())
-    except CycleError:
-        return list(names)

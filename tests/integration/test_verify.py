@@ -12,7 +12,7 @@ import pytest
 
 from runner import database, step
 from runner.errors import RunnerError
-from runner.proofs import scope, ways
+from runner.proofs import emptying, scope, ways
 from runner.proofs.fault import PROOFS
 from runner.proofs.trial import Trial
 from runner.proofs.ways import Way
@@ -232,7 +232,7 @@ def test_readers_go_on_reading(connection: Connection, database_url: str) -> Non
     connection.execute("set lock_timeout = '1ms'")
     with Trial(lambda: database.connect(database_url, "verify"), "zluri", PIPELINE.steps, days.DAYS) as trial:
         found = scope.find(trial.connection, PIPELINE.steps)
-        trial.empty([*found.final.values(), *found.marks.values()])
+        emptying.empty(trial.connection, [*found.final.values(), *found.marks.values()])
         ways.go(trial, found, PIPELINE.steps, Way(("day2", "day1"), turned=True))
         assert warehouse.content() == before
     assert warehouse.content() == before
