@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from runner import days
 from runner.database import Connection, connect, is_transient, redact
@@ -30,6 +32,9 @@ from staging_loaders.plan import EntityPlan, Loaded, plan_entities, read_loaded
 from staging_loaders.publish import Landing, parse_limit
 from staging_loaders.session import Engine
 from staging_loaders.toml_lines import line_of
+
+if TYPE_CHECKING:
+    from runner.places.fault import Fault
 
 Mode = Literal["auto", "always"]
 Progress = Callable[[str, int, int, int], None]
@@ -79,6 +84,7 @@ class DayLoad:
         self._life: Connection | None = None
         self._plans: list[EntityPlan] | None = None
         self._loaded: dict[str, Loaded] = {}
+        self._plan_seconds = 0.0
 
     def __enter__(self) -> DayLoad:
         return self
@@ -99,10 +105,12 @@ class DayLoad:
         Raises DayNotFound where the day or a required entity is missing.
         """
         if self._plans is None:
+            started = time.monotonic()
             with self._connection() as connection:
                 self._tidy_up(connection)
                 self._loaded = read_loaded(connection, self._pipeline, self.day, self._declared)
             self._plans = plan_entities(self._base, self.day, self._declared, self._loaded, self._mode)
+            self._plan_seconds = time.monotonic() - started
         return self._plans
 
     def land(self, entity: str) -> Landing:
@@ -118,14 +126,15 @@ class DayLoad:
         for entity in entities:
             if entity not in plans:
                 raise UsageError(f"{self.day} has no files of {entity}", hint=f"There are {', '.join(plans)}.")
+        started = time.monotonic()
         with self._translated():
             life = self._alive()
             targets = {entity: self._create(self._declared[entity]) for entity in entities}
             parts = self._parts([plans[entity] for entity in entities], targets)
             results = self._session.run(land_part, parts, self._ticker(life, plans, targets))
-        for result in results:
+        for part, result in zip(parts, results, strict=True):
             if isinstance(result, Failed):
-                raise self._failed(result)
+                raise self._failed(part, result)
         changed = next((file for entity in entities for file in plans[entity].files if has_changed(file)), None)
         if changed:
             # Its fingerprint would vouch for what was not read.
@@ -134,7 +143,8 @@ class DayLoad:
         for part, result in zip(parts, results, strict=True):
             if isinstance(result, Counts):
                 counts[part.entity.name].append(result)
-        return [landed(plans[entity], targets[entity], counts[entity]) for entity in entities]
+        took = time.monotonic() - started
+        return [landed(plans[entity], targets[entity], counts[entity], self._plan_seconds, took) for entity in entities]
 
     def publish(self, landings: Sequence[Landing], max_rejects: str | None = None) -> list[EntityLoad]:
         """Make the day what has landed, in one transaction; entities without files vanish from it.
@@ -158,9 +168,10 @@ class DayLoad:
         with self._translated(), self._connection() as connection:
             if limit is not None:
                 publishing.check_limit(connection, self.day, limit, landings, kept)
+            seconds = 0.0
             if landings or vanished:
                 chosen = [(self._declared[landing.entity], landing) for landing in landings]
-                self._publish(connection, chosen, vanished)
+                seconds = self._publish(connection, chosen, vanished)
             # What was odd about a load before is odd still, and the steps are to read it again.
             useless = {
                 name: publishing.useless_files(connection, self._pipeline, self.day, self._declared[name])
@@ -169,7 +180,11 @@ class DayLoad:
             }
         return [
             outcome(
-                plan, by_entity.get(plan.entity), self._loaded.get(plan.entity), useless=useless.get(plan.entity, ())
+                plan,
+                by_entity.get(plan.entity),
+                self._loaded.get(plan.entity),
+                useless=useless.get(plan.entity, ()),
+                publish_seconds=seconds,
             )
             for plan in plans
         ]
@@ -179,12 +194,16 @@ class DayLoad:
         connection: Connection,
         chosen: Sequence[tuple[Entity, Landing]],
         vanished: Sequence[tuple[str, str | None]],
-    ) -> None:
+    ) -> float:
+        """Publish, and return how many seconds it took."""
         import psycopg
 
+        started = time.monotonic()
+        for _, landing in chosen:
+            self._analyze(connection, landing.target.rows, landing.rows_loaded)
         committing: list[str] = []
         try:
-            publishing.publish(
+            published = publishing.publish(
                 connection, self._pipeline, self.day, self._flow_run_id, chosen, vanished, committing.append
             )
         except psycopg.OperationalError:
@@ -194,8 +213,11 @@ class DayLoad:
             with self._connection() as another:
                 if not publishing.was_committed(another, committing[0]):
                     raise
-            return
-        self._analyze(connection, chosen)
+        else:
+            rows = {entity.table: landing.rows_loaded for entity, landing in chosen}
+            for table, holder in published.replaced:
+                self._analyze(connection, holder, rows[table])
+        return time.monotonic() - started
 
     def _tidy_up(self, connection: Connection) -> None:
         """Drop what loads that were killed have left, which this load does not need to be gone."""
@@ -211,14 +233,33 @@ class DayLoad:
                 self._life = self._stack.enter_context(landings_of.alive(self._dsn, self._load))
             return self._life
 
-    def _failed(self, part: Failed) -> LoadFailed:
-        if part.unreadable:
-            return UnreadableFile(part.message, hint=part.hint)
-        return self._not_loaded(part.message, part.transient)
+    def _failed(self, part: Part, failed: Failed) -> LoadFailed:
+        if failed.unreadable:
+            return UnreadableFile(failed.message, hint=failed.hint)
+        # A row that breaks a rule of the table breaks it where it lands: nobody knows that name.
+        landed_in = part.target.rows.rpartition(".")[2]
+        reason = failed.message.replace(landed_in, part.entity.table)
+        if failed.fault and failed.fault.table == landed_in:
+            return self._refused(reason, replace(failed.fault, table=part.entity.table), failed.transient)
+        return self._not_loaded(reason, failed.transient)
 
     def _not_loaded(self, reason: str, transient: bool) -> LoadFailed:
         told = f"{self.day} was not loaded: {reason}"
         return LoadFailed(told, hint="Nothing was changed; try again.", transient=transient)
+
+    def _refused(self, reason: str, fault: Fault, transient: bool) -> LoadFailed:
+        """Return the error of what the server refused, with the rule's place where a row broke one."""
+        from runner.places import rules
+
+        failed = self._not_loaded(reason, transient)
+        project = self._folder.parent.parent
+        rule = rules.show(project / "migrations" / self._pipeline / "schema", project, fault)
+        if rule is None:
+            return failed
+        return LoadFailed(
+            f"{failed.message}\n{rule}",
+            hint="Nothing was changed. Let the entity's declaration reject such records, or change the rule.",
+        )
 
     def _create(self, entity: Entity) -> Target:
         target = Target(landings_of.prefix(self._load, next(self._attempts)))
@@ -231,7 +272,7 @@ class DayLoad:
                     f"{self._folder / entity.name}.toml{f':{line}' if line else ''}: {key}: {why}",
                     hint="Correct the declaration, or create what it names in a new schema file and run again.",
                 )
-            landings_of.create(connection, target, entity)
+            landings_of.create(connection, target, entity, self.day)
         return target
 
     def _parts(self, plans: Sequence[EntityPlan], targets: dict[str, Target]) -> list[Part]:
@@ -255,12 +296,11 @@ class DayLoad:
 
         return tick
 
-    def _analyze(self, connection: Connection, chosen: Sequence[tuple[Entity, Landing]]) -> None:
-        """Gather statistics for what is large now; the steps that follow are planned by them."""
-        for entity, landing in chosen:
-            if landing.rows_loaded >= _ANALYZE_ROWS:
-                with contextlib.suppress(Exception):  # the data is published, come what may
-                    connection.execute(f"analyze {entity.table}")
+    def _analyze(self, connection: Connection, table: str, rows: int) -> None:
+        """Gather statistics of what is large; the steps that follow are planned by them."""
+        if rows >= _ANALYZE_ROWS:
+            with contextlib.suppress(Exception):  # the data is what counts
+                connection.execute(f"analyze {table}")
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[Connection]:
@@ -278,18 +318,10 @@ class DayLoad:
         try:
             yield
         except psycopg.Error as error:
-            from runner.places import rules
             from runner.places.fault import Fault
 
             reason = redact(str(error).strip() or type(error).__name__, self._dsn)
             # A landing table that is gone was dropped by another load, which took this one for dead.
             lost = isinstance(error, psycopg.errors.UndefinedTable)
-            failed = self._not_loaded(reason, lost or is_transient(error))
-            project = self._folder.parent.parent
-            rule = rules.show(project / "migrations" / self._pipeline / "schema", project, Fault.of(error))
-            if rule:
-                failed = LoadFailed(
-                    f"{failed.message}\n{rule}",
-                    hint="Nothing was changed. Let the entity's declaration reject such records, or change the rule.",
-                )
+            failed = self._refused(reason, Fault.of(error), lost or is_transient(error))
             raise failed from error

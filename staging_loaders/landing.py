@@ -3,7 +3,8 @@
 Tables of the schema `landing`, three an attempt to land an entity: rows, rejects, parts. A part
 is some files read by one worker in one transaction, which also writes its row into the parts
 table; a part that Spark runs again finds that row and does nothing. Only the load's own process
-creates tables, so a straggler of a dead load has nowhere to write to.
+creates tables, so a straggler of a dead load has nowhere to write to. Where a day is a partition of
+staging, the table of the rows is what becomes it, so that each row is written once.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 from runner.database import Connection, connect, try_lock
 from runner.errors import LoadFailed
+from staging_loaders import exchange
 from staging_loaders.entity import TYPES, Entity
 
 SCHEMA = "landing"
@@ -73,13 +75,22 @@ def alive(dsn: str, load: str) -> Iterator[Connection]:
         connection.close()
 
 
-def create(connection: Connection, target: Target, entity: Entity) -> None:
-    """Create the tables of `target`. Unlogged: what a crash of the server loses, its load has lost too."""
+def create(connection: Connection, target: Target, entity: Entity, day: str) -> None:
+    """Create the tables of `target`.
+
+    What does not become a partition is unlogged: what a crash of the server loses, its load has lost too.
+    """
     columns = ", ".join(("source_file", "position", *entity.columns))
     with connection.transaction():
         wait_for_lock(connection, "landing", _CREATE_WAIT)
-        connection.execute(f"create schema if not exists {SCHEMA}")
-        connection.execute(f"create unlogged table {target.rows} as select {columns} from {entity.table} with no data")
+        for schema in (SCHEMA, exchange.SCHEMA):
+            connection.execute(f"create schema if not exists {schema}")
+        if exchange.is_by_day(connection, entity.table):
+            exchange.create_like(connection, entity.table, target.rows, day)
+        else:
+            connection.execute(
+                f"create unlogged table {target.rows} as select {columns} from {entity.table} with no data"
+            )
         connection.execute(
             f"create unlogged table {target.rejects} as "
             f"select {', '.join(REJECT_COLUMNS)} from stg_rejects with no data"
@@ -181,11 +192,21 @@ def wait_for_lock(connection: Connection, key: str, seconds: float) -> None:
         time.sleep(_POLL_SECONDS)
 
 
+def becomes_partition(connection: Connection, target: Target) -> bool:
+    """Tell whether the rows of `target` lie in what can become a partition."""
+    row = connection.execute(
+        "select exists (select from pg_constraint where conrelid = to_regclass(%s) and conname = %s)",
+        (target.rows, exchange.CONSTRAINT),
+    ).fetchone()
+    return bool(row[0])
+
+
 def part_counts(connection: Connection, target: Target) -> Sequence[Any]:
-    """Return parts, files, records, rows, rejects and warnings landed so far."""
+    """Return parts, files, records, rows, rejects and warnings landed so far, and the rows' checksum."""
     row = connection.execute(
         "select count(*), coalesce(sum(files), 0)::bigint, coalesce(sum(records), 0)::bigint, "
-        "coalesce(sum(rows), 0)::bigint, coalesce(sum(rejects), 0)::bigint, coalesce(sum(warnings), 0)::bigint "
+        "coalesce(sum(rows), 0)::bigint, coalesce(sum(rejects), 0)::bigint, coalesce(sum(warnings), 0)::bigint, "
+        "coalesce(sum(checksum), 0)::bigint "
         f"from {target.parts}"
     ).fetchone()
     return list(row)

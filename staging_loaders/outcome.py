@@ -20,6 +20,9 @@ class EntityLoad:
     """What became of an entity; the counts of an `unchanged` one are those of its earlier load.
 
     `seconds` are those of all workers together, so that entities that were read side by side compare.
+    The others are by the clock: to find the files and tell whether they are new, to read and copy
+    them, to publish; entities that were loaded together have those of the whole. They are 0 where
+    nothing was done.
     `rows_removed` are the staging rows of an entity that had files at its earlier load and has none now.
     `useless` are files of which no record could be used, of an entity that a day must have.
     """
@@ -36,9 +39,14 @@ class EntityLoad:
     required: bool = False
     rows_removed: int = 0
     useless: tuple[UselessFile, ...] = ()
+    plan_seconds: float = 0.0
+    copy_seconds: float = 0.0
+    publish_seconds: float = 0.0
 
 
-def landed(plan: EntityPlan, target: Target, counts: Sequence[Counts]) -> Landing:
+def landed(
+    plan: EntityPlan, target: Target, counts: Sequence[Counts], plan_seconds: float, copy_seconds: float
+) -> Landing:
     """Return what has landed of an entity, part by part, as one."""
     return Landing(
         entity=plan.entity,
@@ -52,18 +60,27 @@ def landed(plan: EntityPlan, target: Target, counts: Sequence[Counts]) -> Landin
         bytes=plan.bytes,
         fingerprint=plan.fingerprint or "",
         seconds=sum(count.seconds for count in counts),
+        plan_seconds=plan_seconds,
+        copy_seconds=copy_seconds,
+        checksum=sum(count.checksum for count in counts),
         useless=tuple(sorted((file for count in counts for file in count.useless), key=lambda file: file.name)),
     )
 
 
 def outcome(
-    plan: EntityPlan, landing: Landing | None, before: Loaded | None, *, useless: tuple[UselessFile, ...] = ()
+    plan: EntityPlan,
+    landing: Landing | None,
+    before: Loaded | None,
+    *,
+    useless: tuple[UselessFile, ...] = (),
+    publish_seconds: float = 0.0,
 ) -> EntityLoad:
     """Return what became of a planned entity that has landed, or was left as it was `before`, with `useless` files."""
     if landing is not None:
         return EntityLoad(
             plan.entity, "loaded", landing.records_read, landing.rows_loaded, landing.rejects, landing.warnings,
             landing.files, landing.bytes, landing.seconds, plan.required, useless=landing.useless,
+            plan_seconds=landing.plan_seconds, copy_seconds=landing.copy_seconds, publish_seconds=publish_seconds,
         )  # fmt: skip
     if not plan.present or before is None:
         removed = before.rows_loaded if before else 0

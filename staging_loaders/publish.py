@@ -1,4 +1,8 @@
-"""What landed -> what the steps read: one transaction replaces a day, or nothing happens."""
+"""What landed -> what the steps read: one transaction replaces a day, or nothing happens.
+
+All that takes long is done before the partitions are exchanged: looking again at what has landed,
+and keeping account of it. Where there is no partition to exchange, rows are replaced.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,10 @@ from decimal import Decimal
 from runner import console
 from runner.database import Connection, set_local
 from runner.errors import LoadFailed, TooManyRejects, UsageError
+from staging_loaders import checksum, exchange
 from staging_loaders.entity import Entity
-from staging_loaders.landing import REJECT_COLUMNS, Target, part_counts, wait_for_lock
+from staging_loaders.exchange import Exchange
+from staging_loaders.landing import REJECT_COLUMNS, Target, becomes_partition, part_counts, wait_for_lock
 from staging_loaders.part import UselessFile
 from staging_loaders.plan import has_table
 
@@ -38,7 +44,17 @@ class Landing:
     bytes: int
     fingerprint: str
     seconds: float
+    plan_seconds: float
+    copy_seconds: float
+    checksum: int
     useless: tuple[UselessFile, ...] = ()
+
+
+@dataclass(frozen=True)
+class Published:
+    """The staging tables of which rows were replaced instead of a partition, each with what holds the day."""
+
+    replaced: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -118,13 +134,16 @@ def publish(
     landings: Sequence[tuple[Entity, Landing]],
     vanished: Sequence[tuple[str, str | None]],
     committing: Callable[[str], None],
-) -> None:
+) -> Published:
     """Replace the day's rows of each landed entity, and remove those of entities that have vanished.
 
     `vanished` are names with their tables, None for an entity that is not declared any more.
     `committing` is called with the transaction's id when only the commit is left to do.
-    Readers see the day before or after, never between. Raises LoadFailed where counts do not reconcile.
+    Readers see the day before or after, never between. Raises LoadFailed where what has landed is
+    not what was read.
     """
+    started = time.monotonic()
+    replaced: list[tuple[str, str]] = []
     with connection.transaction():
         set_local(
             connection,
@@ -132,21 +151,52 @@ def publish(
                 "statement_timeout": "0",
                 "idle_in_transaction_session_timeout": "0",
                 "client_connection_check_interval": "1s",
+                "DateStyle": "ISO",
             },
         )
         wait_for_lock(connection, staging_key(pipeline, day), _STAGING_WAIT)
+        exchanges = {}
         for entity, landing in landings:
-            _reconcile(connection, landing)
-            _replace(connection, pipeline, day, flow_run_id, entity, landing)
+            _reconcile(connection, entity, landing)
+            _keep_account(connection, (pipeline, day, entity.name), flow_run_id, landing)
+            if becomes_partition(connection, landing.target) and exchange.is_by_day(connection, entity.table):
+                old = exchange.partition(connection, entity.table, day)
+                exchanges[entity.table] = Exchange(entity.table, day, old, landing.target.rows)
+            else:
+                _replace_rows(connection, entity, day, landing.target.rows)
+                replaced.append((entity.table, entity.table))
         for name, table in vanished:
-            if table is not None and has_table(connection, table):
+            _forget(connection, (pipeline, day, name))
+            if table is None or not has_table(connection, table):
+                continue
+            old = exchange.partition(connection, table, day) if exchange.is_by_day(connection, table) else None
+            if old:
+                exchanges[table] = Exchange(table, day, old, None)
+            else:
                 connection.execute(f"delete from {table} where day = %s", (day,))
-            for bookkeeping in ("stg_rejects", "stg_loads"):
-                connection.execute(
-                    f"delete from {bookkeeping} where pipeline = %s and day = %s and entity = %s", (pipeline, day, name)
-                )
+
+        def replace(each: Exchange) -> None:
+            entity = next((entity for entity, _ in landings if entity.table == each.table), None)
+            if entity is None:
+                connection.execute(f"delete from {each.table} where day = %s", (day,))
+            else:
+                _replace_rows(connection, entity, day, exchange.moved(each))
+                replaced.append((each.table, each.old or each.table))
+            # It was to be dropped as a whole; now it has dead rows.
+            connection.execute(f"alter table {each.old} reset (autovacuum_enabled)")
+
+        def finish() -> None:
+            names = [entity.name for entity, _ in landings]
+            connection.execute(
+                "update stg_loads set publish_seconds = round(%s::numeric, 3) "
+                "where pipeline = %s and day = %s and entity = any(%s)",
+                (time.monotonic() - started, pipeline, day, names),
+            )
+
+        exchange.exchange_all(connection, list(exchanges.values()), replace, finish)
         row = connection.execute("select pg_current_xact_id()::text").fetchone()
         committing(str(row[0]))
+    return Published(tuple(replaced))
 
 
 def useless_files(connection: Connection, pipeline: str, day: str, entity: Entity) -> tuple[UselessFile, ...]:
@@ -182,53 +232,89 @@ def was_committed(connection: Connection, transaction: str) -> bool:
     )
 
 
-def _reconcile(connection: Connection, landing: Landing) -> None:
-    """Count again what really lies in the landing tables: read = loaded + rejected, to the last record."""
-    told = tuple(part_counts(connection, landing.target))
+def _reconcile(connection: Connection, entity: Entity, landing: Landing) -> None:
+    """Look again at what really lies in the landing tables: read = loaded + rejected, and the rows are those sent."""
+    *told, sent = part_counts(connection, landing.target)
     row = connection.execute(
-        f"select (select count(*) from {landing.target.rows}), count(*) filter (where severity = 'reject'), "
-        f"count(*) filter (where severity = 'warning') from {landing.target.rejects}"
+        "select count(*) filter (where severity = 'reject'), count(*) filter (where severity = 'warning') "
+        f"from {landing.target.rejects}"
     ).fetchone()
-    rows, rejects, warnings = row or (0, 0, 0)
-    expected = (
+    rejects, warnings = row or (0, 0)
+    rows, stored = _rows(connection, entity, landing)
+    expected = [
         landing.parts, landing.files, landing.records_read, landing.rows_loaded, landing.rejects, landing.warnings,
-    )  # fmt: skip
-    if told != expected or (rows, rejects, warnings) != expected[3:] or rows + rejects != landing.records_read:
+    ]  # fmt: skip
+    if told != expected or [rows, rejects, warnings] != expected[3:] or rows + rejects != landing.records_read:
         raise LoadFailed(
             f"{landing.entity}: {landing.records_read:,} records were read, but {rows:,} rows, {rejects:,} rejects and "
             f"{warnings:,} warnings have landed",
             hint="Nothing was published; run the load again.",
             transient=True,  # a crash of the server empties what is not logged
         )
+    if sent != landing.checksum or stored not in (None, sent):
+        raise LoadFailed(
+            f"{landing.entity}: {rows:,} rows have landed, as many as were read, but not the same: "
+            f"their checksum is {stored or 0:,}, not {landing.checksum:,}",
+            hint="Nothing was published; run the load again. Does a trigger or another session change landing tables?",
+            transient=True,
+        )
 
 
-def _replace(
-    connection: Connection, pipeline: str, day: str, flow_run_id: str, entity: Entity, landing: Landing
-) -> None:
+def _rows(connection: Connection, entity: Entity, landing: Landing) -> tuple[int, int | None]:
+    """Return how many rows have landed, and their checksum; None where a column's type rounds what it is given."""
+    kinds = {
+        name: (kind, rounds)
+        for name, kind, rounds in connection.execute(
+            "select attname::text, format_type(atttypid, null), atttypmod >= 0 and atttypid <> 'text'::regtype "
+            "from pg_attribute where attrelid = to_regclass(%s) and attnum > 0",
+            (landing.target.rows,),
+        )
+    }
+    columns = ("source_file", "position", *entity.columns)
+    if any(kinds.get(name, ("", True))[1] for name in columns):
+        (rows,) = connection.execute(f"select count(*) from {landing.target.rows}").fetchone()
+        return rows, None
+    expression = checksum.stored([(name, kinds[name][0]) for name in columns], connection.info.server_version)
+    rows, stored = connection.execute(f"select count(*), {expression} from {landing.target.rows}").fetchone()
+    return rows, stored or 0
+
+
+def _replace_rows(connection: Connection, entity: Entity, day: str, landed: str) -> None:
     columns = ", ".join(("source_file", "position", *entity.columns))
     connection.execute(f"delete from {entity.table} where day = %s", (day,))
-    connection.execute(
-        f"insert into {entity.table} (day, {columns}) select %s, {columns} from {landing.target.rows}", (day,)
-    )
-    of_entity = (pipeline, day, entity.name)
-    connection.execute("delete from stg_rejects where pipeline = %s and day = %s and entity = %s", of_entity)
+    connection.execute(f"insert into {entity.table} (day, {columns}) select %s, {columns} from {landed}", (day,))
+
+
+def _keep_account(connection: Connection, of_entity: tuple[str, str, str], flow_run_id: str, landing: Landing) -> None:
+    """Write the entity's rejects and its row of stg_loads; rejects that are there already stay where they are."""
     rejects = ", ".join(REJECT_COLUMNS)
+    before = "from stg_rejects where pipeline = %s and day = %s and entity = %s"
+    same = connection.execute(
+        f"select (select count(*) {before}) = (select count(*) from {landing.target.rejects}) "
+        f"and not exists (select {rejects} from {landing.target.rejects} except all select {rejects} {before})",
+        of_entity * 2,
+    ).fetchone()
+    if not same[0]:
+        connection.execute(f"delete {before}", of_entity)
+        connection.execute(
+            f"insert into stg_rejects (pipeline, day, entity, {rejects}) "
+            f"select %s, %s, %s, {rejects} from {landing.target.rejects}",
+            of_entity,
+        )
+    told = {
+        "records_read": landing.records_read, "rows_loaded": landing.rows_loaded, "rejects": landing.rejects,
+        "warnings": landing.warnings, "files": landing.files, "bytes": landing.bytes,
+        "fingerprint": landing.fingerprint, "flow_run_id": flow_run_id, "seconds": round(landing.seconds, 3),
+        "plan_seconds": round(landing.plan_seconds, 3), "copy_seconds": round(landing.copy_seconds, 3),
+    }  # fmt: skip
     connection.execute(
-        f"insert into stg_rejects (pipeline, day, entity, {rejects}) "
-        f"select %s, %s, %s, {rejects} from {landing.target.rejects}",
-        of_entity,
+        f"insert into stg_loads as target (pipeline, day, entity, {', '.join(told)}) "
+        f"values (%s, %s, %s, {', '.join(['%s'] * len(told))}) on conflict (pipeline, day, entity) do update set "
+        f"{', '.join(f'{name} = excluded.{name}' for name in told)}, loaded_at = excluded.loaded_at",
+        (*of_entity, *told.values()),
     )
-    connection.execute(
-        "insert into stg_loads as target (pipeline, day, entity, records_read, rows_loaded, rejects, warnings, files, "
-        "bytes, fingerprint, flow_run_id, seconds) "
-        "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, round(%s::numeric, 3)) "
-        "on conflict (pipeline, day, entity) do update set records_read = excluded.records_read, "
-        "rows_loaded = excluded.rows_loaded, rejects = excluded.rejects, warnings = excluded.warnings, "
-        "files = excluded.files, bytes = excluded.bytes, fingerprint = excluded.fingerprint, "
-        "flow_run_id = excluded.flow_run_id, loaded_at = excluded.loaded_at, seconds = excluded.seconds",
-        (
-            *of_entity,
-            landing.records_read, landing.rows_loaded, landing.rejects, landing.warnings, landing.files,
-            landing.bytes, landing.fingerprint, flow_run_id, landing.seconds,
-        ),
-    )  # fmt: skip
+
+
+def _forget(connection: Connection, of_entity: tuple[str, str, str]) -> None:
+    for bookkeeping in ("stg_rejects", "stg_loads"):
+        connection.execute(f"delete from {bookkeeping} where pipeline = %s and day = %s and entity = %s", of_entity)

@@ -75,6 +75,7 @@ class Warehouse:
         loaded = {name: list(entities.get(name, ())) for name in {*REQUIRED, *entities}}
         with self.connection.transaction():
             for name in _DEFAULTS:
+                self.connection.execute("select staging_day(%s, %s)", (f"stg_{name}", day))
                 self.connection.execute(
                     sql.SQL("delete from {} where day = %s").format(sql.Identifier(f"stg_{name}")), (day,)
                 )

@@ -485,7 +485,7 @@ def part(database: str, base: Path, connection: Connection) -> parts.Part:
     """The agents of day1 as one part, its landing tables made."""
     entity = load_declarations(ZLURI)["agents"]
     target = landing.Target("l0123456789ab_1")
-    landing.create(connection, target, entity)
+    landing.create(connection, target, entity, "day1")
     return parts.Part(database, "test", entity, target, 0, find_files(base / "sync-day1" / "agents"))
 
 
@@ -534,7 +534,7 @@ def test_a_straggler_of_a_dead_load_has_nowhere_to_write(part: parts.Part, conne
 def test_a_worker_that_still_copies_is_stopped(part: parts.Part, connection: Connection) -> None:
     """A cancelled job's workers do not keep the tables of a load that has ended."""
     with psycopg.connect(part.dsn, application_name="runner copy zluri/agents day1") as worker:
-        worker.execute(f"insert into {part.target.rows} (source_file) values ('a')")
+        worker.execute(f"lock table {part.target.rows} in row exclusive mode")
         assert landing.drop_dead(connection) == 1
         assert landed(connection) == []
         with pytest.raises(psycopg.OperationalError):
@@ -676,6 +676,7 @@ def test_another_loader_can_say_that_a_day_is_loaded(connection: Connection) -> 
     """With the statement of the README, steps see a day that somebody else has put into staging."""
     blocks = re.findall(r"^```sql\n(.*?)^```$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
     (statement,) = (block for block in blocks if "insert into stg_loads" in block)
+    connection.execute("select staging_day('stg_agents', 'day9')")
     connection.execute(
         "insert into stg_agents (day, source_file, position, agent_id, email, name) values ('day9', 'x', 1, 7, '', '')"
     )

@@ -85,6 +85,7 @@ def stage(connection: Connection, day: str, content: Mapping[str, bytes], run: s
 
 def _publish(connection: Connection, day: str, run: str, each: entity.Entity, folder: str) -> None:
     table = sql.Identifier(each.table)
+    connection.execute("select staging_day(%s, %s)", (each.table, day))
     connection.execute(sql.SQL("delete from {} where day = %s").format(table), (day,))
     connection.execute("delete from stg_rejects where day = %s and entity = %s", (day, each.name))
     connection.execute("delete from stg_loads where day = %s and entity = %s", (day, each.name))

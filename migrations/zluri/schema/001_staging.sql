@@ -1,6 +1,8 @@
 -- What the loaders write and the steps read: one table an entity, one row a good record,
--- superseded ones included. No keys and no checks: the loader has sorted good from bad, and a
--- day is replaced as a whole. A record is identified by its file and its place in it, which is
+-- superseded ones included. No keys and no checks: the loader has sorted good from bad. A day is a
+-- partition, which a load fills before it is attached: it is replaced as a whole, at once, however
+-- large it is. Who inserts by hand asks for the partition first: select staging_day('stg_agents', 'day1').
+-- A record is identified by its file and its place in it, which is
 -- also its order; "C" makes that order the plain one of the paths, whatever the server's locale.
 --
 -- `content_hash` is of all columns that a step copies as they are, and the final table has the same
@@ -42,9 +44,7 @@ create table stg_agents (
     freshchat_agent boolean,
     created_at timestamptz
 
-);
-
-create index stg_agents_day on stg_agents (day);
+) partition by list (day);
 
 -- Arrays: empty where the source has none, null where what it has is no array.
 create table stg_agent_details (
@@ -82,9 +82,7 @@ create table stg_agent_details (
     created_at timestamptz,
     role_ids bigint[]
 
-);
-
-create index stg_agent_details_day on stg_agent_details (day);
+) partition by list (day);
 
 create table stg_admin_groups (
 
@@ -99,9 +97,7 @@ create table stg_admin_groups (
     created_at timestamptz,
     updated_at timestamptz
 
-);
-
-create index stg_admin_groups_day on stg_admin_groups (day);
+) partition by list (day);
 
 create table stg_roles (
 
@@ -116,9 +112,7 @@ create table stg_roles (
     created_at timestamptz,
     updated_at timestamptz
 
-);
-
-create index stg_roles_day on stg_roles (day);
+) partition by list (day);
 
 create table stg_budgets (
 
@@ -147,9 +141,7 @@ create table stg_budgets (
     spent_pending numeric,
     spent_total numeric
 
-);
-
-create index stg_budgets_day on stg_budgets (day);
+) partition by list (day);
 
 create table stg_cards (
 
@@ -182,9 +174,7 @@ create table stg_cards (
     current_spent numeric,
     created_time timestamptz not null
 
-);
-
-create index stg_cards_day on stg_cards (day);
+) partition by list (day);
 
 create table stg_transactions (
 
@@ -216,6 +206,4 @@ create table stg_transactions (
     budget_id text,
     budget_uuid text
 
-);
-
-create index stg_transactions_day on stg_transactions (day);
+) partition by list (day);

@@ -1,0 +1,210 @@
+"""A day's partition of a staging table, exchanged for the one that a load has filled.
+
+Readers of the table are never waited for in a queue, in which others would have to stand behind us:
+the locks are asked for at once or not at all, again and again. Where they cannot be had for some
+seconds, the caller replaces rows instead. All of it belongs to the caller's transaction, so that
+nothing is ever between two partitions.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from runner.database import Connection
+from runner.errors import LoadFailed
+
+SCHEMA = "staging_days"
+# The constraint that spares the server a look at each row when the partition is attached.
+CONSTRAINT = "rows_are_of_the_day"
+
+_PATIENCE = 5.0
+_LONGEST_WAIT = 600.0
+_POLL_SECONDS = (0.01, 0.1)
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What is to become of a day in the staging table `table`.
+
+    `old` is its partition until now, `new` the table that takes its place; either may be missing.
+    """
+
+    table: str
+    day: str
+    old: str | None
+    new: str | None
+
+
+def is_by_day(connection: Connection, table: str) -> bool:
+    """Tell whether a day of `table` is a partition that can be exchanged without anybody missing anything.
+
+    Not where triggers or foreign keys want to see each row, where a column counts itself, where a
+    default partition would be searched, or where another role owns the table.
+    """
+    row = connection.execute(
+        "select exists (select from pg_partitioned_table as parted "
+        "inner join pg_class as tables on tables.oid = parted.partrelid "
+        "inner join pg_attribute as keys on keys.attrelid = parted.partrelid and keys.attnum = parted.partattrs[0] "
+        "where parted.partrelid = to_regclass(%s) and parted.partstrat = 'l' and parted.partnatts = 1 "
+        "and keys.attname = 'day' and parted.partdefid = 0 and not tables.relispartition "
+        "and not tables.relrowsecurity and pg_has_role(tables.relowner, 'USAGE') "
+        "and not exists (select from pg_trigger where tgrelid = tables.oid) "
+        "and not exists (select from pg_attribute as others "
+        "where others.attrelid = tables.oid and others.attidentity <> ''))",
+        (table,),
+    ).fetchone()
+    return bool(row[0])
+
+
+def partition(connection: Connection, table: str, day: str) -> str | None:
+    """Return the name of the partition that holds `day`, and no other day."""
+    row = connection.execute("select staging_partition(to_regclass(%s), %s)::text", (table, day)).fetchone()
+    name: str | None = row[0]
+    return name
+
+
+def create_like(connection: Connection, table: str, new: str, day: str) -> None:
+    """Create the table `new`, which can become the partition of `day`; its rows need not name the day.
+
+    Its rows are written once and counted by the load: autovacuum would only keep it from being exchanged.
+    """
+    connection.execute(
+        f"create table {new} (like {table} including all, constraint {CONSTRAINT} "
+        f"check (day is not null and day = {_quoted(day)})) with (autovacuum_enabled = off)"
+    )
+    connection.execute(f"alter table {new} alter column day set default {_quoted(day)}")
+
+
+def find_readers(connection: Connection) -> list[tuple[int, str, str]]:
+    """Return the sessions that may still look at staging as it was: process, beginning and snapshot of each.
+
+    Those of other roles are seen where this one may (pg_read_all_stats).
+    """
+    connection.execute("select pg_stat_clear_snapshot()")  # else a transaction sees the same all the time
+    rows = connection.execute(
+        "select pid, xact_start::text, backend_xmin::text from pg_stat_activity "
+        "where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend' "
+        "and backend_xmin is not null and xact_start is not null"
+    )
+    return [(pid, started, snapshot) for pid, started, snapshot in rows]
+
+
+def exchange_all(
+    connection: Connection,
+    exchanges: Sequence[Exchange],
+    replace: Callable[[Exchange], None],
+    finish: Callable[[], None],
+) -> None:
+    """Make all `exchanges` at one moment, in the transaction that is open, then call `finish`.
+
+    `replace` is called for those that readers do not let happen. Raises LoadFailed where a day that
+    staging does not have yet cannot be attached for ten minutes.
+    """
+    pending = list(exchanges)
+    for each in pending:
+        _prepare(connection, each)
+    # Who took a snapshot before the rows were there would find a new partition empty: better the old rows.
+    readers = find_readers(connection) if any(each.old for each in pending) else []
+    while not _attempt(connection, pending, readers, finish):
+        blocked = [each for each in pending if each.old and not _try(connection, [each], readers)]
+        # Together they could not be had, one by one they can: then somebody is always at one of them.
+        for each in blocked or [each for each in pending if each.old]:
+            replace(each)
+            if each.new:
+                connection.execute(f"drop table {moved(each)}")
+            pending.remove(each)
+
+
+def _attempt(
+    connection: Connection,
+    exchanges: Sequence[Exchange],
+    readers: Sequence[tuple[int, str, str]],
+    finish: Callable[[], None],
+) -> bool:
+    """Try until it has worked, or patience is over; where there is nothing to fall back upon, for longer."""
+    started = time.monotonic()
+    pause, longest = _POLL_SECONDS
+    while not _try(connection, exchanges, readers, finish):
+        waited = time.monotonic() - started
+        if waited > _PATIENCE and any(each.old for each in exchanges):
+            return False
+        if waited > _LONGEST_WAIT:
+            tables = ", ".join(each.table for each in exchanges)
+            raise LoadFailed(
+                f"{tables}: no partition could be attached for {waited:.0f} s",
+                hint="Somebody alters, analyzes or vacuums these tables; load again when that has ended.",
+                transient=True,
+            )
+        time.sleep(pause)
+        pause = min(longest, pause * 1.5)
+    return True
+
+
+def _try(
+    connection: Connection,
+    exchanges: Sequence[Exchange],
+    readers: Sequence[tuple[int, str, str]],
+    finish: Callable[[], None] | None = None,
+) -> bool:
+    """Take all locks and make the exchanges; without `finish` only look whether the locks can be had."""
+    import psycopg
+
+    if any(each.old for each in exchanges) and set(readers) & set(find_readers(connection)):
+        return False
+    try:
+        with connection.transaction() as attempt:
+            _lock(connection, exchanges)
+            if finish is None:
+                raise psycopg.Rollback(attempt)
+            for each in exchanges:
+                _exchange(connection, each)
+            finish()
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.DependentObjectsStillExist):
+        return False
+    return True
+
+
+def _lock(connection: Connection, exchanges: Sequence[Exchange]) -> None:
+    # A reader takes the table first, then its partitions: so do we.
+    shared = [each.table for each in exchanges if not each.old]
+    exclusive = [name for each in exchanges if each.old for name in (each.table, each.old)]
+    if shared:  # beside readers, but not beside others who attach
+        connection.execute(f"lock table {_only(shared)} in share update exclusive mode nowait")
+    if exclusive:
+        connection.execute(f"lock table {_only(exclusive)} in access exclusive mode nowait")
+
+
+def _only(tables: Sequence[str]) -> str:
+    return ", ".join(f"only {table}" for table in tables)
+
+
+def _prepare(connection: Connection, each: Exchange) -> None:
+    """Do what can be done before anybody is kept out."""
+    if each.new:
+        connection.execute(f"alter table {each.new} alter column day drop default")
+        connection.execute(f"alter table {each.new} set schema {SCHEMA}")
+
+
+def _exchange(connection: Connection, each: Exchange) -> None:
+    if each.old:
+        connection.execute(f"drop table {each.old}")
+    if each.new:
+        name = moved(each)
+        connection.execute(f"alter table {each.table} attach partition {name} for values in ({_quoted(each.day)})")
+        connection.execute(f"alter table {name} drop constraint {CONSTRAINT}")
+        row = connection.execute(
+            "select quote_ident(staging_partition_name(%s, %s))", (each.table, each.day)
+        ).fetchone()
+        connection.execute(f"alter table {name} rename to {row[0]}")
+
+
+def moved(each: Exchange) -> str:
+    """Return the name of the new partition since it has left where it landed."""
+    return f"{SCHEMA}.{(each.new or '').rpartition('.')[2]}"
+
+
+def _quoted(day: str) -> str:
+    # A day's name has neither quotes nor backslashes.
+    return f"'{day}'"
