@@ -26,6 +26,12 @@ class Limits:
             self.missed.append(f"{what}: {value:.3g}{unit}, where at most {limit:.3g}{unit} is allowed")
         return f"{value:.2f}{unit}{'' if value <= limit else ' !'}"
 
+    def least(self, what: str, value: float, limit: float, unit: str = "") -> str:
+        """Note a value that does not reach its limit; return it as text."""
+        if value < limit:
+            self.missed.append(f"{what}: {value:.3g}{unit}, where at least {limit:.3g}{unit} is wanted")
+        return f"{value:.2f}{unit}{'' if value >= limit else ' !'}"
+
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows under a head, the first column to the left and the others to the right."""

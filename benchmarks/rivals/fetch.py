@@ -1,0 +1,71 @@
+"""What others need and this project does not: PostgreSQL's JDBC driver, and dlt in an environment of its own.
+
+Both are fetched when they are first asked for, into `$XDG_CACHE_HOME/warehouse-benchmarks` (or `~/.cache/…`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+JDBC = "42.7.8"
+_JDBC_URL = f"https://repo1.maven.org/maven2/org/postgresql/postgresql/{JDBC}/postgresql-{JDBC}.jar"
+_JDBC_SHA256 = "2a32a9dcbc42d67a50ad3a0de5efd102c8d2be46720045f2cbd6689f160ab7c7"
+DLT = "1.31.0"
+_SECONDS = 60
+
+
+class Unreachable(Exception):
+    """Something could not be fetched; the text says what and why."""
+
+
+def cache() -> Path:
+    """Return the folder that is kept between runs."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(base) / "warehouse-benchmarks"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def jdbc() -> Path:
+    """Return the driver's jar."""
+    jar = cache() / f"postgresql-{JDBC}.jar"
+    if not jar.exists():
+        try:
+            with urllib.request.urlopen(_JDBC_URL, timeout=_SECONDS) as response:
+                data = response.read()
+        except (urllib.error.URLError, OSError) as error:
+            raise Unreachable(f"PostgreSQL's JDBC driver cannot be fetched: {_JDBC_URL}: {error}") from error
+        if hashlib.sha256(data).hexdigest() != _JDBC_SHA256:
+            raise Unreachable(f"{_JDBC_URL} is not the file that it was")
+        _put(jar, data)
+    return jar
+
+
+def dlt() -> Path:
+    """Return the Python of an environment that has dlt."""
+    folder = cache() / f"dlt-{DLT}-{sys.version_info.major}.{sys.version_info.minor}"
+    python = folder / "bin" / "python"
+    stamp = folder / "ready"
+    if not stamp.exists():
+        make = [sys.executable, "-m", "venv", "--clear", str(folder)]
+        install = [str(python), "-m", "pip", "install", f"dlt[postgres,parquet]=={DLT}"]
+        try:
+            for command in (make, install):
+                subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            told = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
+            raise Unreachable(f"dlt cannot be installed: {told[-1] if told else error}") from error
+        stamp.touch()
+    return python
+
+
+def _put(path: Path, data: bytes) -> None:
+    part = path.with_suffix(f".{os.getpid()}")
+    part.write_bytes(data)
+    part.replace(path)
