@@ -36,6 +36,8 @@ $(READY): pyproject.toml requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --no-build-isolation -e .
 	@echo "Compiling …"
 	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib runner staging_loaders >/dev/null 2>&1 || true
+	@echo "Archiving Spark's classes, so that it starts in half the time …"
+	@$(BIN)/python -m staging_loaders.class_archive >/dev/null || true
 	@touch $@
 	@echo "Ready: $(BIN)/runner"
 

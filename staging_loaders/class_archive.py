@@ -80,7 +80,8 @@ def make(java: Java) -> Path:
         about.write_text(json.dumps({"options": options, "class_path": class_path}), encoding="utf-8")
         os.replace(about, told)
         os.replace(made, archive)
-    for old in archive.parent.glob("spark-*"):
+    # A cache may hold those of other environments.
+    for old in archive.parent.glob("spark-*") if archive.is_relative_to(sys.prefix) else ():
         if old.stem != archive.stem:
             with suppress(OSError):
                 old.unlink()
