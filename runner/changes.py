@@ -82,11 +82,12 @@ class TableChanges:
     def documents(self) -> Iterator[dict[str, Any]]:
         """Yield all changes but rewrites as what JSON knows: `change`, `key`, `old` and `new`; numbers are exact."""
         for wanted in KINDS[:3]:
-            for old, new in self._found.documents(wanted):
+            for old, new, texts in self._found.documents(wanted):
                 known = new or old or {}
                 document = {"change": wanted, "key": {name: known[name] for name in self.table.key}}
                 if old is not None and new is not None:
-                    differing = [name for name in new if name in old and not _same(old[name], new[name])]
+                    # JSON writes null for a null of SQL and for one of its own.
+                    differing = [n for n in new if n in old and (n in texts or not _same(old[n], new[n]))]
                     old, new = {name: old[name] for name in differing}, {name: new[name] for name in differing}
                 yield document | {"old": old, "new": new}
 
@@ -154,7 +155,7 @@ class Watch:
                 counts, rows = one.compare()
                 if any(counts.values()):
                     inserted, updated, deleted, rewritten = (counts.get(kind, 0) for kind in KINDS)
-                    found.append(TableChanges(one.table, inserted, updated, deleted, rewritten, rows))
+                    found.append(TableChanges(rows.table, inserted, updated, deleted, rewritten, rows))
         return sorted(found, key=lambda changes: changes.table.name)
 
     def named_in(self, text: str) -> list[str]:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from runner.database import Connection
-from runner.tables import Table, quoted
+from runner.tables import Table, literal, quoted
 
 _CODES = {"insert": "i", "update": "u", "delete": "d", "rewrite": "r"}
 KINDS = {code: kind for kind, code in _CODES.items()}
@@ -43,14 +43,23 @@ class Found:
             starts = range(0, len(values), len(names))
             yield _sided(kind, [dict(zip(names, values[at : at + len(names)], strict=True)) for at in starts])
 
-    def documents(self, kind: str) -> Iterator[tuple[Row | None, Row | None]]:
-        """Yield (old, new) by key, each column as JSON has it; numbers that are not whole as Decimal."""
+    def documents(self, kind: str) -> Iterator[tuple[Row | None, Row | None, Sequence[str]]]:
+        """Yield (old, new) by key, each column as JSON has it, and the columns that are null on one side alone.
+
+        Numbers that are not whole are Decimal.
+        """
         rows = []
         for side in _SIDES.get(kind, _BOTH):
             columns = ", ".join(f"{side}.{quoted(name)}" for name in self.table.columns)
             rows.append(f"(select to_json(line)::text from (select {columns}) as line)")
-        for values in self._select(kind, ", ".join(rows), None):
-            yield _sided(kind, [json.loads(text, parse_float=Decimal) for text in values])
+        nulls = [
+            f"case when (old.{quoted(name)} is null) <> (new.{quoted(name)} is null) then {literal(name)} end"
+            for name in (self.table.columns if len(rows) > 1 else ())
+        ]
+        rows.append(f"array_remove(array[{', '.join(nulls)}]::text[], null)")
+        for *texts, differing in self._select(kind, ", ".join(rows), None):
+            old, new = _sided(kind, [json.loads(text, parse_float=Decimal) for text in texts])
+            yield old, new, differing
 
     def _select(self, kind: str, columns: str, limit: int | None) -> Iterator[Sequence[Any]]:
         order = ", ".join((*(f"pair.{name}" for name in self.order), "pair.runner_old", "pair.runner_new"))

@@ -12,8 +12,9 @@ from runner import console
 from runner.changes import RowChange, TableChanges
 from runner.dry_run import Counts, Preview
 
-# Characters of a value that a table shows, and of a line where the terminal does not say.
-_CELL, _LINE = 40, 120
+# Characters of a value that a table shows, of those that stay in front of a difference, and of a line
+# where the terminal does not say.
+_CELL, _BEFORE, _LINE = 40, 12, 120
 _VERBS = {"insert": "inserted", "update": "updated", "delete": "deleted"}
 _NULL = "null"
 
@@ -58,9 +59,8 @@ def lines(preview: Preview, rows: int) -> Iterator[str]:
             if not these:
                 continue
             caption = _VERBS[kind] if len(these) == count else f"{_VERBS[kind]}, the first {len(these):,} of {count:,}"
-            table, hidden = _updates(changes, these) if kind == "update" else _whole(changes, these)
-            caption += f"; {console.count(hidden, 'column')} more" if hidden else ""
-            yield f"    {console.style(caption, 'dim')}"
+            table, left_out = _updates(changes, these) if kind == "update" else _whole(changes, these)
+            yield f"    {console.style('; '.join([caption, *left_out]), 'dim')}"
             yield from (f"    {line}" for line in table.splitlines())
 
 
@@ -130,7 +130,7 @@ def _counted(changes: TableChanges) -> str:
     return text if changes.table.key else f"{text} (no key: an update is a delete and an insert)"
 
 
-def _updates(changes: TableChanges, rows: Sequence[RowChange]) -> tuple[str, int]:
+def _updates(changes: TableChanges, rows: Sequence[RowChange]) -> tuple[str, list[str]]:
     """Return a line for each column that differs; the key stands in the first of a row's."""
     cells: list[list[str | None]] = []
     for row in rows:
@@ -139,20 +139,31 @@ def _updates(changes: TableChanges, rows: Sequence[RowChange]) -> tuple[str, int
         # What is generated follows from the others.
         plain = [name for name in row.columns if name not in changes.table.generated] or row.columns
         for name in plain:
-            cells.append([*key, name, *(_shown(side[name]) or _NULL for side in (row.old, row.new))])
+            old, new = (_shown(side[name]) or _NULL for side in (row.old, row.new))
+            cells.append([*key, name, *_around(old, new)])
             key = [None] * len(key)
-    return console.table(cells, [*changes.table.key, "column", "old", "new"], width=_CELL), 0
+    return console.table(cells, [*changes.table.key, "column", "old", "new"], width=_CELL), []
 
 
-def _whole(changes: TableChanges, rows: Sequence[RowChange]) -> tuple[str, int]:
-    """Return the rows with the columns that fit the line, the key first, and how many more have a value."""
+def _around(old: str, new: str) -> tuple[str, str]:
+    """Return two texts from where they begin to differ, where a cell would show only what is the same."""
+    shorter = min(len(old), len(new))
+    same = next((i for i in range(shorter) if old[i] != new[i]), shorter)
+    if same + _BEFORE <= _CELL or max(len(old), len(new)) <= _CELL:
+        return old, new
+    start = same - _BEFORE
+    return f"…{old[start:]}", f"…{new[start:]}"
+
+
+def _whole(changes: TableChanges, rows: Sequence[RowChange]) -> tuple[str, list[str]]:
+    """Return the rows with the columns that fit the line, the key first, and how many columns are left out.
+
+    Rows without a key are told apart by all columns, so those that are null are shown, too.
+    """
     key = changes.table.key
     values = [row.new or row.old or {} for row in rows]
-    names = [
-        name
-        for name in changes.table.columns
-        if name not in key and name not in changes.table.generated and any(row.get(name) is not None for row in values)
-    ]
+    plain = [name for name in changes.table.columns if name not in key and name not in changes.table.generated]
+    names = [name for name in plain if not key or any(row.get(name) is not None for row in values)]
     room = max(shutil.get_terminal_size((_LINE, 24)).columns, 80) - 4
     cells = [{name: _shown(row.get(name)) for name in (*key, *names)} for row in values]
     kept: list[str] = []
@@ -163,7 +174,9 @@ def _whole(changes: TableChanges, rows: Sequence[RowChange]) -> tuple[str, int]:
         room -= width
         kept.append(name)
     table = console.table([[row[name] for name in kept] for row in cells], kept, width=_CELL)
-    return table, len(names) + len(key) - len(kept)
+    hidden, empty = len(names) + len(key) - len(kept), len(plain) - len(names)
+    left_out = [f"{console.count(hidden, 'column')} more"] if hidden else []
+    return table, left_out + ([f"{console.count(empty, 'column')} null"] if empty else [])
 
 
 def _shown(value: str | None) -> str | None:

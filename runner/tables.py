@@ -196,3 +196,8 @@ def describe(connection: Connection) -> list[Table]:
 def quoted(name: str) -> str:
     """Return a column's name as SQL quotes it."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Return a text as a constant of SQL."""
+    return "'" + text.replace("'", "''") + "'"

@@ -14,7 +14,7 @@ from runner import marks
 from runner.database import Connection
 from runner.found import KINDS, Found
 from runner.marks import Mark
-from runner.tables import Leaf, Table, quoted
+from runner.tables import Leaf, Table, literal, quoted
 
 # Blocks of a table whose old rows are moved at once: a few megabytes.
 _PART = 1_000
@@ -64,14 +64,11 @@ class Watched:
         """Pair what was with what is; return how many rows of each kind there are, and where they are."""
         columns = self.table.columns
         if self.is_whole:
-            has_old, exists = not self._is_new, True
-            (now,) = self._one(
-                "select array_agg(attname::text order by attnum) from pg_attribute where attrelid = %s"
-                " and attnum > 0 and not attisdropped",
-                self.table.oid,
-            )
-            exists = now is not None
-            columns = tuple(name for name in columns if now is None or name in now)
+            has_old = not self._is_new
+            now = self._columns_of_now()
+            exists = bool(now)
+            if exists:
+                columns = tuple(name for name in now if name in columns or self._add_to_old(name, now[name]))
             condition = "true"
         else:
             exists = True
@@ -94,6 +91,27 @@ class Watched:
             self.table.sql if exists else None,
             order,
         )
+
+    def _columns_of_now(self) -> dict[str, tuple[str, bool, str | None]]:
+        """Return column -> its type, whether it is generated, and what rows have that are older than it.
+
+        Empty where the table is gone.
+        """
+        found = self._connection.execute(
+            "select attname::text, format_type(atttypid, atttypmod), attgenerated <> '',"
+            " (attmissingval::text::text[])[1] from pg_attribute where attrelid = %s and attnum > 0"
+            " and not attisdropped order by attnum",
+            (self.table.oid,),
+        )
+        return {name: (kind, is_generated, missing) for name, kind, is_generated, missing in found}
+
+    def _add_to_old(self, name: str, column: tuple[str, bool, str | None]) -> bool:
+        """Give the old rows a column that was added meanwhile, as it was before it was written; False if generated."""
+        kind, is_generated, missing = column
+        if not is_generated:
+            default = "" if missing is None else f" default {literal(missing)}::{kind}"
+            self._connection.execute(f"alter table {self._old} add column {quoted(name)} {kind}{default}".encode())
+        return not is_generated
 
     def _versions(self, leaf: Leaf) -> str:
         """Return a select of the rows that were updated, deleted or locked, some blocks of the table a row.
@@ -128,7 +146,7 @@ class Watched:
             # Rows of the transaction's own that were locked, or deleted in vain, are told from new ones by this.
             still = f"insert into {self._still} select line.runner_tid, part.rel from {lines} where {there};"
             self._connection.execute(
-                f"do $runner$ declare source refcursor := {_literal(self._cursor(leaf, quote=False))}; part record;"
+                f"do $runner$ declare source refcursor := {literal(self._cursor(leaf, quote=False))}; part record;"
                 f" begin loop fetch source into part; exit when not found; {still if self.written else ''}"
                 f" insert into {self._old} select line.runner_tid, part.rel, line.runner_mark{self._names(', line.')}"
                 f" from {lines} where not {there}; end loop; end $runner$".encode()
@@ -165,7 +183,7 @@ class Watched:
 
     def _pair(self, columns: Sequence[str], has_old: bool, exists: bool, condition: str) -> None:
         keys = self.table.key
-        old = f"select runner_tid, runner_rel, {self._columns('source')} from {self._old} as source"
+        old = f"select runner_tid, runner_rel, {_list(columns, 'source')} from {self._old} as source"
         new = (
             f"select ctid as runner_tid, tableoid as runner_rel, {_list(columns, 'source')}"
             f" from {self.table.source} as source where {condition}"
@@ -282,7 +300,3 @@ def _narrowed(table: Table, columns: tuple[str, ...]) -> Table:
 
 def _list(columns: Sequence[str], of: str) -> str:
     return ", ".join(f"{of}.{quoted(name)}" for name in columns)
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -221,6 +221,28 @@ def test_a_column_that_is_dropped_does_not_matter(tables: Connection) -> None:
         assert [(row.key, row.columns) for row in one.rows()] == [({"id": "1"}, ("label",))]
 
 
+@pytest.mark.parametrize(
+    ("added", "old", "new"),
+    [
+        pytest.param("integer", None, "7", id="null"),
+        pytest.param("integer not null default 5", "5", "7", id="default"),
+        pytest.param("text[] default '{a,\"b c\"}'", '{a,"b c"}', "{7}", id="array"),
+        pytest.param("integer generated always as (7) stored", None, None, id="generated"),
+    ],
+)
+def test_a_column_that_is_added_is_compared(tables: Connection, added: str, old: str | None, new: str | None) -> None:
+    """Rows had in it what its default gives rows that nobody wrote; those that the server fills are left out."""
+    tables.execute("begin")
+    with changes.watch(tables, ["keyed"]) as watched:
+        tables.execute(f'alter table keyed add column "Added" {added}'.encode())
+        if new is not None:
+            tables.execute(f"""update keyed set "Added" = '{new}' where id = 1""".encode())
+        found = [row for one in watched.changes() for row in one.rows()]
+        assert [(row.key["id"], row.columns, (row.old or {})["Added"], (row.new or {})["Added"]) for row in found] == (
+            [] if new is None else [("1", ("Added",), old, new)]
+        )
+
+
 def test_what_others_change_meanwhile_is_not_ours(tables: Connection, empty_database: str) -> None:
     """Rows that another session commits are left out, whether they are new, changed or gone."""
     tables.execute("begin")
@@ -245,6 +267,16 @@ def test_rows_that_others_hold_are_seen_all_the_same(tables: Connection, empty_d
             third.execute("update keyed set label = 'theirs' where id = 2")
             (one,) = watched.changes()
             assert [(row.kind, row.key) for row in one.rows()] == [("update", {"id": "1"})]
+
+
+def test_documents_tell_null_from_the_null_of_json(tables: Connection) -> None:
+    """A document that says null and one that is not there differ, though JSON writes both alike."""
+    tables.execute("update keyed set document = 'null' where id = 1")
+    tables.execute("begin")
+    with changes.watch(tables) as watched:
+        tables.execute("update keyed set document = null where id = 1")
+        (document,) = next(one for one in watched.changes() if one.table.name == "keyed").documents()
+        assert document["old"] == document["new"] == {"document": None}
 
 
 def test_documents_keep_types(tables: Connection) -> None:

@@ -219,7 +219,7 @@ def test_what_a_person_sees(demo: Project) -> None:
     assert head.startswith("day1  dry     010_items               1 inserted, 1 updated, 1 deleted")
     assert lines == [
         "  items: 1 inserted, 1 updated, 1 deleted",
-        "    inserted",
+        "    inserted; 1 column null",
         "    id  label",
         "     4  new",
         "    updated",
@@ -242,7 +242,7 @@ def test_null_is_told_from_texts(demo: Project) -> None:
     )  # fmt: skip
     _, out, _ = demo.run("apply", "--day", "day1", "--dry-run")
     assert out.splitlines()[2:] == [
-        "    inserted",
+        "    inserted; 1 column null",
         "    id  label",
         "     4  ''",
         "     5",
@@ -254,6 +254,32 @@ def test_null_is_told_from_texts(demo: Project) -> None:
         "     2  label   item 2  'null'",
         "     3  label   item 3  ' item 3'",
     ]
+
+
+def test_long_values_are_shown_where_they_differ(demo: Project) -> None:
+    """An update of a value that is longer than its cell shows the place of the first difference."""
+    demo.step("010_items", "update items set label = repeat('long ', 9) || id", 0, 3)
+    demo.step(
+        "020_items_again",
+        "update items set label = label || case id when 1 then '!' else repeat('?', 40) end where id < 3", 0, 2,
+    )  # fmt: skip
+    demo.step("030_items_at_last", "update items set label = 'short' where id = 1", 0, 1)
+    _, out, _ = demo.run("apply", "--day", "day1", "--dry-run")
+    assert [line for line in out.splitlines() if "ong" in line][3:] == [
+        "     1  label   … long long 1  … long long 1!",
+        "     2  label   … long long 2  … long long 2??????????????????????????…",
+        "     1  label   long long long long long long long long…  short",
+    ]
+
+
+def test_rows_without_a_key_are_shown_with_their_nulls(tmp_path: Path, demo: Project) -> None:
+    """What tells rows of a table without a key apart is all of their columns."""
+    demo.write("schema/002_pairs", "create table pairs (one integer, two text, three text)")
+    with psycopg.connect(demo.url, autocommit=True) as connection:
+        schema.migrate(connection, "demo", demo.pipeline.schema)
+    demo.step("010_pairs", "insert into pairs values (2, null, null)", 1)
+    _, out, _ = demo.run("apply", "--day", "day1", "--dry-run")
+    assert out.splitlines()[2:] == ["    inserted", "    one  two  three", "      2"]
 
 
 def test_rows_says_how_many(demo: Project) -> None:
