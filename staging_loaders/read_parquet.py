@@ -73,7 +73,7 @@ def _value(value: Any) -> Any:
         return Number(format(value, "f"))
     if kind is bytes:
         return value.decode("utf-8", "replace")
-    if kind is list:
+    if kind is list or kind is tuple:  # the pairs of a map
         return [_value(item) for item in value]
     if kind is dict:
         return {name: _value(item) for name, item in value.items()}
