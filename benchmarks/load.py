@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,8 @@ from benchmarks.load_data import ROOT, TABLE, Digest
 from benchmarks.load_report import ARROW, BATCHED, COPY, DLT, LOCAL, NAMES, OURS, PARSE, PLAIN, WRITE, Bench
 from benchmarks.meter import Failed, Run
 from benchmarks.report import Limits, table
-from benchmarks.rivals import fetch
+from benchmarks.rivals import fetch, ours
 from runner import embedded
-from staging_loaders.entity import TYPES
 
 _AGAIN = (COPY, OURS, LOCAL)
 
@@ -28,6 +28,7 @@ def run(
     The floor and this project are measured `times`, in turn with the others, which are slow and measured once. Goals
     hold for the target with a payload; where `quick`, they are printed and held to nothing. `only` names the loaders.
     """
+    load_data.make_archive()
     server = load_data.server(url)
     base = folder / "data"
     days = [day for day in load_data.FORMATS if OURS in only]
@@ -53,7 +54,7 @@ def _measure(bench: Bench, name: str) -> None:
     """Run a loader; keep what it took, or why it did not run. A wrong result is a limit that is missed."""
     try:
         run, digest, wanted = _LOADERS[name](bench)
-    except fetch.Unreachable as error:
+    except fetch.Missing as error:
         bench.skipped[name] = str(error)
         return
     except Failed as error:
@@ -80,8 +81,8 @@ def _floor(bench: Bench, form: str = "binary") -> Result:
 
 def _ours(bench: Bench, engine: str = "spark", day: str = "json") -> Result:
     variant = bench.variant
-    if variant.payload and "json" not in TYPES:
-        raise fetch.Unreachable("declarations know no type json")
+    if engine == "local" and find_spec(ours.LOCAL) is None:
+        raise fetch.Missing("there is no local engine")
     run = _run(
         "benchmarks.rivals.ours", bench, pipeline=load_data.PIPELINE, day=day, data=str(bench.data), engine=engine,
         declarations=str(variant.declarations),
@@ -195,6 +196,7 @@ def _alone(bench: Bench, held: Limits) -> None:
         [
             ["parsing, µs of client CPU a record", held.check("parsing", micro, PARSE, " µs"), f"<= {PARSE:.0f}"],
             ["writing (COPY of text, publishing), share of the floor", held.least("writing", share, WRITE), f"{WRITE}"],
+            ["COPY of text, µs of server CPU a record", bench.micro(text.server_cpu), ""],
             *([f"phase {name}, s", f"{seconds:.2f}", ""] for name, seconds in ours.said["phases"].items()),
         ],
     )

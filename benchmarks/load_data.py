@@ -18,6 +18,9 @@ import psycopg
 
 from benchmarks import transactions as made
 from runner import config, embedded, project, schema
+from runner.errors import RunnerError
+from runner.java import find as find_java
+from staging_loaders import class_archive
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = "stg_transactions"
@@ -66,6 +69,16 @@ def server(url: str) -> Server:
     with psycopg.connect(url) as connection:
         session = Path(f"/proc/{connection.info.backend_pid}/stat").read_text()
         return Server(url, int(session.rpartition(")")[2].split()[1]))
+
+
+def make_archive() -> None:
+    """Make the archive of Spark's classes, as set-up does; without one, Spark starts as slowly as ever."""
+    java = find_java()
+    try:
+        if java is not None:
+            class_archive.make(java)
+    except (OSError, subprocess.SubprocessError, RunnerError) as error:
+        print(f"no archive of Spark's classes: {error}\n", flush=True)
 
 
 @dataclass(frozen=True)

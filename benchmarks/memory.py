@@ -34,6 +34,7 @@ class Case:
 
 def run(home: Path, server: Server, folder: Path, limits: Limits, quick: bool) -> None:
     """Load each case with Spark, print what it took, and remove its files. Where `quick`, a hundredth of each."""
+    load_data.make_archive()
     scale = 100 if quick else 1
     variant = load_data.create(server, folder / "memory", "memory")
     body, flat = [], []

@@ -66,18 +66,18 @@ def run(program: str | Path, asked: Mapping[str, Any], server: int, cwd: Path, p
         marks: dict[str, tuple[float, float, float]] = {}
         said: dict[str, Any] = {}
         printed: list[str] = []
-        try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                told = _event(line)
-                if told is None:
-                    printed.append(line)
-                    continue
-                marks[told["event"]] = (time.perf_counter(), tree_cpu(process.pid), tree_cpu(server))
-                said = told
-        finally:
-            memory.stop()
-            process.wait()
+        with process:
+            try:
+                assert process.stdout is not None
+                for line in process.stdout:
+                    told = _event(line)
+                    if told is None:
+                        printed.append(line)
+                        continue
+                    marks[told["event"]] = (time.perf_counter(), tree_cpu(process.pid), tree_cpu(server))
+                    said = told
+            finally:
+                memory.stop()
     if process.returncode or "done" not in marks:
         lines = [*printed, *errors.read_text("utf-8", "replace").splitlines(keepends=True)]
         raise Failed(f"exit {process.returncode}: " + "".join(lines[-15:]).strip())

@@ -20,8 +20,8 @@ DLT = "1.31.0"
 _SECONDS = 60
 
 
-class Unreachable(Exception):
-    """Something could not be fetched; the text says what and why."""
+class Missing(Exception):
+    """Something is not there and could not be fetched; the text says what and why."""
 
 
 def cache() -> Path:
@@ -40,9 +40,9 @@ def jdbc() -> Path:
             with urllib.request.urlopen(_JDBC_URL, timeout=_SECONDS) as response:
                 data = response.read()
         except (urllib.error.URLError, OSError) as error:
-            raise Unreachable(f"PostgreSQL's JDBC driver cannot be fetched: {_JDBC_URL}: {error}") from error
+            raise Missing(f"PostgreSQL's JDBC driver cannot be fetched: {_JDBC_URL}: {error}") from error
         if hashlib.sha256(data).hexdigest() != _JDBC_SHA256:
-            raise Unreachable(f"{_JDBC_URL} is not the file that it was")
+            raise Missing(f"{_JDBC_URL} is not the file that it was")
         _put(jar, data)
     return jar
 
@@ -60,7 +60,7 @@ def dlt() -> Path:
                 subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         except (OSError, subprocess.CalledProcessError) as error:
             told = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
-            raise Unreachable(f"dlt cannot be installed: {told[-1] if told else error}") from error
+            raise Missing(f"dlt cannot be installed: {told[-1] if told else error}") from error
         stamp.touch()
     return python
 
