@@ -105,6 +105,8 @@ def guess(sample: Path, entity: str, key: str | None) -> NewFields:
     could be the key.
     """
     read = _read(sample)
+    if _is_csv(sample):
+        _check_separator(sample)
     if not read.records:
         raise UsageError(f"{sample} has no record to guess from", hint="Name a file with some, or leave out --sample.")
     odd = read.sometimes_objects()
@@ -176,6 +178,21 @@ class _Sample:
     def sometimes_objects(self) -> list[Found]:
         """Return what no field can take: objects in an array, or now an object and then a value."""
         return [found for path, found in self.found.items() if found.holds_objects or path in self._objects]
+
+
+def _check_separator(sample: Path) -> None:
+    """Refuse a CSV file whose header is one name with another separator in it."""
+    import gzip
+
+    with (gzip.open if sample.name.lower().endswith(".gz") else open)(sample, "rb") as file:
+        header = file.readline().decode(errors="replace").strip()
+    names = {";": "a semicolon", "\t": "a tab", "|": "a bar"}
+    for sign, name in names.items():
+        if sign in header and "," not in header:
+            raise UsageError(
+                f"{sample} has one column, {header!r}: {name} seems to separate its cells, and in CSV a comma does",
+                hint="Write the file with commas, or as JSON Lines; loads read it the same way.",
+            )
 
 
 def _is_csv(sample: Path) -> bool:

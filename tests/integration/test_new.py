@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 import os
@@ -797,6 +798,8 @@ def test_a_loader(
         pytest.param(["x", "--sample", "keyless.json"], "Name one with --key", id="no key"),
         pytest.param(["x", "--sample", "broken.json"], "broken.json:1:", id="not JSON"),
         pytest.param(["x", "--sample", "page.txt"], "unknown ending", id="ending"),
+        pytest.param(["x", "--sample", "semicolons.csv"], "a semicolon seems to separate its cells", id="semicolons"),
+        pytest.param(["x", "--sample", "tabs.csv.gz"], "a tab seems to separate its cells", id="tabs"),
     ],
 )
 def test_what_cannot_be_declared(shop: Project, arguments: list[str], message: str) -> None:
@@ -807,7 +810,9 @@ def test_what_cannot_be_declared(shop: Project, arguments: list[str], message: s
         "keyless.json": '[{"name": "x"}, {"name": "x"}]',
         "broken.json": '[{"id": 1}',
         "page.txt": "x",
+        "semicolons.csv": "id;name\n1;Ada, the first\n",
     }
+    (shop.root / "tabs.csv.gz").write_bytes(gzip.compress(b"\xef\xbb\xbfid\tname\n1\tAda\n"))
     for name, text in samples.items():
         (shop.root / name).write_text(text)
     folder = shop.root / "staging_loaders" / "shop"
