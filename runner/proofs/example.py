@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
+from runner.proofs import digest
 from runner.proofs.fault import Fault, StagingRow
 from runner.proofs.scope import Scope
 from runner.proofs.shrink import Deadline, minimise
@@ -86,9 +87,9 @@ def _same_thing(fault: Fault) -> bool:
 
 def _staging_row(trial: Trial, scope: Scope, row: Staged) -> StagingRow:
     table = scope.staging[row.table]
-    columns = ", ".join(f'"{name}"::text' for name in table.columns)
+    columns = ", ".join(f"{digest.quote(name)}::text" for name in table.columns)
     values = trial.connection.execute(
-        f"select {columns} from {table.name} where ctid = %s::tid".encode(), (row.ctid,)
+        f"select {columns} from {table.name} where tableoid = %s and ctid = %s::tid".encode(), (row.leaf, row.ctid)
     ).fetchone()
     assert values is not None  # nobody else writes while the days are held
     return StagingRow(table.name, dict(zip(table.columns, values, strict=True)))

@@ -11,6 +11,7 @@ from types import TracebackType
 
 from runner import database, diagnosis, transaction
 from runner.errors import StepFailed
+from runner.proofs import digest
 from runner.proofs.digest import Table
 from runner.proofs.touched import Touched
 from runner.step import SqlFile
@@ -53,9 +54,13 @@ class StepBroke(StepFailed):
 
 @dataclass(frozen=True)
 class Staged:
-    """A staging row: its table and where it lies, which stays the same until it is written."""
+    """A staging row: its table and where it lies, which stays the same until it is written.
+
+    `leaf` is the partition, by its oid: of one table, rows of several partitions lie at the same `ctid`.
+    """
 
     table: str
+    leaf: int
     ctid: str
 
 
@@ -190,28 +195,29 @@ class Trial:
         found = []
         for table in tables:
             rows = self.connection.execute(
-                f"select ctid::text from {table.name} as staged where day = any(%s){_HOLDS if marks else ''}"
-                " order by ctid".encode(),
+                f"select tableoid::bigint, ctid::text from {table.name} as staged"
+                f" where day = any(%s){_HOLDS if marks else ''} order by tableoid, staged.ctid".encode(),
                 [list(days), *([list(marks)] * 3 if marks else [])],
             )
-            found += [Staged(table.name, ctid) for (ctid,) in rows]
+            found += [Staged(table.name, leaf, ctid) for leaf, ctid in rows]
         return found
 
     def keep_staged(self, tables: Iterable[Table], days: Sequence[str] | None, kept: Sequence[Staged]) -> None:
         """Delete the staging rows of days, None for all, but for `kept`."""
         for table in tables:
-            places = [row.ctid for row in kept if row.table == table.name]
+            here = [row for row in kept if row.table == table.name]
             # A join, which is hashed where there are many.
             self.connection.execute(
                 f"delete from {table.name} as staged where (%s::text[] is null or day = any(%s)) and not exists ("
-                "select from unnest(%s::text[]) as kept(place) where kept.place::tid = staged.ctid)".encode(),
-                (*[None if days is None else list(days)] * 2, places),
+                "select from unnest(%s::oid[], %s::text[]) as kept(leaf, place)"
+                " where kept.leaf = staged.tableoid and kept.place::tid = staged.ctid)".encode(),
+                (*[None if days is None else list(days)] * 2, [r.leaf for r in here], [r.ctid for r in here]),
             )
 
     def turn_staged(self, tables: Iterable[Table], days: Sequence[str]) -> None:
         """Turn around the order in which the staging rows of days lie in their tables; the rows stay the same."""
         for table in tables:
-            columns = ", ".join(f'"{column}"' for column in table.columns)
+            columns = ", ".join(digest.quote(column) for column in table.columns)
             self.connection.execute(
                 f"with gone as (delete from {table.name} where day = any(%s) returning ctid as runner_place, *)"
                 f" insert into {table.name} ({columns}) overriding system value"

@@ -573,3 +573,26 @@ def test_the_time_of_a_run_has_a_small_example(
     ((key, column, once, again),) = fault.evidence.rows
     assert (key, column) == (fault.staging[0].values["id"], "name")
     assert once != again
+
+
+def test_staging_of_a_partition_a_day_has_a_small_example(
+    connection: Connection, prove: Callable[..., Any], make_step: Callable[..., SqlFile]
+) -> None:
+    """Rows of several partitions that lie at the same place are told apart, and odd names are quoted."""
+    connection.execute(
+        'create table stg_picked (day text, id int, "a ""name""" text) partition by list (day);'
+        "create table stg_picked_1 partition of stg_picked for values in ('day1');"
+        "create table stg_picked_2 partition of stg_picked for values in ('day2');"
+        "create table picked (id int primary key, name text);"
+        "insert into stg_picked select 'day' || day, n, n from generate_series(1, 2) as day, generate_series(1, 20) as n"
+    )
+    insert = (
+        "insert into picked select id, day from stg_picked where day = current_setting('app.day') and id >= 7"
+        " on conflict (id) do update set name = excluded.name where picked.name is distinct from excluded.name"
+    )
+    _, (fault,) = prove(
+        ("day1", "day2"), (make_step(insert, METRICS.format("0")),), checks=(), proofs=("order",), shrink=5.0
+    )
+    assert (fault.kind, fault.minimal) == ("last-applied-wins", True)
+    assert [row.values["day"] for row in fault.staging] == ["day1", "day2"]
+    assert len({row.values["id"] for row in fault.staging}) == 1
