@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 
-from runner import sqlnodes
-from runner.sqlnodes import Node, Statement
+from runner import sqltree
+from runner.sqltree import Node, Statement
 
 # Extensions that bring functions and types, but no tables.
 _TABLELESS = frozenset(
@@ -82,7 +82,7 @@ def _bookkeeping() -> str:
 def of_the_runner() -> Catalog:
     """Return a catalog with the runner's own tables, and no others."""
     catalog = Catalog()
-    catalog.add(sqlnodes.parse(_bookkeeping()))
+    catalog.add(sqltree.parse(_bookkeeping()))
     catalog.made = 0
     return catalog
 
@@ -95,7 +95,7 @@ def type_of(node: Node | None) -> str:
 
 
 def _create_table(catalog: Catalog, node: Node) -> None:
-    name = sqlnodes.name_of(node.relation)
+    name = sqltree.name_of(node.relation)
     if node.if_not_exists and name in catalog.tables:
         return
     table = Table(name)
@@ -118,7 +118,7 @@ def _create_table(catalog: Catalog, node: Node) -> None:
 
 def _copy(catalog: Catalog, table: Table, source: Node) -> None:
     """Take the columns of a parent (`inherits`, `partition of`) or of `like`."""
-    other = catalog.table(sqlnodes.name_of(source if source.kind == "RangeVar" else source.relation))
+    other = catalog.table(sqltree.name_of(source if source.kind == "RangeVar" else source.relation))
     if other is None:
         table.is_open = True
         return
@@ -153,7 +153,7 @@ def _add_key(table: Table, constraint: Node) -> None:
 
 
 def _alter_table(catalog: Catalog, node: Node) -> None:
-    table = catalog.table(sqlnodes.name_of(node.relation))
+    table = catalog.table(sqltree.name_of(node.relation))
     if table is None:
         return
     for command in node.cmds or ():
@@ -180,7 +180,7 @@ def _alter_table(catalog: Catalog, node: Node) -> None:
 def _rename(catalog: Catalog, node: Node) -> None:
     if node.relation is None:
         return
-    name = sqlnodes.name_of(node.relation)
+    name = sqltree.name_of(node.relation)
     table = catalog.table(name)
     if table is None:
         return
@@ -196,7 +196,7 @@ def _rename(catalog: Catalog, node: Node) -> None:
 
 
 def _index(catalog: Catalog, node: Node) -> None:
-    table = catalog.table(sqlnodes.name_of(node.relation))
+    table = catalog.table(sqltree.name_of(node.relation))
     if table is None or not node.unique:
         return
     add_index(table, node)
@@ -241,7 +241,7 @@ def named_after(node: Node | None) -> str | None:
         last = node.fields[-1]
         return last if isinstance(last, str) else None
     if kind in ("FuncCall", "SQLValueFunction"):
-        return sqlnodes.function(node)
+        return sqltree.function(node)
     if kind == "TypeCast":
         inner = named_after(node.arg)
         return type_of(node.typeName) if inner == "?column?" else inner
@@ -279,7 +279,7 @@ def _create_as(catalog: Catalog, node: Node) -> None:
 
 
 def _add_view(catalog: Catalog, relation: Node, query: Node | None, aliases: list[str] | None) -> None:
-    table = Table(sqlnodes.name_of(relation), is_view=True)
+    table = Table(sqltree.name_of(relation), is_view=True)
     if query is None or query.kind != "SelectStmt":
         table.is_open = True
     else:

@@ -6,14 +6,14 @@ to be unclear. Names are those of tables without `public.`, and of sequences.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
 
 from runner import plpgsql, sqltree, treenames
 from runner.check import Check
+from runner.sqltree import Node
 from runner.step import SqlFile
 
 # Statements that change no table that others see, whatever else they do.
@@ -22,7 +22,7 @@ _HARMLESS = {
     "ExecuteStmt", "FetchStmt", "ListenStmt", "NotifyStmt", "TransactionStmt", "UnlistenStmt", "VacuumStmt",
     "VariableShowStmt",
 }  # fmt: skip
-# Statements whose tables `sqltree.relations` finds.
+# Statements whose tables `treenames.relations` finds.
 _QUERIES = {
     "CopyStmt", "CreateStmt", "CreateTableAsStmt", "DeclareCursorStmt", "DeleteStmt", "ExplainStmt", "InsertStmt",
     "MergeStmt", "PrepareStmt", "SelectStmt", "TruncateStmt", "UpdateStmt",
@@ -58,10 +58,10 @@ class Schema:
     """What the schema files say that a statement does not show: functions, triggers, foreign keys, views."""
 
     def __init__(self, files: Iterable[SqlFile] = ()) -> None:
-        self._functions: dict[str, list[tuple[Any, str]]] = {}
+        self._functions: dict[str, list[tuple[Node, str]]] = {}
         """Name -> the statements that make functions of this name, and their texts."""
         self._triggers: dict[str, set[str]] = {}
-        self._views: dict[str, Any] = {}
+        self._views: dict[str, Node] = {}
         self._referenced: dict[str, set[str]] = {}
         """Table -> the tables its foreign keys point to."""
         self._changing: dict[str, set[str]] = {}
@@ -71,20 +71,20 @@ class Schema:
         self._functions_seen: dict[str, Effects] = {}
         for file in files:
             try:
-                trees = sqltree.parse(file.text)
+                statements = sqltree.parse(file.text)
             except sqltree.NotSql:
                 continue  # the server will say so
-            for tree in trees:
-                self._learn(tree.node, file.text[tree.start : tree.stop])
+            for statement in statements:
+                self._learn(statement.node, file.text[statement.start : statement.stop])
 
-    def _learn(self, node: Any, text: str) -> None:
-        kind = type(node).__name__
+    def _learn(self, node: Node, text: str) -> None:
+        kind = node.kind
         if kind == "CreateFunctionStmt":
-            name = node.funcname[-1].sval
+            name = node.funcname[-1]
             # Functions of one name count as one, which does what any of them does.
             self._functions.setdefault(name, []).append((node, text))
         elif kind == "CreateTrigStmt":
-            self._triggers.setdefault(treenames.table(node.relation), set()).add(node.funcname[-1].sval)
+            self._triggers.setdefault(treenames.table(node.relation), set()).add(node.funcname[-1])
         elif kind == "ViewStmt":
             self._views[treenames.table(node.view)] = node.query
         elif kind == "CreateTableAsStmt":
@@ -92,18 +92,18 @@ class Schema:
         elif kind in ("CreateStmt", "AlterTableStmt") and node.relation is not None:
             table = treenames.table(node.relation)
             for below in sqltree.walk(node):
-                if type(below).__name__ == "Constraint" and below.pktable is not None:
+                if below.kind == "Constraint" and below.pktable is not None:
                     self._learn_key(table, below)
-                elif type(below).__name__ == "PartitionCmd" and below.name is not None:
+                elif below.kind == "PartitionCmd" and below.name is not None:
                     self._learn_relative(table, treenames.table(below.name))
-            for parent in getattr(node, "inhRelations", None) or ():
+            for parent in node.inhRelations or ():
                 self._learn_relative(treenames.table(parent), table)
 
     def _learn_relative(self, parent: str, child: str) -> None:
         self._family.setdefault(parent, set()).add(child)
         self._family.setdefault(child, set()).add(parent)
 
-    def _learn_key(self, table: str, constraint: Any) -> None:
+    def _learn_key(self, table: str, constraint: Node) -> None:
         other = treenames.table(constraint.pktable)
         self._referenced.setdefault(table, set()).add(other)
         # 'a' is no action, 'r' restrict: the others change the rows that point here.
@@ -123,7 +123,7 @@ class Schema:
     def _of_file(self, step: SqlFile) -> Effects:
         found = Effects()
         try:
-            nodes = [tree.node for statement in step.statements for tree in sqltree.parse(statement.text)]
+            nodes = [each.node for statement in step.statements for each in sqltree.parse(statement.text)]
         except sqltree.NotSql as error:
             return Effects(unclear=f"PostgreSQL does not understand it: {error.message}")
         temporary = {name for node in nodes for name in treenames.made_temporary(node)}
@@ -131,13 +131,13 @@ class Schema:
         for node in nodes:
             effects = self._of_statement(node)
             # A temporary table hides another from when it is made; one that is dropped before is its own of old.
-            hidden = temporary if type(node).__name__ == "DropStmt" else own
+            hidden = temporary if node.kind == "DropStmt" else own
             found |= Effects(effects.reads - hidden, effects.writes - hidden, effects.unclear)
             own |= treenames.made_temporary(node)
         return self._spread(found)
 
-    def _of_statement(self, node: Any) -> Effects:
-        kind = type(node).__name__
+    def _of_statement(self, node: Node) -> Effects:
+        kind = node.kind
         if kind in _HARMLESS:
             return Effects()
         if kind == "VariableSetStmt":
@@ -148,13 +148,11 @@ class Schema:
             names = frozenset(treenames.dropped(node))
             return Effects(writes=names) if names else Effects(unclear="it drops what is no table")
         if kind in _REMAKING:
-            names = frozenset(
-                treenames.table(found) for found in sqltree.walk(node) if type(found).__name__ == "RangeVar"
-            )
+            names = frozenset(treenames.table(found) for found in sqltree.walk(node) if found.kind == "RangeVar")
             return Effects(reads=names, writes=names - {treenames.TEMPORARY})
         if kind not in _QUERIES:
             return Effects(unclear=f"it has a statement of the kind {kind.removesuffix('Stmt')}")
-        relations = sqltree.relations(node)
+        relations = treenames.relations(node)
         made = {treenames.plain(name) for name in relations.made} - treenames.made_temporary(node)
         effects = Effects(
             frozenset(map(treenames.plain, relations.reads)) - {treenames.TEMPORARY},
@@ -162,23 +160,23 @@ class Schema:
         )
         return effects | self._of_calls(node)
 
-    def _of_calls(self, node: Any) -> Effects:
+    def _of_calls(self, node: Node) -> Effects:
         found = Effects()
         for call in sqltree.walk(node):
-            if type(call).__name__ == "FuncCall":
+            if call.kind == "FuncCall":
                 found |= self._of_call(call)
         return found
 
-    def _of_call(self, call: Any) -> Effects:
-        name = call.funcname[-1].sval
+    def _of_call(self, call: Node) -> Effects:
+        name = call.funcname[-1]
         if name in self._functions:
             return self._of_function(name)
         if name in _SEQUENCES:
-            text = treenames.constant(call.args[0]) if call.args else None
+            text = sqltree.text_of(call.args[0]) if call.args else None
             # The numbers that a step gets depend on who asked before.
             return Effects(writes=frozenset([treenames.plain(text)])) if text else Effects(unclear=f"it calls {name}()")
         if name == "set_config":
-            text = treenames.constant(call.args[0]) if call.args else None
+            text = sqltree.text_of(call.args[0]) if call.args else None
             return Effects(unclear="" if text and text.lower() not in _MEANING else f"it calls {name}()")
         return Effects(
             unclear="" if name in _harmless_functions() else f"it calls {name}(), which no schema file makes"
@@ -193,16 +191,16 @@ class Schema:
             self._functions_seen[name] = found
         return self._functions_seen[name]
 
-    def _of_body(self, name: str, node: Any, text: str) -> Effects:
+    def _of_body(self, name: str, node: Node, text: str) -> Effects:
         options = {option.defname: option.arg for option in node.options or ()}
-        language = getattr(options.get("language"), "sval", "sql").lower()
-        volatility = getattr(options.get("volatility"), "sval", "volatile")
+        language = options.get("language", "sql").lower()
+        volatility = options.get("volatility", "volatile")
         if node.sql_body is not None:
-            effects = self._of_nodes(list(treenames.flattened(node.sql_body)))
+            effects = self._of_nodes(sqltree.children([node.sql_body]))
         elif language not in ("sql", "plpgsql") or "as" not in options:
             effects = Effects(unclear=f"it calls {name}(), which is written in {language}")
         elif language == "sql":
-            effects = self._of_sql(options["as"][0].sval)
+            effects = self._of_sql(options["as"][0])
         else:
             effects = self._of_plpgsql(lambda: plpgsql.read(text), f"it calls {name}(), which")
         # PostgreSQL holds a function to it: one that is stable or immutable writes nothing.
@@ -210,24 +208,24 @@ class Schema:
 
     def _of_sql(self, text: str) -> Effects:
         try:
-            return self._of_nodes([tree.node for tree in sqltree.parse(text)])
+            return self._of_nodes([statement.node for statement in sqltree.parse(text)])
         except sqltree.NotSql:
             return Effects()  # the server refuses to make it
 
-    def _of_nodes(self, nodes: Sequence[Any]) -> Effects:
+    def _of_nodes(self, nodes: Iterable[Node]) -> Effects:
         found = Effects()
         own: set[str] = set()
         for node in nodes:
-            effects = self._of_statement(node) if type(node).__name__ != "ReturnStmt" else self._of_return(node)
+            effects = self._of_statement(node) if node.kind != "ReturnStmt" else self._of_return(node)
             found |= Effects(effects.reads - own, effects.writes - own, effects.unclear)
             own |= treenames.made_temporary(node)
         return found
 
-    def _of_return(self, node: Any) -> Effects:
-        return Effects(frozenset(map(treenames.plain, sqltree.relations(node).reads))) | self._of_calls(node)
+    def _of_return(self, node: Node) -> Effects:
+        return Effects(frozenset(map(treenames.plain, treenames.relations(node).reads))) | self._of_calls(node)
 
-    def _of_block(self, node: Any) -> Effects:
-        texts = {option.defname: option.arg.sval for option in node.args}
+    def _of_block(self, node: Node) -> Effects:
+        texts = {option.defname: option.arg for option in node.args}
         if texts.get("language", "plpgsql").lower() != "plpgsql":
             return Effects(unclear=f"it has a block in {texts['language']}")
         return self._of_plpgsql(lambda: plpgsql.of_block(texts["as"]), "it has a block that")
@@ -254,7 +252,7 @@ class Schema:
                 relatives = frozenset(self._family.get(name, ()))
                 effects |= Effects(writes=relatives) if written else Effects(relatives)
                 if name in self._views:
-                    below = frozenset(map(treenames.plain, sqltree.relations(self._views[name]).reads))
+                    below = frozenset(map(treenames.plain, treenames.relations(self._views[name]).reads))
                     effects |= Effects(below, below if written else frozenset()) | self._of_calls(self._views[name])
                 if written:
                     effects |= Effects(

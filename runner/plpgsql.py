@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner import sqltree
+from runner.sqltree import Node
 
 # What the parser takes for a single value, whose fields it then does not know.
 _ROWTYPE = re.compile(r'(?:[\w$.]|"[^"]*")+\s*%\s*rowtype\b', re.IGNORECASE)
@@ -28,7 +29,7 @@ class Body:
     `builds` tells whether it also sends statements that it builds itself (`execute`).
     """
 
-    nodes: tuple[Any, ...]
+    nodes: tuple[Node, ...]
     builds: bool
 
 
@@ -46,7 +47,7 @@ def read(statement: str) -> Body:
     try:
         document = json.loads(pg.parse_plpgsql_json(_ROWTYPE.sub("record", statement)))
     except pg.ParseError as error:
-        raise sqltree.not_sql(statement, error) from error
+        raise sqltree.not_sql(error) from error
     found = list(_parts(document))
     nodes = [tree.node for kind, part in found if kind == "PLpgSQL_expr" for tree in sqltree.parse(_sql(part))]
     builds = any(kind in ("PLpgSQL_stmt_dynexecute", "PLpgSQL_stmt_dynfors", "dynquery") for kind, _ in found)

@@ -1,16 +1,23 @@
-"""SQL as PostgreSQL's own parser sees it: statements with their places, and the tables they read and write.
+"""SQL as PostgreSQL's own parser sees it: statements and their nodes, in plain dictionaries.
 
-Needs pglast, which is imported where it is used. Offsets are 0-based characters into the text.
-Node names are those of https://github.com/pganalyze/libpg_query and PostgreSQL's parsenodes.h.
+Needs pglast, which is imported where it is used. The nodes are those of https://github.com/pganalyze/libpg_query
+and PostgreSQL's parsenodes.h, as libpg_query writes them to JSON, which takes a quarter of the time that
+pglast's own objects take: fields that are absent, false or 0 are left out, enumerations are their names.
+Places are 0-based characters of the text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+import json
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from runner.errors import ConfigError
+
+CHANGES = ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt")
+"""The kinds of statements that change rows: of the table in their field `relation`."""
 
 
 class NotSql(Exception):
@@ -22,59 +29,90 @@ class NotSql(Exception):
         self.offset = offset
 
 
-@dataclass(frozen=True)
-class Tree:
-    """One statement: its node (`SelectStmt`, `InsertStmt`, …) and where its text stands."""
+class Node(dict[str, Any]):
+    """A node: `node.kind` is `SelectStmt`, `node.fromClause` a field, None where it is left out.
 
-    node: Any
-    start: int
-    stop: int
-
-    @property
-    def kind(self) -> str:
-        """The node's name: `SelectStmt`."""
-        return type(self.node).__name__
-
-
-@dataclass(frozen=True)
-class Relations:
-    """The tables that a statement reads, writes and makes, as it names them (`schema.table` where it says so).
-
-    Names of common table expressions are not among them. `made` are new tables, temporary ones
-    included; `emptied` are truncated, and are among `writes` too.
+    `kind` is empty where the field alone says what it holds (`larg`, `alias`), but for tables and calls.
+    A field with a name that is taken (`kind`, `keys`, `owner`) is read as `node["kind"]`. `meaning`
+    and `owner` are for whoever resolves the names, None until then.
     """
 
-    reads: frozenset[str] = frozenset()
-    writes: frozenset[str] = frozenset()
-    made: frozenset[str] = frozenset()
-    emptied: frozenset[str] = frozenset()
+    __slots__ = ("kind", "meaning", "owner")
 
-    def __or__(self, other: Relations) -> Relations:
-        return Relations(
-            self.reads | other.reads, self.writes | other.writes, self.made | other.made, self.emptied | other.emptied
-        )
+    kind: str
+    meaning: Any
+    owner: Any
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    else:
+        __getattr__ = dict.get
 
 
-def parse(text: str) -> list[Tree]:
+class Statement:
+    """One statement: its node, and where its text starts and stops."""
+
+    __slots__ = ("node", "start", "stop")
+
+    def __init__(self, node: Node, start: int, stop: int) -> None:
+        self.node, self.start, self.stop = node, start, stop
+
+
+def _node(fields: dict[str, Any]) -> Any:
+    """Turn `{"SelectStmt": {…}}` into its inner node, `{"String": {…}}` into text, `{"List": {…}}` into a list."""
+    if len(fields) == 1:
+        ((name, value),) = fields.items()
+        if "A" <= name[0] <= "Z":
+            if name == "String":
+                return value.get("sval", "")
+            if name == "List":
+                return value.get("items", [])
+            value.kind = name
+            return value
+    node = Node(fields)
+    node.kind = "RangeVar" if "relname" in fields else "FuncCall" if "funcname" in fields else ""
+    return node
+
+
+def parse(text: str) -> list[Statement]:
     """Return the statements of `text`, transaction control included; NotSql where PostgreSQL would refuse it.
 
     ConfigError where the parser is not installed.
     """
     pg = parser()
     try:
-        raw = pg.parse_sql(text)
+        written = pg.parse_sql_json(text)
     except pg.ParseError as error:
-        raise not_sql(text, error) from error
-    trees = []
-    for statement in raw or ():
-        start = statement.stmt_location or 0
-        stop = start + statement.stmt_len if statement.stmt_len else len(text)
-        trees.append(Tree(statement.stmt, start, stop))
-    return trees
+        raise not_sql(error) from error
+    if text.isascii():
+        return [Statement(*found) for found in _statements(json.loads(written, object_hook=_node), len(text))]
+    character = _characters(text)
+
+    def placed(fields: dict[str, Any]) -> Any:
+        if "location" in fields:
+            fields["location"] = character(fields["location"])
+        return _node(fields)
+
+    raw = _statements(json.loads(written, object_hook=placed), len(text.encode()))
+    return [Statement(node, character(start), character(stop)) for node, start, stop in raw]
 
 
-def not_sql(text: str, error: Any) -> NotSql:
-    """Return pglast's refusal of `text` as ours."""
+def _statements(document: Node, length: int) -> Iterator[tuple[Node, int, int]]:
+    for raw in document.stmts or ():
+        start = raw.get("stmt_location", 0)
+        yield raw.stmt, start, start + raw["stmt_len"] if raw.stmt_len else length
+
+
+def _characters(text: str) -> Callable[[int], int]:
+    """Return what turns a place in bytes, as libpg_query counts, into one in characters."""
+    further = [match.start() for match in re.finditer(rb"[\x80-\xbf]", text.encode())]
+    return lambda place: place - bisect_left(further, place)
+
+
+def not_sql(error: Any) -> NotSql:
+    """Return pglast's refusal as ours."""
     message, place = error.args[0], error.args[1] if len(error.args) > 1 else 0
     return NotSql(message, place or 0)
 
@@ -93,85 +131,78 @@ def parser() -> Any:
     return parser
 
 
-def children(node: Any) -> Iterator[Any]:
-    """Return the nodes right below `node`, through lists and tuples."""
-    from pglast import ast
-
-    for name in node:
-        yield from _nodes(getattr(node, name), ast.Node)
-
-
-def _nodes(value: Any, node_type: type) -> Iterator[Any]:
-    if isinstance(value, node_type):
-        yield value
-    elif isinstance(value, (tuple, list)):
-        for item in value:
-            yield from _nodes(item, node_type)
+def children(node: Node | list[Any]) -> Iterator[Node]:
+    """Return the nodes right below a node or list, through lists."""
+    for item in node.values() if isinstance(node, Node) else node:
+        if isinstance(item, Node):
+            yield item
+        elif isinstance(item, list):
+            yield from children(item)
 
 
-def walk(node: Any) -> Iterator[Any]:
+def walk(node: Node) -> Iterator[Node]:
     """Return `node` and all nodes below it, parents first."""
     yield node
     for child in children(node):
         yield from walk(child)
 
 
-def table_name(relation: Any) -> str:
-    """Return a RangeVar's name as it is written: `agents`, `pg_temp.agents`."""
-    return f"{relation.schemaname}.{relation.relname}" if relation.schemaname else str(relation.relname)
+def place(node: Node) -> int:
+    """Return where a node's text starts; that of its first part where it has no place of its own."""
+    own = node.get("location")
+    if own is None and node.kind in _PLACED:
+        return 0
+    if own is not None and own >= 0:
+        return int(own)
+    return min((place(child) for child in children(node)), default=_NOWHERE)
 
 
-def relations(node: Any) -> Relations:
-    """Return what a statement reads and writes, its common table expressions looked through."""
-    return _relations(node, frozenset())
+_NOWHERE = 1 << 60
+# A place of 0 is left out like any other 0.
+_PLACED = frozenset({"ColumnRef", "A_Const", "FuncCall", "RangeVar", "CommonTableExpr", "SubLink", "ResTarget"})
 
 
-# Fields whose RangeVar is written, not read.
-_WRITTEN = {
-    "InsertStmt": "relation",
-    "UpdateStmt": "relation",
-    "DeleteStmt": "relation",
-    "MergeStmt": "relation",
-}
+def name_of(relation: Node) -> str:
+    """Return a RangeVar's name as it is written, without the schema `public`."""
+    schema = relation.schemaname
+    return f"{schema}.{relation.relname}" if schema and schema != "public" else str(relation.relname)
 
 
-def _relations(node: Any, hidden: frozenset[str]) -> Relations:
-    """`hidden` are the names of common table expressions in scope, which hide tables of the same name."""
-    kind = type(node).__name__
-    found = Relations()
-    clause = getattr(node, "withClause", None)
-    if clause is not None:
-        names = frozenset(cte.ctename for cte in clause.ctes)
-        seen = hidden | names if clause.recursive else hidden
-        for cte in clause.ctes:
-            found |= _relations(cte.ctequery, seen)
-            seen |= {cte.ctename}
-        hidden |= names
-    if kind == "RangeVar":
-        # A name with a schema is never that of a common table expression.
-        hides = not node.schemaname and node.relname in hidden
-        return Relations() if hides else Relations(reads=frozenset({table_name(node)}))
-    skipped: list[Any] = [clause]
-    if kind in _WRITTEN:
-        target = getattr(node, _WRITTEN[kind])
-        found |= Relations(writes=frozenset({table_name(target)}))
-        skipped.append(target)
-    elif kind == "CreateTableAsStmt" or (kind == "SelectStmt" and node.intoClause is not None):
-        into = node.into if kind == "CreateTableAsStmt" else node.intoClause
-        found |= Relations(made=frozenset({table_name(into.rel)}))
-        skipped.append(into)
-    elif kind == "CreateStmt":
-        found |= Relations(made=frozenset({table_name(node.relation)}))
-        skipped.append(node.relation)
-    elif kind == "TruncateStmt":
-        names = frozenset(table_name(relation) for relation in node.relations)
-        return Relations(writes=names, emptied=names)
-    elif kind == "CopyStmt" and node.relation is not None:
-        name = frozenset({table_name(node.relation)})
-        return Relations(writes=name) if node.is_from else Relations(reads=name)
-    elif kind in ("VacuumStmt", "LockStmt", "DropStmt", "AlterTableStmt", "IndexStmt", "CommentStmt"):
-        return found
-    for child in children(node):
-        if not any(child is other for other in skipped):
-            found |= _relations(child, hidden)
-    return found
+def text_of(node: Node | None) -> str | None:
+    """Return the text of a string constant, cast or not; None for any other node."""
+    while node is not None and node.kind == "TypeCast":
+        node = node.arg
+    if node is None or node.kind != "A_Const" or node.sval is None:
+        return None
+    return str(node.sval.get("sval", ""))
+
+
+def constant(node: Node | None) -> str | None:
+    """Return what a constant holds, as text; None for any other node, and for null."""
+    while node is not None and node.kind == "TypeCast":
+        node = node.arg
+    if node is None or node.kind != "A_Const" or node.isnull:
+        return None
+    if node.sval is not None:
+        return str(node.sval.get("sval", ""))
+    if node.ival is not None:
+        return str(node.ival.get("ival", 0))
+    if node.fval is not None:
+        return str(node.fval.get("fval", ""))
+    if node.boolval is not None:
+        return "true" if node.boolval.get("boolval") else "false"
+    return None
+
+
+def function(node: Node) -> str:
+    """Return the name of the function that a node calls, without its schema; `current_date` and its like are ones."""
+    if node.kind == "FuncCall":
+        return str(node.funcname[-1])
+    if node.kind == "SQLValueFunction":
+        return str(node.op).removeprefix("SVFOP_").lower()
+    return ""
+
+
+def called(node: Node) -> str:
+    """Return a call as a person writes it: `now()`, `current_date`."""
+    return f"{function(node)}()" if node.kind == "FuncCall" else function(node)

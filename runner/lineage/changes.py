@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from runner import sqltree
+from runner import sqltree, treenames
 from runner.lineage.bodies import Body
 from runner.lineage.queries import Queries
 from runner.lineage.values import Item, Relation, Scope, Value, computed, single
+from runner.sqltree import Node
 
 _SYSTEM = ("ctid", "xmin", "xmax", "cmin", "cmax", "tableoid")
 
@@ -48,41 +48,41 @@ class Changes:
         """Table that the step makes -> its columns, and the step where it is temporary."""
         self._queries = Queries(self._table, self._change, functions)
 
-    def read(self, node: Any) -> None:
+    def read(self, node: Node) -> None:
         """Take in one statement."""
-        kind = type(node).__name__
+        kind = node.kind
         if kind in ("PrepareStmt", "ExplainStmt", "DeclareCursorStmt"):
             self.read(node.query)
         elif kind == "CreateTableAsStmt":
             self._create_as(node.into, node.query)
         elif kind == "SelectStmt" and node.intoClause is not None:
             self._create_as(node.intoClause, node)
-        elif kind in ("SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"):
+        elif kind in ("SelectStmt", *sqltree.CHANGES):
             self._queries.query(node, Scope())
         elif kind == "CreateStmt":
             columns: list[str] = []
             for element in node.tableElts or ():
-                if type(element).__name__ == "ColumnDef":
+                if element.kind == "ColumnDef":
                     columns.append(element.colname)
-                elif type(element).__name__ == "TableLikeClause":
+                elif element.kind == "TableLikeClause":
                     columns += [name for name, _ in self._table(element.relation).columns]
             self._made[node.relation.relname] = columns, self._owner(node.relation)
         elif kind == "CopyStmt" and node.is_from and node.relation is not None:
             table, step, columns = self._target(node.relation)
-            for column in [name.sval for name in node.attlist or ()] or columns:
+            for column in node.attlist or columns:
                 self._note(Assignment(table, column, single("function", "copy"), step))
 
-    def columns_of(self, query: Any) -> Relation:
+    def columns_of(self, query: Node) -> Relation:
         """Return what the columns of a query come from."""
         return self._queries.query(query, Scope())
 
-    def value(self, node: Any, table: str) -> Value:
+    def value(self, node: Node, table: str) -> Value:
         """Return what an expression over the columns of one table comes from: a generated column's."""
         relation = self._columns(table, "", self._tables.get(table, ()))
         return self._queries.expressions.value(node, Scope(items=[Item.of(table, relation)]))
 
-    def _create_as(self, into: Any, query: Any) -> None:
-        relation = self.columns_of(query).renamed([name.sval for name in into.colNames or ()])
+    def _create_as(self, into: Node, query: Node) -> None:
+        relation = self.columns_of(query).renamed(into.colNames or ())
         owner = self._owner(into.rel)
         self._made[into.rel.relname] = [name for name, _ in relation.columns], owner
         for name, value in relation.columns:
@@ -96,19 +96,18 @@ class Changes:
             self._note(Assignment(table, "*", filters, owner))
         return filters
 
-    def _owner(self, relation: Any) -> str:
-        temporary = relation.relpersistence == "t" or (relation.schemaname or "").startswith("pg_temp")
-        return self._step if temporary else ""
+    def _owner(self, relation: Node) -> str:
+        return self._step if treenames.is_temporary(relation) else ""
 
-    def _target(self, relation: Any) -> tuple[str, str, list[str]]:
+    def _target(self, relation: Node) -> tuple[str, str, list[str]]:
         """Return a table's name, the step where it is temporary, and its columns."""
         if relation.relname in self._made and relation.schemaname in (None, "pg_temp"):
             columns, step = self._made[relation.relname]
             return relation.relname, step, columns
-        name = sqltree.table_name(relation).removeprefix("public.")
+        name = sqltree.name_of(relation)
         return name, "", list(self._tables.get(name, ()))
 
-    def _table(self, relation: Any) -> Relation:
+    def _table(self, relation: Node) -> Relation:
         return self._columns(*self._target(relation))
 
     def _columns(self, table: str, step: str, columns: Sequence[str]) -> Relation:
@@ -121,9 +120,9 @@ class Changes:
             single("column", "*", table, step) if step and table in self._filtered else Value(),
         )
 
-    def _change(self, node: Any, outer: Scope) -> Relation:
+    def _change(self, node: Node, outer: Scope) -> Relation:
         scope = self._queries.with_clause(node, outer)
-        kind = type(node).__name__
+        kind = node.kind
         name, step, columns = self._target(node.relation)
         target = self._columns(name, step, columns)
         alias = node.relation.alias.aliasname if node.relation.alias is not None else node.relation.relname
@@ -138,20 +137,19 @@ class Changes:
                 filters += self._queries.expressions.values([clause.condition] if clause.condition else [], inside)
                 self._merge(clause, inside, (name, step, columns))
         else:
-            sources = getattr(node, "fromClause", None) or getattr(node, "usingClause", None)
-            filters += self._queries.add_items(sources, inside)
+            filters += self._queries.add_items(node.fromClause or node.usingClause, inside)
             filters += self._queries.expressions.values([node.whereClause] if node.whereClause else [], inside)
-            self._set(getattr(node, "targetList", None) or (), inside, (name, step))
+            self._set(node.targetList or (), inside, (name, step))
         decided = self._filter(name, step, computed(filters, None))
-        returning = getattr(node, "returningClause", None)
-        nodes = returning.exprs if returning is not None else getattr(node, "returningList", None)
         for image in ("old", "new"):
             inside.items[0].names.setdefault(image, target)
-        for option in getattr(returning, "options", None) or ():
+        if node.returningClause is None:
+            return Relation(filters=decided)
+        for option in node.returningClause.options or ():
             inside.items[0].names[option.value] = target
-        return self._queries.targets(nodes, inside, [decided])
+        return self._queries.targets(node.returningClause.exprs, inside, [decided])
 
-    def _insert(self, node: Any, scope: Scope, inside: Scope, target: tuple[str, str, list[str]]) -> Value:
+    def _insert(self, node: Node, scope: Scope, inside: Scope, target: tuple[str, str, list[str]]) -> Value:
         """Take in an `insert`; return what decides which rows it writes."""
         table, step, columns = target
         names = [column.name for column in node.cols or ()] or columns
@@ -172,17 +170,17 @@ class Changes:
         inside.items.pop()
         return computed([source.filters, *guards], None)
 
-    def _merge(self, clause: Any, scope: Scope, target: tuple[str, str, list[str]]) -> None:
+    def _merge(self, clause: Node, scope: Scope, target: tuple[str, str, list[str]]) -> None:
         table, step, columns = target
-        if clause.commandType.name == "CMD_UPDATE":
+        if clause.commandType == "CMD_UPDATE":
             self._set(clause.targetList, scope, (table, step))
-        elif clause.commandType.name == "CMD_INSERT":
+        elif clause.commandType == "CMD_INSERT":
             names = [column.name for column in clause.targetList or ()] or columns
-            values = self._queries.expressions.values(clause.values, scope)
+            values = self._queries.expressions.values(clause.get("values"), scope)
             for name, value in zip(names, values, strict=False):
                 self._note(Assignment(table, name, value, step))
 
-    def _set(self, targets: Sequence[Any], scope: Scope, target: tuple[str, str]) -> None:
+    def _set(self, targets: Sequence[Node], scope: Scope, target: tuple[str, str]) -> None:
         for each in targets:
             value = self._queries.expressions.value(each.val, scope)
             self._note(Assignment(target[0], each.name, value, target[1]))

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from runner import catalog, graph, sqlnodes, sqltext, sqltree, treenames
+from runner import catalog, graph, sqltext, sqltree, treenames
 from runner.config import Settings
 from runner.effects import Effects
 from runner.errors import UsageError
 from runner.lineage import bodies
 from runner.lineage.bodies import Body
 from runner.lineage.changes import Assignment, Changes
-from runner.lineage.expressions import deparsed, merged
+from runner.lineage.deparse import deparsed
+from runner.lineage.expressions import merged
 from runner.lineage.values import Origin, Value, computed, single
 from runner.project import Pipeline
+from runner.sqltree import Node
 from runner.step import SqlFile
 
 _SERIALS = ("serial", "bigserial", "smallserial", "serial2", "serial4", "serial8")
@@ -127,7 +128,7 @@ def read(settings: Settings, pipeline: Pipeline) -> Lineage:
     known = catalog.of_the_runner()
     for file in pipeline.schema:
         try:
-            known.add(sqlnodes.parse(file.text))
+            known.add(sqltree.parse(file.text))
         except sqltree.NotSql:
             continue  # the server will say so
     own = set(catalog.of_the_runner().tables)
@@ -155,12 +156,12 @@ def _functions(files: Iterable[SqlFile]) -> dict[str, Body]:
     found = {}
     for file in files:
         try:
-            trees = sqltree.parse(file.text)
+            statements = sqltree.parse(file.text)
         except sqltree.NotSql:
             continue  # the server will say so
-        for tree in trees:
-            if tree.kind == "CreateFunctionStmt" and (body := bodies.read(tree.node)) is not None:
-                found[tree.node.funcname[-1].sval] = body
+        for node in (statement.node for statement in statements):
+            if node.kind == "CreateFunctionStmt" and (body := bodies.read(node)) is not None:
+                found[node.funcname[-1]] = body
     return found
 
 
@@ -208,36 +209,35 @@ class _Reader:
         for statement in self._file.statements:
             self._start = statement.start
             try:
-                trees = sqltree.parse(statement.text)
+                nodes = [each.node for each in sqltree.parse(statement.text)]
             except sqltree.NotSql:
                 continue  # the server will say so
-            for tree in trees:
-                self._changes.read(tree.node)
-                self._read_definitions(tree.node)
-                self.emptied |= {name.removeprefix("public.") for name in _emptied(tree.node)}
+            for node in nodes:
+                self._changes.read(node)
+                self._read_definitions(node)
+                self.emptied |= set(_emptied(node))
         return [edge for target, values in self._found.items() for edge in self._edges(target, values)]
 
     def _note(self, assignment: Assignment) -> None:
         target = Origin("column", assignment.column, assignment.table, assignment.step)
         self._found.setdefault(target, []).append((assignment.value, self._start))
 
-    def _read_definitions(self, node: Any) -> None:
-        kind = type(node).__name__
+    def _read_definitions(self, node: Node) -> None:
+        kind = node.kind
         if kind == "ViewStmt":
-            names = [name.sval for name in node.aliases or ()]
-            for column, value in self._changes.columns_of(node.query).renamed(names).columns:
+            for column, value in self._changes.columns_of(node.query).renamed(node.aliases or ()).columns:
                 self._note(Assignment(treenames.table(node.view), column, value))
         elif kind in ("CreateStmt", "AlterTableStmt") and node.relation is not None:
             for found in sqltree.walk(node):
-                if type(found).__name__ == "ColumnDef":
+                if found.kind == "ColumnDef":
                     self._read_column(treenames.table(node.relation), found)
 
-    def _read_column(self, table: str, column: Any) -> None:
+    def _read_column(self, table: str, column: Node) -> None:
         """Take in what fills a column by itself: what it is generated from, its default, its sequence."""
-        if column.typeName is not None and column.typeName.names[-1].sval in _SERIALS:
+        if column.typeName is not None and column.typeName.names[-1] in _SERIALS:
             self._defaults.setdefault(table, {})[column.colname] = single("function", "sequence")
         for constraint in column.constraints or ():
-            kind = constraint.contype.name
+            kind = constraint.contype
             if kind == "CONSTR_IDENTITY":
                 self._defaults.setdefault(table, {})[column.colname] = single("function", "sequence")
             elif kind == "CONSTR_DEFAULT":
@@ -254,15 +254,14 @@ class _Reader:
         expression, line = "", 0
         if made is not None:
             expression = deparsed(made)
-            line = sqltext.locate(self._file.text, start + (getattr(made, "location", 0) or 0)).line
+            line = sqltext.locate(self._file.text, start + max(made.get("location", 0), 0)).line
         for origin, copied in value.origins.items():
             yield Edge(target, origin, copied, self._file.id, *(("", 0) if copied else (expression, line)))
 
 
-def _emptied(node: Any) -> Iterator[str]:
+def _emptied(node: Node) -> Iterator[str]:
     for found in sqltree.walk(node):
-        kind = type(found).__name__
-        if kind == "DeleteStmt":
-            yield sqltree.table_name(found.relation)
-        elif kind == "TruncateStmt":
-            yield from (sqltree.table_name(relation) for relation in found.relations)
+        if found.kind == "DeleteStmt":
+            yield sqltree.name_of(found.relation)
+        elif found.kind == "TruncateStmt":
+            yield from (sqltree.name_of(relation) for relation in found.relations)

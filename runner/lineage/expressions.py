@@ -1,12 +1,13 @@
-"""What an expression's value comes from. Nodes are pglast's, which are PostgreSQL's own."""
+"""What an expression's value comes from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from runner import sqltree
+from runner.lineage.deparse import deparsed
 from runner.lineage.values import Relation, Scope, Value, chosen, computed, either, single
+from runner.sqltree import Node
 
 # Functions that keep the fields of the row or document they are given.
 _KEEPING = {
@@ -27,96 +28,95 @@ class Expressions:
     """
 
     def __init__(
-        self, query: Callable[[Any, Scope], Relation], call: Callable[[str], Relation | None] = lambda _: None
+        self, query: Callable[[Node, Scope], Relation], call: Callable[[str], Relation | None] = lambda _: None
     ) -> None:
         self._query = query
         self._call = call
 
-    def value(self, node: Any, scope: Scope) -> Value:
+    def value(self, node: Node, scope: Scope) -> Value:
         """Return where the value of an expression comes from."""
-        handler: Callable[[Any, Scope], Value] = getattr(self, f"_{type(node).__name__}", self._work)
+        handler: Callable[[Node, Scope], Value] = getattr(self, f"_{node.kind}", self._work)
         return handler(node, scope)
 
-    def values(self, nodes: Sequence[Any] | None, scope: Scope) -> list[Value]:
+    def values(self, nodes: Sequence[Node] | None, scope: Scope) -> list[Value]:
         """Return the values of several expressions; None is none."""
         return [self.value(node, scope) for node in nodes or ()]
 
-    def _work(self, node: Any, scope: Scope) -> Value:
+    def _work(self, node: Node, scope: Scope) -> Value:
         """Return the value of an expression that works on its parts."""
         found = computed((self.value(part, scope) for part in _parts(node)), node)
         return found if found.origins else single("function", deparsed(node))
 
-    def _ColumnRef(self, node: Any, scope: Scope) -> Value:  # noqa: N802
+    def _ColumnRef(self, node: Node, scope: Scope) -> Value:  # noqa: N802
         *names, last = node.fields
-        words = [name.sval for name in names]
-        if type(last).__name__ == "A_Star":
-            relation = scope.relation(words[-1]) if words else None
-            return relation.row() if relation is not None else single("unknown", ".".join([*words, "*"]))
-        found = scope.column(last.sval) if not words else None
-        if words:
-            relation = scope.relation(words[-1])
-            found = relation.get(last.sval) if relation is not None else None
-        return found if found is not None else single("unknown", ".".join([*words, last.sval]))
+        if isinstance(last, Node):  # A_Star
+            relation = scope.relation(names[-1]) if names else None
+            return relation.row() if relation is not None else single("unknown", ".".join([*names, "*"]))
+        found = scope.column(last) if not names else None
+        if names:
+            relation = scope.relation(names[-1])
+            found = relation.get(last) if relation is not None else None
+        return found if found is not None else single("unknown", ".".join([*names, last]))
 
-    def _NullTest(self, node: Any, scope: Scope) -> Value:  # noqa: N802
+    def _NullTest(self, node: Node, scope: Scope) -> Value:  # noqa: N802
         """A column that is null may be that of a row which an outer join did not find: what finds rows counts, too."""
         parts = [self.value(node.arg, scope)]
-        if type(node.arg).__name__ == "ColumnRef":
+        if node.arg.kind == "ColumnRef":
             *names, last = node.arg.fields
-            relation = scope.relation(names[-1].sval) if names else None
+            relation = scope.relation(names[-1]) if names else None
             if relation is not None:
                 parts.append(relation.filters)
             elif not names:
-                parts.append(scope.filters(last.sval))
+                parts.append(scope.filters(last))
         return computed(parts, node)
 
-    def _ParamRef(self, node: Any, scope: Scope) -> Value:  # noqa: N802
-        return single("argument", f"${node.number}")
+    def _ParamRef(self, node: Node, scope: Scope) -> Value:  # noqa: N802
+        return single("argument", f"${node.get('number', 0)}")
 
-    def _A_Const(self, node: Any, scope: Scope) -> Value:  # noqa: N802
-        boolean = type(node.val).__name__ == "Boolean"
-        return single("constant", deparsed(node).lower() if boolean or node.isnull else deparsed(node))
+    def _A_Const(self, node: Node, scope: Scope) -> Value:  # noqa: N802
+        is_word = node.isnull or node.boolval is not None
+        return single("constant", deparsed(node).lower() if is_word else deparsed(node))
 
-    def _TypeCast(self, node: Any, scope: Scope) -> Value:  # noqa: N802
+    def _TypeCast(self, node: Node, scope: Scope) -> Value:  # noqa: N802
         value = self.value(node.arg, scope)
         if all(origin.kind == "constant" for origin in value.origins):
             return value
         return computed([value], node, value.fields)
 
-    def _CollateClause(self, node: Any, scope: Scope) -> Value:  # noqa: N802
+    def _CollateClause(self, node: Node, scope: Scope) -> Value:  # noqa: N802
         return self.value(node.arg, scope)
 
-    def _NamedArgExpr(self, node: Any, scope: Scope) -> Value:  # noqa: N802
+    def _NamedArgExpr(self, node: Node, scope: Scope) -> Value:  # noqa: N802
         return self.value(node.arg, scope)
 
-    def _SetToDefault(self, node: Any, scope: Scope) -> Value:  # noqa: N802
+    def _SetToDefault(self, node: Node, scope: Scope) -> Value:  # noqa: N802
         return single("function", "default")
 
-    def _CaseExpr(self, node: Any, scope: Scope) -> Value:  # noqa: N802
+    def _CaseExpr(self, node: Node, scope: Scope) -> Value:  # noqa: N802
         tested = [*self.values([node.arg] if node.arg else [], scope), *(self.value(w.expr, scope) for w in node.args)]
         results = [when.result for when in node.args] + ([node.defresult] if node.defresult else [])
         return chosen(tested, self.values(results, scope), node)
 
-    def _CoalesceExpr(self, node: Any, scope: Scope) -> Value:  # noqa: N802
+    def _CoalesceExpr(self, node: Node, scope: Scope) -> Value:  # noqa: N802
         return chosen([], self.values(node.args, scope), node)
 
-    def _MinMaxExpr(self, node: Any, scope: Scope) -> Value:  # noqa: N802
+    def _MinMaxExpr(self, node: Node, scope: Scope) -> Value:  # noqa: N802
         return chosen([], self.values(node.args, scope), node)
 
-    def _MultiAssignRef(self, node: Any, scope: Scope) -> Value:  # noqa: N802
-        if type(node.source).__name__ == "RowExpr":
+    def _MultiAssignRef(self, node: Node, scope: Scope) -> Value:  # noqa: N802
+        if node.source.kind == "RowExpr":
             return self.value(node.source.args[node.colno - 1], scope)
-        if type(node.source).__name__ == "SubLink":
+        if node.source.kind == "SubLink":
             columns = self._query(node.source.subselect, scope).columns
             if len(columns) >= node.colno:
                 found: Value = columns[node.colno - 1][1]
                 return found
         return self._work(node.source, scope)
 
-    def _SubLink(self, node: Any, scope: Scope) -> Value:  # noqa: N802
+    def _SubLink(self, node: Node, scope: Scope) -> Value:  # noqa: N802
         relation = self._query(node.subselect, scope)
         columns = [value for _, value in relation.columns]
-        kind = node.subLinkType.name
+        kind = node.subLinkType
         if kind == "EXPR_SUBLINK" and columns:
             return columns[0]
         tested = [self.value(node.testexpr, scope)] if node.testexpr else []
@@ -127,28 +127,28 @@ class Expressions:
         found = computed([*tested, *columns], node, columns[0].fields if len(columns) == 1 else None)
         return found if found.origins else single("function", deparsed(node))
 
-    def _A_Expr(self, node: Any, scope: Scope) -> Value:  # noqa: N802
-        if node.name[-1].sval in _READING and node.lexpr is not None:
-            read: Value | None = self.value(node.lexpr, scope).get(_text(node.rexpr) or "")
+    def _A_Expr(self, node: Node, scope: Scope) -> Value:  # noqa: N802
+        if node.name[-1] in _READING and node.lexpr is not None:
+            read: Value | None = self.value(node.lexpr, scope).get(sqltree.text_of(node.rexpr) or "")
             if read is not None:
                 return read
         return self._work(node, scope)
 
-    def _A_Indirection(self, node: Any, scope: Scope) -> Value:  # noqa: N802
+    def _A_Indirection(self, node: Node, scope: Scope) -> Value:  # noqa: N802
         value = self.value(node.arg, scope)
         fields = value.fields
         for part in node.indirection:
-            inside = value.get(part.sval) if type(part).__name__ == "String" else None
+            inside = value.get(part) if isinstance(part, str) else None
             if inside is not None:
                 value = inside
             else:
-                inner = [self.value(below, scope) for below in _parts(part)]
+                inner = [self.value(below, scope) for below in _parts(part)] if isinstance(part, Node) else []
                 value = computed([value, *inner], node, fields)
         return value
 
-    def _FuncCall(self, node: Any, scope: Scope) -> Value:  # noqa: N802
-        name = node.funcname[-1].sval
-        if name == "current_setting" and node.args and (setting := _text(node.args[0])):
+    def _FuncCall(self, node: Node, scope: Scope) -> Value:  # noqa: N802
+        name = node.funcname[-1]
+        if name == "current_setting" and node.args and (setting := sqltree.text_of(node.args[0])):
             return single("setting", setting)
         arguments = self.values(node.args, scope)
         parts = list(arguments)
@@ -164,10 +164,10 @@ class Expressions:
         found = computed(parts, node, self._fields(name, node, arguments))
         return found if found.origins else single("function", deparsed(node))
 
-    def _window(self, window: Any, scope: Scope) -> list[Value]:
+    def _window(self, window: Node | None, scope: Scope) -> list[Value]:
         """Return what the frame of a window function is made by: `over (…)`, or one that has a name."""
         found = []
-        if window.name:  # over name
+        if window is not None and window.name:  # over name
             window = scope.windows.get(window.name)
         while window is not None:
             found += self.values(window.partitionClause, scope)
@@ -175,15 +175,15 @@ class Expressions:
             window = scope.windows.get(window.refname or "")
         return found
 
-    def _fields(self, name: str, node: Any, arguments: Sequence[Value]) -> dict[str, Value] | None:
+    def _fields(self, name: str, node: Node, arguments: Sequence[Value]) -> dict[str, Value] | None:
         """Return the fields of what a function makes of rows and documents."""
-        known: Any = None
+        known: Mapping[str, Value] | None = None
         if name in _KEEPING and arguments:
             known = arguments[0].fields
         elif name in _POPULATING and len(arguments) > 1:
             known = arguments[1].fields
         elif name in _BUILDING:
-            keys = [_text(key) for key in node.args[::2]]
+            keys = [sqltree.text_of(key) for key in node.args[::2]]
             known = {key: value for key, value in zip(keys, arguments[1::2], strict=False) if key}
         return dict(known) if known else None
 
@@ -193,31 +193,13 @@ def merged(values: Sequence[Value]) -> Value:
     return values[0] if len(values) == 1 else either(values)
 
 
-def deparsed(node: Any) -> str:
-    """Return an expression as SQL in one line."""
-    from pglast.stream import RawStream
-
-    try:
-        return " ".join(str(RawStream()(node)).split())
-    except (AttributeError, NotImplementedError, TypeError):
-        return type(node).__name__  # what pglast cannot print by itself, such as json_arrayagg()
-
-
-def _text(node: Any) -> str | None:
-    """Return the text of a string constant, cast or not."""
-    while type(node).__name__ == "TypeCast":
-        node = node.arg
-    value: Any = getattr(node, "val", None)
-    return str(value.sval) if type(value).__name__ == "String" else None
-
-
-def _parts(node: Any) -> Iterator[Any]:
+def _parts(node: Node) -> Iterator[Node]:
     """Return the expressions right below a node: what names types, operators and sorting is looked through."""
-    for part in sqltree.children(node):
-        kind = type(part).__name__
-        if kind in ("TypeName", "String", "Alias"):
+    for name, value in node.items():
+        if name in ("typeName", "alias"):
             continue
-        if kind in ("SortBy", "ResTarget", "A_Indices", "List"):
-            yield from _parts(part)
-        else:
-            yield part
+        for part in sqltree.children([value]):
+            if part.kind in ("", "SortBy", "ResTarget", "A_Indices"):
+                yield from _parts(part)
+            else:
+                yield part

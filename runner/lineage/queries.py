@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
+from runner import sqltree
 from runner.lineage import headings
 from runner.lineage.bodies import Body
 from runner.lineage.expressions import Expressions, merged
 from runner.lineage.values import Item, Relation, Scope, Value, computed, either, single
-
-_CHANGES = ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt")
+from runner.sqltree import Node
 
 
 class Queries:
@@ -22,8 +21,8 @@ class Queries:
 
     def __init__(
         self,
-        table: Callable[[Any], Relation],
-        change: Callable[[Any, Scope], Relation],
+        table: Callable[[Node], Relation],
+        change: Callable[[Node, Scope], Relation],
         functions: Mapping[str, Body] | None = None,
     ) -> None:
         self._table = table
@@ -44,15 +43,18 @@ class Queries:
             self._called[name] = Relation([(column, _without_arguments(value)) for column, value in made.columns])
         return self._called[name]
 
-    def query(self, node: Any, outer: Scope) -> Relation:
+    def query(self, node: Node, outer: Scope) -> Relation:
         """Return the columns of a query that stands in `outer`."""
-        if type(node).__name__ in _CHANGES:
+        if node.kind in sqltree.CHANGES:
             return self._change(node, outer)
-        if type(node).__name__ != "SelectStmt":
+        if node.kind != "SelectStmt":
             return Relation()  # what a prepared statement returns is not known here
+        return self._select(node, outer)
+
+    def _select(self, node: Node, outer: Scope) -> Relation:
         outer = self.with_clause(node, outer)
-        if node.op.name != "SETOP_NONE":
-            return self._both(self.query(node.larg, outer), self.query(node.rarg, outer))
+        if node.larg is not None:
+            return self._both(self._select(node.larg, outer), self._select(node.rarg, outer))
         if node.valuesLists:
             return self._values(node.valuesLists, outer)
         scope = Scope(outer, windows={window.name: window for window in node.windowClause or ()})
@@ -64,24 +66,23 @@ class Queries:
             found.filters = computed([found.filters, *order], None)
         return found
 
-    def _sorted_by(self, node: Any, found: Relation, scope: Scope) -> Value:
+    def _sorted_by(self, node: Node, found: Relation, scope: Scope) -> Value:
         """Return what a part of `order by` comes from: a bare name or number means a column of the result."""
-        number: int | None = getattr(getattr(node, "val", None), "ival", None)
-        if number is not None and 0 < number <= len(found.columns):
+        number = node.ival.get("ival", 0) if node.ival is not None else 0
+        if 0 < number <= len(found.columns):
             return found.columns[number - 1][1]
-        if type(node).__name__ == "ColumnRef" and len(node.fields) == 1:
-            name = getattr(node.fields[0], "sval", "")
-            return found.get(name) or self.expressions.value(node, scope)
+        if node.kind == "ColumnRef" and len(node.fields) == 1 and isinstance(node.fields[0], str):
+            return found.get(node.fields[0]) or self.expressions.value(node, scope)
         return self.expressions.value(node, scope)
 
-    def with_clause(self, node: Any, outer: Scope) -> Scope:
+    def with_clause(self, node: Node, outer: Scope) -> Scope:
         """Return a scope with the common table expressions of a statement."""
-        clause = getattr(node, "withClause", None)
+        clause = node.withClause
         if clause is None:
             return outer
         scope = Scope(outer)
         for cte in clause.ctes:
-            names = [name.sval for name in cte.aliascolnames or ()]
+            names = cte.aliascolnames or ()
             relation = self._recursive(cte, names, scope) if clause.recursive else None
             if relation is None:
                 relation = self.query(cte.ctequery, scope).renamed(names)
@@ -89,21 +90,21 @@ class Queries:
                 (cte.search_clause, ("search_seq_column",)),
                 (cte.cycle_clause, ("cycle_mark_column", "cycle_path_column")),
             ):
-                made = [getattr(part, column) for column in columns] if part is not None else []
+                made = [part[column] for column in columns] if part is not None else []
                 relation.columns += [(name, computed([relation.row()], None)) for name in made]
             scope.ctes[cte.ctename] = relation
         return scope
 
-    def _recursive(self, cte: Any, names: Sequence[str], scope: Scope) -> Relation | None:
+    def _recursive(self, cte: Node, names: Sequence[str], scope: Scope) -> Relation | None:
         """Return a recursive expression: its first part, and what each further round adds, until that is nothing."""
         query = cte.ctequery
-        if type(query).__name__ != "SelectStmt" or query.op.name == "SETOP_NONE":
+        if query.kind != "SelectStmt" or query.larg is None:
             return None
         inner = self.with_clause(query, scope)
-        relation = self.query(query.larg, inner).renamed(names)
+        relation = self._select(query.larg, inner).renamed(names)
         while True:
             inside = Scope(inner, ctes={cte.ctename: relation})
-            wider = self._both(relation, self.query(query.rarg, inside))
+            wider = self._both(relation, self._select(query.rarg, inside))
             if [dict(v.origins) for _, v in wider.columns] == [dict(v.origins) for _, v in relation.columns]:
                 return wider
             relation = wider
@@ -116,23 +117,23 @@ class Queries:
         ]
         return Relation(columns, left.more, computed([left.filters, right.filters], None))
 
-    def _values(self, rows: Sequence[Sequence[Any]], scope: Scope) -> Relation:
+    def _values(self, rows: Sequence[Sequence[Node]], scope: Scope) -> Relation:
         columns = zip(*([self.expressions.value(node, scope) for node in row] for row in rows), strict=False)
         return Relation([(f"column{place}", merged(column)) for place, column in enumerate(columns, 1)])
 
-    def targets(self, nodes: Sequence[Any] | None, scope: Scope, filters: Sequence[Value] = ()) -> Relation:
+    def targets(self, nodes: Sequence[Node] | None, scope: Scope, filters: Sequence[Value] = ()) -> Relation:
         """Return the columns of a `select` or `returning` list."""
         columns: list[tuple[str, Value]] = []
         more = []
         for node in nodes or ():
-            fields = getattr(node.val, "fields", None)
-            if not fields or type(fields[-1]).__name__ != "A_Star":
+            fields = node.val.fields
+            if not fields or isinstance(fields[-1], str):
                 columns.append((node.name or headings.of(node.val), self.expressions.value(node.val, scope)))
             elif len(fields) == 1:
                 for item in scope.items:
                     columns += item.columns
                     more += item.more
-            elif (relation := scope.relation(fields[-2].sval)) is not None:
+            elif (relation := scope.relation(fields[-2])) is not None:
                 columns += relation.columns
                 more += [relation] if relation.more else []
         found = Relation(columns, filters=computed(filters, None))
@@ -140,15 +141,15 @@ class Queries:
             found.more = lambda name: next((v for r in more if (v := r.get(name)) is not None), None)
         return found
 
-    def add_items(self, nodes: Sequence[Any] | None, scope: Scope) -> list[Value]:
+    def add_items(self, nodes: Sequence[Node] | None, scope: Scope) -> list[Value]:
         """Add what a `from` or `using` brings to `scope`; return what decides which rows that are."""
         filters: list[Value] = []
         for node in nodes or ():
             scope.items.append(self._item(node, scope, filters))
         return filters
 
-    def _item(self, node: Any, scope: Scope, filters: list[Value]) -> Item:
-        kind = type(node).__name__
+    def _item(self, node: Node, scope: Scope, filters: list[Value]) -> Item:
+        kind = node.kind
         if kind == "RangeVar":
             relation = (scope.cte(node.relname) if not node.schemaname else None) or self._table(node)
             filters.append(relation.filters)
@@ -170,21 +171,21 @@ class Queries:
         names = list(headings.in_document(node.columns))
         return _aliased(node, Relation([(name, value) for name in names], lambda _: value), kind.lower())
 
-    def _join(self, node: Any, scope: Scope, filters: list[Value]) -> Item:
+    def _join(self, node: Node, scope: Scope, filters: list[Value]) -> Item:
         left = self._item(node.larg, scope, filters)
         beside = Scope(scope.parent, [*scope.items, left], scope.ctes)
         right = self._item(node.rarg, beside, filters)
         if node.quals is not None:
             inside = Scope(scope.parent, [*scope.items, left, right], scope.ctes)
             filters.append(self.expressions.value(node.quals, inside))
-        shared = [name.sval for name in node.usingClause or ()]
+        shared = node.usingClause or ()
         if node.isNatural:
             names = {name for name, _ in right.columns}
             shared = [name for name, _ in left.columns if name in names]
         sides = [Relation(left.columns), Relation(right.columns)]
-        if node.jointype.name in ("JOIN_INNER", "JOIN_LEFT"):
+        if node.jointype in ("JOIN_INNER", "JOIN_LEFT"):
             sides.pop()
-        elif node.jointype.name == "JOIN_RIGHT":
+        elif node.jointype == "JOIN_RIGHT":
             sides.pop(0)
         columns = [(name, either([v for side in sides if (v := side.get(name))])) for name in shared]
         filters += [value for side in (left, right) for name, value in side.columns if name in shared]
@@ -192,14 +193,14 @@ class Queries:
         item = Item(columns, {**left.names, **right.names}, [*left.more, *right.more])
         return _aliased(node, Relation(columns), "") if node.alias is not None else item
 
-    def _functions(self, node: Any, scope: Scope) -> Item:
+    def _functions(self, node: Node, scope: Scope) -> Item:
         columns: list[tuple[str, Value]] = []
         whole: list[Value] = []
         alias = node.alias.aliasname if node.alias is not None else ""
         for function, definitions in node.functions:
             value = self.expressions.value(function, scope)
             whole.append(value)
-            name = function.funcname[-1].sval if type(function).__name__ == "FuncCall" else "?column?"
+            name = function.funcname[-1] if function.kind == "FuncCall" else "?column?"
             declared = [column.colname for column in definitions or node.coldeflist or ()]
             if declared:
                 columns += [(column, value.get(column) or computed([value], function)) for column in declared]
@@ -225,8 +226,8 @@ def _without_arguments(value: Value) -> Value:
     return Value({origin: copied for origin, copied in value.origins.items() if origin.kind != "argument"}, value.made)
 
 
-def _aliased(node: Any, relation: Relation, name: str) -> Item:
-    alias = getattr(node, "alias", None)
+def _aliased(node: Node, relation: Relation, name: str) -> Item:
+    alias = node.alias
     if alias is None:
         return Item.of(name, relation)
-    return Item.of(alias.aliasname, relation.renamed([column.sval for column in alias.colnames or ()]))
+    return Item.of(alias.aliasname, relation.renamed(alias.colnames or ()))

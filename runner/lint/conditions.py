@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from runner import sqlnodes
+from runner import sqltree
 from runner.lint.model import Column, Query
-from runner.sqlnodes import Node
+from runner.sqltree import Node
 
 # Conditions within conditions, stand-ins counted, that are still looked at.
 _DEEPEST = 8
@@ -102,13 +102,13 @@ def render(thing: Node | Column | None) -> str:
         name = thing.fields[-1]
         return str(name) if isinstance(name, str) else "*"
     if thing.kind == "A_Const":
-        return repr(sqlnodes.constant(thing))
+        return repr(sqltree.constant(thing))
     node = expanded(thing)
     if node is not thing:
         return render(node)
-    parts = [node.kind, operator(node) if node.kind == "A_Expr" else sqlnodes.function(node)]
+    parts = [node.kind, operator(node) if node.kind == "A_Expr" else sqltree.function(node)]
     parts += [str(value) for value in (node.boolop, node.nulltesttype) if value]
-    parts += map(render, sqlnodes.inner(node))
+    parts += map(render, sqltree.children(node))
     return f"({' '.join(part for part in parts if part)})"
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from runner import sqlnodes
+from runner import sqltree
 from runner.lint import conditions
 from runner.lint.model import Column, Part, Query, Relation, Script, leaves, nothing_known
 from runner.lint.source import Source
 from runner.lint.upserts import is_bookkeeping
-from runner.sqlnodes import Node
+from runner.sqltree import Node
 
 _COUNTS = ("rows_inserted", "rows_updated", "rows_deleted")
 # What a count may be of, and the word for it.
@@ -40,7 +40,7 @@ def check(source: Source, part: Part, script: Script) -> list[str]:
 
 def _is_zero(value: Node | Column) -> bool:
     found = list(leaves(value))
-    return bool(found) and all(isinstance(leaf, Node) and sqlnodes.constant(leaf) == "0" for leaf in found)
+    return bool(found) and all(isinstance(leaf, Node) and sqltree.constant(leaf) == "0" for leaf in found)
 
 
 def _count(source: Source, part: Part, column: str, value: Node | Column) -> bool:
@@ -48,18 +48,18 @@ def _count(source: Source, part: Part, column: str, value: Node | Column) -> boo
     found = list(leaves(value))
     if any(nothing_known(leaf) for leaf in found):
         return True
-    aggregates = [leaf for leaf in found if isinstance(leaf, Node) and sqlnodes.function(leaf) == "count"]
+    aggregates = [leaf for leaf in found if isinstance(leaf, Node) and sqltree.function(leaf) == "count"]
     others = [
         leaf
         for leaf in found
         if (isinstance(leaf, Column) and leaf.table is not None)
-        or (isinstance(leaf, Node) and sqlnodes.function(leaf) not in ("", "count", "sum", "coalesce"))
+        or (isinstance(leaf, Node) and sqltree.function(leaf) not in ("", "count", "sum", "coalesce"))
     ]
     constants = [
-        c for c in (sqlnodes.constant(leaf) for leaf in found if isinstance(leaf, Node)) if c not in (None, "0")
+        c for c in (sqltree.constant(leaf) for leaf in found if isinstance(leaf, Node)) if c not in (None, "0")
     ]
     if not aggregates:
-        if constants and not others and not any(isinstance(leaf, Node) and sqlnodes.function(leaf) for leaf in found):
+        if constants and not others and not any(isinstance(leaf, Node) and sqltree.function(leaf) for leaf in found):
             source.report(
                 "metrics-counts", pointed_at(part, column), f"{column} is {constants[0]}, whatever was written"
             )
@@ -146,7 +146,7 @@ def _asks_for_insert(node: Node) -> bool | None:
     if node.kind == "A_Expr" and conditions.operator(node) in ("=", "<>", "!="):
         sides = (node.lexpr, node.rexpr)
         names = [side.fields[-1] for side in sides if side is not None and side.kind == "ColumnRef"]
-        zero = [side for side in sides if sqlnodes.constant(side) == "0"]
+        zero = [side for side in sides if sqltree.constant(side) == "0"]
         if names == ["xmax"] and zero:
             return is_true == (conditions.operator(node) == "=")
     return None
@@ -185,7 +185,7 @@ def check_all(source: Source, part: Part, script: Script, wrong: Collection[str]
 def _without_meant(missed: list[Part], part: Part, column: str) -> list[Part]:
     """Leave out what a wrong count was to count, for that is said of it: writes of its kind, first of `table_name`."""
     meant = [writer for writer in missed if writer.kind in _COUNTED[column]]
-    named = {sqlnodes.constant(leaf) for leaf in leaves(part.values.get("table_name")) if isinstance(leaf, Node)}
+    named = {sqltree.constant(leaf) for leaf in leaves(part.values.get("table_name")) if isinstance(leaf, Node)}
     meant = [writer for writer in meant if writer.target.removeprefix("public.") in named] or meant
     return [writer for writer in missed if writer not in meant]
 
@@ -195,19 +195,19 @@ def _feeds(writer: Part, part: Part, script: Script) -> bool:
     kept = [p for p in script.statements[writer.number] if writer in _reached(p)]
     if any(p.is_temporary and p.writes for p in kept):
         return True
-    made = {_setting(call) for p in kept for call in p.calls if sqlnodes.function(call) == "set_config"}
+    made = {_setting(call) for p in kept for call in p.calls if sqltree.function(call) == "set_config"}
     read = {
         _setting(leaf)
         for column in (*_COUNTS, "rows_affected")
         for leaf in leaves(part.values.get(column))
-        if isinstance(leaf, Node) and sqlnodes.function(leaf) == "current_setting"
+        if isinstance(leaf, Node) and sqltree.function(leaf) == "current_setting"
     }
     return bool(made & read) or (bool(made and read) and None in made | read)
 
 
 def _setting(call: Node) -> str | None:
     """Return the name of the setting that a call makes or reads; None where it is worked out."""
-    name = sqlnodes.constant(call.args[0]) if call.args else None
+    name = sqltree.constant(call.args[0]) if call.args else None
     return None if name is None else name.lower()
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 
-from runner import sqlnodes
+from runner import sqltree
 from runner.lint.conditions import operator, unfolded
 from runner.lint.model import Column, Part, Query, Relation, closure, leaves
 from runner.lint.paths import absences
-from runner.sqlnodes import Node
+from runner.sqltree import Node
 
 _DIFFERENT = ("<>", "!=", "<", ">")
 _ORDERED = ("<", ">", "<=", ">=")
@@ -76,7 +76,7 @@ def mentions(thing: Node | Column | None, target: str, part: Part) -> set[str]:
 
 
 def _within(node: Node, outer: Node) -> bool:
-    return any(inner is node for inner in sqlnodes.walk(outer))
+    return any(inner is node for inner in sqltree.walk(outer))
 
 
 def version_columns(part: Part) -> set[str]:
@@ -109,9 +109,9 @@ def _is_day(value: Node | Column | None) -> bool:
     return bool(found) and all(
         (leaf.table is not None and leaf.table.name.startswith("stg_") and leaf.name == "day")
         if isinstance(leaf, Column)
-        else sqlnodes.function(leaf) == "current_setting"
+        else sqltree.function(leaf) == "current_setting"
         and bool(leaf.args)
-        and sqlnodes.constant(leaf.args[0]) == "app.day"
+        and sqltree.constant(leaf.args[0]) == "app.day"
         for leaf in found
     )
 
@@ -125,7 +125,7 @@ def is_clock(value: Node | Column) -> bool:
             isinstance(leaf, Node) and leaf.kind in ("FuncCall", "SQLValueFunction", "A_Const", "SetToDefault")
             for leaf in found
         )
-        and any(isinstance(leaf, Node) and sqlnodes.function(leaf) in CLOCKS for leaf in found)
+        and any(isinstance(leaf, Node) and sqltree.function(leaf) in CLOCKS for leaf in found)
     )
 
 

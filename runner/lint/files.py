@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner import dialects, sqlnodes, sqltext, sqltree, step
+from runner import dialects, sqltext, sqltree, step
 from runner.errors import ConfigError
 from runner.lint.source import Kind, Source, refusal
 
@@ -26,7 +26,7 @@ def read(path: Path, root: Path, kind: Kind) -> Source:
         except ConfigError as error:
             source.report_at("bad-header", *refusal(source, error))
     try:
-        source.statements = sqlnodes.parse(source.text)
+        source.statements = sqltree.parse(source.text)
     except sqltree.NotSql as error:
         source.report_at("syntax", error.offset, _syntax(source.text, error))
     except RecursionError:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from runner import sqlnodes
+from runner import sqltree
 from runner.lint import counts, evidence
 from runner.lint.counts import pointed_at
 from runner.lint.model import Column, Part, Query, Relation, Script, leaves, nothing_known, results
 from runner.lint.source import Source
-from runner.sqlnodes import Node
+from runner.sqltree import Node
 
 METRICS = "pipeline_metrics"
 _STARTS = frozenset({"now", "transaction_timestamp", "current_timestamp", "current_timestamp_n"})
@@ -44,9 +44,9 @@ def _context(source: Source, part: Part) -> None:
             continue
         found = list(leaves(part.values[column]))
         named = [
-            sqlnodes.constant(leaf.args[0])
+            sqltree.constant(leaf.args[0])
             for leaf in found
-            if isinstance(leaf, Node) and sqlnodes.function(leaf) == "current_setting" and leaf.args
+            if isinstance(leaf, Node) and sqltree.function(leaf) == "current_setting" and leaf.args
         ]
         # What comes from a table may have got there from the settings.
         unknown = any(nothing_known(leaf) or (isinstance(leaf, Column) and leaf.table is not None) for leaf in found)
@@ -65,33 +65,33 @@ def _names(source: Source, part: Part) -> None:
             f"task_name is '{name}', and the step's is '{source.name}_task'",
         )
     for leaf in results(part.values.get("status")):
-        status = sqlnodes.constant(leaf)
+        status = sqltree.constant(leaf)
         if leaf.kind == "A_Const" and status not in ("success", "skipped"):
             source.report("metrics-status", leaf, f"the status is '{status}'")
 
 
 def _constant(value: Node | Column | None) -> str | None:
     found = list(leaves(value))
-    return sqlnodes.constant(found[0]) if len(found) == 1 and isinstance(found[0], Node) else None
+    return sqltree.constant(found[0]) if len(found) == 1 and isinstance(found[0], Node) else None
 
 
 def _times(source: Source, part: Part, script: Script | None) -> None:
     """Report clocks of another time than the start and the finish; without a `script` not where the finish is read."""
     for leaf in leaves(part.values.get("started_at")):
-        if isinstance(leaf, Node) and sqlnodes.function(leaf) in evidence.CLOCKS - _STARTS:
-            message = f"started_at is {sqlnodes.called(leaf)}, which is looked at when something asks for it"
+        if isinstance(leaf, Node) and sqltree.function(leaf) in evidence.CLOCKS - _STARTS:
+            message = f"started_at is {sqltree.called(leaf)}, which is looked at when something asks for it"
             source.report("metrics-context", leaf, message)
     for leaf in leaves(part.values.get("finished_at")):
         if not isinstance(leaf, Node):
             continue
-        name = sqlnodes.function(leaf)
+        name = sqltree.function(leaf)
         if name == "clock_timestamp" or name == "timeofday":
             if script is not None and not _is_after_work(leaf, part, script):
                 message = "the clock is not read from the metrics, so it may be looked at before the work"
                 source.report("metrics-finish", leaf, message)
         elif name in evidence.CLOCKS:
             what = "the transaction began" if name != "statement_timestamp" else "the statement came in"
-            source.report("metrics-finish", leaf, f"finished_at is {sqlnodes.called(leaf)}, the time when {what}")
+            source.report("metrics-finish", leaf, f"finished_at is {sqltree.called(leaf)}, the time when {what}")
 
 
 def _is_after_work(call: Node, part: Part, script: Script) -> bool:

@@ -1,7 +1,6 @@
 """What the names of a script mean: columns, relations, queries, and the parts of a statement.
 
 A part is what PostgreSQL runs as one: a common table expression, or the statement around them.
-All places are bytes of the file.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from runner.catalog import Table
-from runner.sqlnodes import Node
+from runner.sqltree import Node
 
 
 class Column:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from runner import sqlnodes
+from runner import sqltree
 from runner.catalog import Catalog, Table
 from runner.lint.model import Column, Part, Query, Relation, Script, Temporary
-from runner.sqlnodes import Node
+from runner.sqltree import Node
 
 _SYSTEM = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
 
@@ -62,7 +62,7 @@ class Names:
 
     def _table(self, node: Node) -> Table | None:
         """Return the table of a name; what the project cannot know is None without a report."""
-        name = sqlnodes.name_of(node)
+        name = sqltree.name_of(node)
         table = self.catalog.table(name)
         hidden = self.catalog.is_open or self.script.is_opaque or self.script.is_elsewhere
         if table is None and self.catalog.made and not hidden:

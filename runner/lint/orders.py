@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from runner import sqlnodes
+from runner import sqltree
 from runner.lint import conditions
 from runner.lint.model import Column, Part, Query, Relation, leaves
 from runner.lint.source import Source
 from runner.lint.values import LISTS
-from runner.sqlnodes import Node
+from runner.sqltree import Node
 
 _FILE_ORDER = ("source_file", "position")
 _ORDERED_CALLS = frozenset({"row_number", "first_value", "last_value", "nth_value", "lag", "lead", "ntile"})
@@ -52,7 +52,7 @@ def _limit(source: Source, query: Query, parts: list[Part]) -> None:
     limit = node.limitCount
     if limit is None and node.limitOffset is None:
         return
-    if limit is not None and (sqlnodes.constant(limit) == "0" or (limit.kind == "A_Const" and limit.isnull)):
+    if limit is not None and (sqltree.constant(limit) == "0" or (limit.kind == "A_Const" and limit.isnull)):
         return
     if limit is not None and not _matters(query, parts):
         return
@@ -86,14 +86,14 @@ def _matters(query: Query, parts: list[Part]) -> bool:
 def _is_aggregate(query: Query) -> bool:
     names = ("count", "sum", "max", "min", "avg", "bool_or", "bool_and", *LISTS)
     return any(
-        isinstance(source, Node) and sqlnodes.function(source) in names and source.over is None
+        isinstance(source, Node) and sqltree.function(source) in names and source.over is None
         for output in query.outputs
         for source in output.sources
     )
 
 
 def _window(source: Source, call: Node, query: Query) -> None:
-    name = sqlnodes.function(call)
+    name = sqltree.function(call)
     window = call.over
     if name not in _ORDERED_CALLS:
         return
@@ -178,7 +178,7 @@ def _is_given(node: Node | None, query: Query) -> bool:
     """Return whether an expression names nothing of the query's own relations."""
     if node is None:
         return False
-    for inner in sqlnodes.walk(node):
+    for inner in sqltree.walk(node):
         if inner.kind == "ColumnRef" and inner.owner is query and _is_own(inner, query):
             return False
     return True

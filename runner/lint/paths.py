@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from runner import sqlnodes
+from runner import sqltree
 from runner.lint.conditions import asked, operator, render
 from runner.lint.model import Part, Query, Relation, closure
-from runner.sqlnodes import Node
+from runner.sqltree import Node
 
 _Answer = tuple[str, bool, str]
 _MOST_PATHS = 32
@@ -85,7 +85,7 @@ def _answers(node: Node, is_true: bool) -> Iterator[_Answer]:
             sign, is_true = "=", not is_true
         if sign in ("=", "is not distinct from"):
             left, right = render(node.lexpr), render(node.rexpr)
-            value = sqlnodes.constant(node.rexpr)
+            value = sqltree.constant(node.rexpr)
             if value is not None:
                 yield left, is_true, value
             yield _equation(left, right), is_true, ""

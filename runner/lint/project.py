@@ -15,7 +15,7 @@ from runner.lint.names import Report as ReportFinding
 from runner.lint.resolve import Resolver
 from runner.lint.rules import Finding
 from runner.lint.source import Kind, Source, refusal
-from runner.sqlnodes import Node, Statement
+from runner.sqltree import Node, Statement
 
 
 @dataclass(frozen=True)

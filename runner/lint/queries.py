@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from runner import sqlnodes
+from runner import sqltree
 from runner.catalog import output_name
 from runner.lint.model import Column, Part, Query
 from runner.lint.names import Cte
 from runner.lint.sources import Sources, renamed
-from runner.sqlnodes import Node
+from runner.sqltree import Node
 
 
 class Queries(Sources):
@@ -229,7 +229,7 @@ def _bare(node: Node) -> str | None:
 
 def _positioned(key: Node, query: Query) -> Node | Column:
     """Return the output that `order by 2` means, or the key itself."""
-    number = sqlnodes.constant(key)
+    number = sqltree.constant(key)
     if key.kind == "A_Const" and number is not None and number.isdigit() and 0 < int(number) <= len(query.outputs):
         return query.outputs[int(number) - 1]
     return key

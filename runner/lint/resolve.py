@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from runner import sqlnodes
+from runner import sqltree
 from runner.catalog import Catalog, Table, add_index
 from runner.lint.model import Column, Part, Query, Relation, Temporary
 from runner.lint.names import table_like
 from runner.lint.sources import renamed
 from runner.lint.writes import Writes
-from runner.sqlnodes import Node, Statement
+from runner.sqltree import Node, Statement
 
 
 class Resolver(Writes):
@@ -30,7 +30,7 @@ class Resolver(Writes):
         self.script.statements.append(self._parts)
         functions = self.catalog.functions
         for call in (call for part in self._parts for call in part.calls):
-            own = functions.get(sqlnodes.function(call))
+            own = functions.get(sqltree.function(call))
             self.script.is_opaque |= own is not None and own.acts
 
     def _top_select(self, node: Node) -> None:
@@ -53,8 +53,8 @@ class Resolver(Writes):
 
     def _make_temporary(self, relation: Node, query: Query, names: list[str] | None) -> None:
         if relation.relpersistence != "t":
-            if self.catalog.table(sqlnodes.name_of(relation)) is None:
-                table = Table(sqlnodes.name_of(relation), dict.fromkeys((c.name for c in query.outputs), ""))
+            if self.catalog.table(sqltree.name_of(relation)) is None:
+                table = Table(sqltree.name_of(relation), dict.fromkeys((c.name for c in query.outputs), ""))
                 table.is_open = query.is_open
                 self.catalog.tables[table.name] = table
             return
@@ -67,7 +67,7 @@ class Resolver(Writes):
     def _create(self, node: Node) -> None:
         own = Catalog(dict(self.catalog.tables))
         own.add([Statement(node, 0, 0)])
-        name = sqlnodes.name_of(node.relation)
+        name = sqltree.name_of(node.relation)
         table = own.tables.get(name)
         if table is None:
             return
@@ -123,7 +123,7 @@ class Resolver(Writes):
     def _inner_statement(self, node: Node) -> None:
         if node.kind == "SelectStmt":
             self._part.query = self._select(node, None)
-        elif node.kind in _WRITES:
+        elif node.kind in sqltree.CHANGES:
             self._write(node, None)
 
     def _opaque(self, _node: Node) -> None:
@@ -154,10 +154,9 @@ def into_clause(node: Node) -> Node | None:
     return node.intoClause if isinstance(node.intoClause, Node) else None
 
 
-_WRITES = ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt")
 _STATEMENTS: dict[str, Callable[[Resolver, Node], None]] = {
     "SelectStmt": Resolver._top_select,
-    **dict.fromkeys(_WRITES, Resolver._top_write),
+    **dict.fromkeys(sqltree.CHANGES, Resolver._top_write),
     "CreateTableAsStmt": Resolver._create_as,
     "CreateStmt": Resolver._create,
     "IndexStmt": Resolver._index,

@@ -88,13 +88,14 @@ def _apart(reader: Part, goal: Part, writer: Part) -> bool:
 
 def _read_at(reader: Part, target: str) -> int:
     """Return where the part names the table it reads."""
-    from runner import sqlnodes
+    from runner import sqltree
 
-    own = reader.node.relation if reader.writes else None
-    for node in sqlnodes.walk(reader.node):
-        if node.kind == "RangeVar" and node is not own and sqlnodes.name_of(node) == target.removeprefix("pg_temp."):
-            return sqlnodes.place(node)
-    return sqlnodes.place(reader.node)
+    written = [node.relation for node in sqltree.walk(reader.node) if node.kind in sqltree.CHANGES]
+    for node in sqltree.walk(reader.node):
+        is_read = node.kind == "RangeVar" and not any(node is other for other in written)
+        if is_read and sqltree.name_of(node) == target.removeprefix("pg_temp."):
+            return sqltree.place(node)
+    return sqltree.place(reader.node)
 
 
 def _reads_changed(reader: Part, writer: Part) -> bool:

@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from runner import sqlnodes, step
+from runner import sqltree, step
 from runner.errors import ConfigError
 from runner.lint.model import Script
 from runner.lint.rules import RULES, Finding
-from runner.sqlnodes import Node, Statement
+from runner.sqltree import Node, Statement
 from runner.step import SqlFile
 
 Kind = Literal["step", "schema", "check"]
@@ -37,9 +37,8 @@ class Source:
         self.name = match["name"] if match else path.stem
 
     def report(self, rule: str, node: Node | int, message: str) -> None:
-        """Note a finding at a node, or at a place in bytes."""
-        place = node if isinstance(node, int) else sqlnodes.place(node)
-        self.report_at(rule, self._character(place), message)
+        """Note a finding at a node, or at a place."""
+        self.report_at(rule, node if isinstance(node, int) else sqltree.place(node), message)
 
     def report_at(self, rule: str, offset: int, message: str) -> None:
         """Note a finding at a character of the text."""
@@ -65,26 +64,14 @@ class Source:
     def _starts(self) -> list[int]:
         return [0, *(match.end() for match in re.finditer("\n", self.text))]
 
-    @cached_property
-    def _bytes(self) -> bytes | None:
-        return None if self.text.isascii() else self.text.encode()
-
-    def _character(self, place: int) -> int:
-        return place if self._bytes is None else len(self._bytes[:place].decode(errors="ignore"))
-
-    def characters(self, statement: Statement) -> tuple[int, int]:
-        """Return where a statement starts (blanks and comments before it included) and stops, in characters."""
-        return self._character(statement.start), self._character(statement.stop)
-
     def first_token(self, statement: Statement) -> int:
-        """Return where a statement's own text starts, in characters, after blanks and comments."""
+        """Return where a statement's own text starts, after blanks and comments."""
         from runner import sqltext
 
-        start, stop = self.characters(statement)
-        for kind, begin, _ in sqltext.tokens(self.text[start:stop]):
+        for kind, begin, _ in sqltext.tokens(self.text[statement.start : statement.stop]):
             if kind not in sqltext.COMMENTS:
-                return start + begin
-        return start
+                return statement.start + begin
+        return statement.start
 
 
 _PLACED = re.compile(r"(?P<line>\d+)(:(?P<column>\d+))?: (?P<message>.*)", re.DOTALL)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from runner import sqlnodes
+from runner import sqltree
 from runner.catalog import named_after
 from runner.lint.model import Column, Query, Relation
 from runner.lint.names import Cte, Names
-from runner.sqlnodes import Node
+from runner.sqltree import Node
 
 # Functions of PostgreSQL's own that return one value a row, called like their alias in a `from`.
 _VALUES = frozenset(
@@ -54,7 +54,7 @@ class Sources(Names):
             self._expressions([*(node.args or ()), *([node.repeatable] if node.repeatable else [])], query)
             return self._from(node.relation, query)
         else:
-            for child in sqlnodes.inner(node):
+            for child in sqltree.children(node):
                 if child.kind:
                     self._expression(child, query)
             relation = Relation(node.alias.aliasname if node.alias else None, [], is_open=True)
@@ -119,7 +119,7 @@ class Sources(Names):
                 part=temporary.makers[0],
                 keys=own.keys,
             )
-        self._part.reads.add(sqlnodes.name_of(node))
+        self._part.reads.add(sqltree.name_of(node))
         table = self._table(node)
         if table is None:
             return Relation(shown, [], is_open=True)
@@ -152,7 +152,7 @@ class Sources(Names):
             return [definition.colname for definition in definitions], False
         if call.kind != "FuncCall":
             return [], True
-        name = sqlnodes.function(call)
+        name = sqltree.function(call)
         own = self.catalog.functions.get(name)
         one = alias.aliasname if alias is not None else name
         if own is not None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runner import sqlnodes
+from runner import sqltree
 from runner.lint.source import Source
-from runner.sqlnodes import Node
+from runner.sqltree import Node
 
 
 def check(steps: Sequence[Source]) -> None:
@@ -35,9 +35,7 @@ def _written(source: Source) -> set[str]:
 
 
 def _place(node: Node, table: str) -> int:
-    for inner in sqlnodes.walk(node):
-        if inner.kind == "RangeVar" and sqlnodes.name_of(inner) == table:
-            return sqlnodes.place(inner)
-        if not inner.kind and inner.relname and sqlnodes.name_of(inner) == table:
-            return sqlnodes.place(inner)
-    return sqlnodes.place(node)
+    for inner in sqltree.walk(node):
+        if inner.kind == "RangeVar" and sqltree.name_of(inner) == table:
+            return sqltree.place(inner)
+    return sqltree.place(node)

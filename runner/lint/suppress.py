@@ -105,7 +105,6 @@ def _lines(source: Source, tokens: list[tuple[str, int, int]], index: int) -> tu
 def _statement(source: Source, offset: int) -> tuple[int, int] | None:
     """Return the first and last line of the statement at a character."""
     for statement in source.statements:
-        start, stop = source.characters(statement)
-        if start <= offset <= stop:
-            return source.position(source.first_token(statement))[0], source.position(stop)[0]
+        if statement.start <= offset <= statement.stop:
+            return source.position(source.first_token(statement))[0], source.position(statement.stop)[0]
     return None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from runner import sqlnodes
+from runner import sqltree
 from runner.lint.resolve import into_clause
 from runner.lint.source import Source
-from runner.sqlnodes import Node, Statement
+from runner.sqltree import Node, Statement
 
 _OUTER = {"TRANS_STMT_BEGIN": "begin", "TRANS_STMT_START": "begin", "TRANS_STMT_COMMIT": "commit"}
 _WORDS = {
@@ -188,9 +188,9 @@ def _is_temporary(relation: Node) -> bool:
 
 
 def _call(source: Source, call: Node) -> None:
-    name = sqlnodes.function(call)
-    if name == "set_config" and len(call.args or ()) == 3 and sqlnodes.constant(call.args[2]) in ("false", "f"):
-        setting = sqlnodes.constant(call.args[0]) or "a setting"
+    name = sqltree.function(call)
+    if name == "set_config" and len(call.args or ()) == 3 and sqltree.constant(call.args[2]) in ("false", "f"):
+        setting = sqltree.constant(call.args[0]) or "a setting"
         source.report("session-setting", call, f"set_config(…, false) changes {setting} beyond the transaction")
     elif name in _SESSION_LOCKS:
         source.report("session-object", call, f"{name}() locks for the session, not the transaction")

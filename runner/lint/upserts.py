@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from runner import sqlnodes
+from runner import sqltree
 from runner.lint import evidence
 from runner.lint.model import Part
 from runner.lint.source import Source
-from runner.sqlnodes import Node
+from runner.sqltree import Node
 
 BOOKKEEPING = frozenset({"pipeline_metrics", "check_results", "stg_loads", "stg_rejects", "reference_loads"})
 """The runner's own tables."""
@@ -41,7 +41,7 @@ def _upsert(source: Source, part: Part) -> None:
     at = part.node.onConflictClause or _update_clause(part.node)
     if at is None:
         return
-    place = sqlnodes.place(at) if part.kind == "upsert" else sqlnodes.place(part.node.relation)
+    place = sqltree.place(at) if part.kind == "upsert" else sqltree.place(part.node.relation)
     if not evidence.differs(part):
         source.report(
             "unguarded-upsert", place, f"unchanged rows of '{part.target}' are written anew, and counted as updated"
@@ -77,7 +77,7 @@ def _is_fixed(part: Part) -> bool:
         node.fields[-1]
         for query in part.queries
         for condition in query.conditions
-        for node in sqlnodes.walk(condition)
+        for node in sqltree.walk(condition)
         if node.kind == "ColumnRef" and isinstance(node.fields[-1], str)
     }
     return bool(asked & set(part.values))
@@ -110,7 +110,7 @@ def _rows(source: Source, part: Part) -> None:
 
 def _truncate(source: Source, node: Node) -> None:
     for relation in node.relations or ():
-        name = sqlnodes.name_of(relation)
+        name = sqltree.name_of(relation)
         if relation.relname in source.script.temporaries or relation.schemaname == "pg_temp":
             continue
         if name.startswith("stg_"):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from runner import sqlnodes
+from runner import sqltree
 from runner.lint import evidence
 from runner.lint.model import Column, Part, closure, leaves, results
 from runner.lint.source import Source
 from runner.lint.upserts import BOOKKEEPING
-from runner.sqlnodes import Node
+from runner.sqltree import Node
 
 _RANDOM = frozenset(
     {"random", "random_normal", "gen_random_uuid", "gen_random_bytes", "uuid_generate_v1", "uuid_generate_v1mc"}
@@ -45,7 +45,7 @@ def _values(source: Source, written: Iterable[Part]) -> None:
             for leaf in leaves(value):
                 if not isinstance(leaf, Node) or id(leaf) in seen:
                     continue
-                name = sqlnodes.function(leaf)
+                name = sqltree.function(leaf)
                 if not name:
                     continue
                 if name in evidence.CLOCKS and evidence.is_clock(value) and _is_technical(column, part):
@@ -61,7 +61,7 @@ def _values(source: Source, written: Iterable[Part]) -> None:
                     seen.add(id(leaf))
                     source.report("clock-in-data", leaf, f"'{column}' of '{part.target}' depends on when the step runs")
             for end in results(value):
-                name = sqlnodes.function(end)
+                name = sqltree.function(end)
                 if name in LISTS and _is_unordered(end) and id(end) not in seen:
                     seen.add(id(end))
                     source.report("aggregate-order", end, f"{name} puts '{column}' together in the order of the plan")
@@ -88,8 +88,8 @@ def _conditions(source: Source, parts: Iterable[Part]) -> None:
             for node in (*query.conditions, *query.sort, *(part.guards if query is part.queries[0] else ())):
                 if isinstance(node, Column):
                     continue
-                for inner in sqlnodes.walk(node):
-                    name = sqlnodes.function(inner)
+                for inner in sqltree.walk(node):
+                    name = sqltree.function(inner)
                     if not name or id(inner) in seen:
                         continue
                     seen.add(id(inner))
@@ -98,7 +98,7 @@ def _conditions(source: Source, parts: Iterable[Part]) -> None:
                     elif name in evidence.CLOCKS:
                         source.report("clock-in-data", inner, "which rows are meant depends on when the step runs")
             for item in (query.node.fromClause or ()) if query.node is not None else ():
-                for inner in sqlnodes.walk(item):
+                for inner in sqltree.walk(item):
                     if inner.kind == "RangeTableSample" and inner.repeatable is None:
                         message = "a sample without 'repeatable' has other rows at each run"
                         source.report("volatile-value", inner.relation, message)

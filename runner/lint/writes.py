@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from runner import sqlnodes
+from runner import sqltree
 from runner.catalog import Table
 from runner.lint.model import Column, Part, Query, Relation
 from runner.lint.names import table_like
 from runner.lint.queries import Queries
-from runner.sqlnodes import Node
+from runner.sqltree import Node
 
 
 class Writes(Queries):
@@ -45,7 +45,7 @@ class Writes(Queries):
 
     def _target(self, node: Node) -> Relation:
         part = self._part
-        part.target = sqlnodes.name_of(node)
+        part.target = sqltree.name_of(node)
         shown = node.alias.aliasname if node.alias else node.relname
         temporary = self._temporary_named(node)
         if temporary is not None:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from runner import sqltext, treenames
+from runner import sqltext
 from runner.database import Connection
 
 _NAME = r'((?:"[^"]+"|[^\W\d][\w$]*)(?: \. (?:"[^"]+"|[^\W\d][\w$]*))?)'
@@ -82,7 +82,7 @@ class Catalog:
     def _of_body(self, language: str, text: str, who: str, seen: set[str]) -> Hidden:
         if language not in ("sql", "plpgsql"):
             return Hidden(unclear=f"{who} is written in {language}")
-        words = frozenset(word for word in treenames.words(text) if _PLAIN.fullmatch(word))
+        words = frozenset(word for word in _words(text) if _PLAIN.fullmatch(word))
         builds = language == "plpgsql" and "execute" in words
         unclear = f"{who} builds its statements itself (execute)" if builds else ""
         found = Hidden(frozenset(_written(text)), words, unclear, words if words & _WHOLE else frozenset())
@@ -98,3 +98,14 @@ def _written(text: str) -> Iterator[str]:
         for name in (match[1], *match[2].split(" , ")):
             if name:
                 yield name.replace(" ", "")
+
+
+def _words(text: str) -> set[str]:
+    """Return the names and key words of a text; quoted names as they are, others in lower case."""
+    found = set()
+    for kind, start, stop in sqltext.tokens(text):
+        if kind == "word":
+            found.add(text[start:stop].lower())
+        elif kind == "quoted":
+            found.add(text[start + 1 : stop - 1].replace('""', '"'))
+    return found

@@ -12,8 +12,8 @@ from runner.proofs import digest, touched
 from runner.proofs.digest import Table
 from runner.proofs.hidden import Catalog, Hidden
 from runner.proofs.touched import Touched
-from runner.sqltree import Relations
 from runner.step import SqlFile
+from runner.treenames import Relations
 
 # The runner's own staging books: a day without them is not loaded.
 _BOOKS = {"stg_loads"}
@@ -176,7 +176,7 @@ def _relations(step: SqlFile) -> Relations:
     for statement in step.statements:
         try:
             for tree in sqltree.parse(statement.text):
-                each = sqltree.relations(tree.node)
+                each = treenames.relations(tree.node)
                 temporary = frozenset(treenames.made_temporary(tree.node))
                 # A table that is dropped and made again stays one that others see.
                 found |= Relations(
@@ -197,13 +197,11 @@ def _within(connection: Connection, steps: Sequence[SqlFile]) -> dict[str, Hidde
     for step in steps:
         for statement in step.statements:
             for tree in sqltree.parse(statement.text):
-                if tree.kind == "DoStmt":
-                    options = {option.defname: option.arg.sval for option in tree.node.args}
+                if tree.node.kind == "DoStmt":
+                    options = {option.defname: option.arg for option in tree.node.args}
                     found[step.id] |= catalog.of_block(options["as"], options.get("language", "plpgsql").lower())
                     continue
-                calls = {
-                    node.funcname[-1].sval for node in sqltree.walk(tree.node) if type(node).__name__ == "FuncCall"
-                }
+                calls = {node.funcname[-1] for node in sqltree.walk(tree.node) if node.kind == "FuncCall"}
                 found[step.id] |= catalog.of_calls(calls)
     return found
 

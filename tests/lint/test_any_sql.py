@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from runner import catalog as catalogs
-from runner import sqlnodes, sqltext, sqltree
+from runner import sqltext, sqltree
 from runner.catalog import Catalog
 from runner.errors import ConfigError
 from runner.lint import project, upserts
@@ -67,7 +67,7 @@ def _sql(draw: st.DrawFn) -> str:
 def _catalog() -> Catalog:
     found = catalogs.of_the_runner()
     for path in sorted((ROOT / "migrations" / "zluri" / "schema").glob("*.sql")):
-        found.add(sqlnodes.parse(path.read_text()))
+        found.add(sqltree.parse(path.read_text()))
     return found
 
 
@@ -78,7 +78,7 @@ def _linted(text: str) -> Source:
     source = Source(Path("010_agents.sql"), "010_agents.sql", "step")
     source.text = text
     try:
-        source.statements = sqlnodes.parse(text)
+        source.statements = sqltree.parse(text)
     except sqltree.NotSql:
         assume(False)
     known = Catalog(dict(_CATALOG.tables), _CATALOG.functions, _CATALOG.is_open, _CATALOG.made)
@@ -142,7 +142,7 @@ def test_deep_nesting() -> None:
         source = Source(Path("010_a.sql"), "010_a.sql", "step")
         source.text = text
         try:
-            source.statements = sqlnodes.parse(text)
+            source.statements = sqltree.parse(text)
         except (sqltree.NotSql, RecursionError):
             continue
         project.examine(source, catalogs.of_the_runner())

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from runner import sqltree
+from runner import sqltree, treenames
 
 
-def _relations(text: str) -> sqltree.Relations:
+def _relations(text: str) -> treenames.Relations:
     (tree,) = sqltree.parse(text)
-    return sqltree.relations(tree.node)
+    return treenames.relations(tree.node)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_reads_and_writes(text: str, reads: set[str], writes: set[str]) -> None:
 
 def test_temporary_tables_are_made() -> None:
     """A table that a statement makes is told apart from one that it writes."""
-    assert _relations("create temp table t on commit drop as select * from a") == sqltree.Relations(
+    assert _relations("create temp table t on commit drop as select * from a") == treenames.Relations(
         reads=frozenset({"a"}), made=frozenset({"t"})
     )
 
