@@ -1,4 +1,4 @@
-"""Tables, columns, keys and functions, as the schema files make them: no server is asked.
+"""Tables and functions, as the schema files make them: no server is asked.
 
 What a schema file does not say in so many words (a `do` block, an extension, a table of a foreign
 server) leaves the catalog `open`: then a name that it does not know is nothing to complain about.
@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 
-from runner import sqltree
+from runner import headings, sqltree
+from runner.definition import Table, type_of
 from runner.sqltree import Node, Statement
 
 # Extensions that bring functions and types, but no tables.
@@ -21,31 +22,12 @@ _TABLELESS = frozenset(
 )
 
 
-@dataclass
-class Table:
-    """A table or view; `columns` maps names to types (`timestamptz`, empty where unknown).
-
-    `keys` are the columns of each primary key, unique constraint and whole unique index. `is_open`
-    says that there may be columns and keys besides.
-    """
-
-    name: str
-    columns: dict[str, str] = field(default_factory=dict)
-    keys: list[frozenset[str]] = field(default_factory=list)
-    generated: set[str] = field(default_factory=set)
-    is_open: bool = False
-    is_view: bool = False
-    partial_keys: bool = False
-    """Whether it has a unique index with a condition or over expressions."""
-
-
 @dataclass(frozen=True)
 class Function:
     """What a function returns: the columns of a row (none for a single value, None where that is unknown)."""
 
     name: str
     columns: tuple[str, ...] | None
-    is_table: bool
     acts: bool = False
     """Whether its text says that it changes something: rows, tables, settings."""
 
@@ -87,69 +69,26 @@ def of_the_runner() -> Catalog:
     return catalog
 
 
-def type_of(node: Node | None) -> str:
-    """Return a TypeName's last name: `timestamptz`, `int8`; arrays end in `[]`."""
-    if node is None or not node.names:
-        return ""
-    return str(node.names[-1]) + ("[]" if node.arrayBounds else "")
-
-
 def _create_table(catalog: Catalog, node: Node) -> None:
     name = sqltree.name_of(node.relation)
     if node.if_not_exists and name in catalog.tables:
         return
     table = Table(name)
     for parent in node.inhRelations or ():
-        _copy(catalog, table, parent)
+        table.copy(catalog.table(sqltree.name_of(parent)), parent)
     if node.ofTypename is not None:
         table.is_open = True
     for element in node.tableElts or ():
         if element.kind == "ColumnDef":
-            _add_column(table, element)
+            table.add_column(element)
         elif element.kind == "Constraint":
-            _add_key(table, element)
+            table.add_key(element)
         elif element.kind == "TableLikeClause":
-            _copy(catalog, table, element)
+            table.copy(catalog.table(sqltree.name_of(element.relation)), element)
     for constraint in node.constraints or ():
-        _add_key(table, constraint)
+        table.add_key(constraint)
     catalog.tables[name] = table
     catalog.made += 1
-
-
-def _copy(catalog: Catalog, table: Table, source: Node) -> None:
-    """Take the columns of a parent (`inherits`, `partition of`) or of `like`."""
-    other = catalog.table(sqltree.name_of(source if source.kind == "RangeVar" else source.relation))
-    if other is None:
-        table.is_open = True
-        return
-    table.columns |= other.columns
-    table.is_open |= other.is_open
-    if source.kind == "RangeVar":
-        table.keys += other.keys
-    else:
-        # What `like` takes besides the columns depends on its options.
-        table.is_open |= bool(source.options)
-
-
-def _add_column(table: Table, column: Node) -> None:
-    table.columns[column.colname] = type_of(column.typeName)
-    for constraint in column.constraints or ():
-        if constraint.contype in ("CONSTR_PRIMARY", "CONSTR_UNIQUE"):
-            table.keys.append(frozenset({column.colname}))
-        elif constraint.contype == "CONSTR_GENERATED" or (
-            constraint.contype == "CONSTR_IDENTITY" and constraint.generated_when == "a"
-        ):
-            table.generated.add(column.colname)
-
-
-def _add_key(table: Table, constraint: Node) -> None:
-    if constraint.contype in ("CONSTR_PRIMARY", "CONSTR_UNIQUE"):
-        if "keys" in constraint:
-            table.keys.append(frozenset(constraint["keys"]))
-        else:
-            table.partial_keys = True  # `using index`
-    elif constraint.contype == "CONSTR_EXCLUSION":
-        table.partial_keys = True
 
 
 def _alter_table(catalog: Catalog, node: Node) -> None:
@@ -157,24 +96,7 @@ def _alter_table(catalog: Catalog, node: Node) -> None:
     if table is None:
         return
     for command in node.cmds or ():
-        kind, definition = command.subtype, command.get("def")
-        if kind == "AT_AddColumn":
-            _add_column(table, definition)
-        elif kind == "AT_DropColumn":
-            table.columns.pop(command.name, None)
-            table.generated.discard(command.name)
-            table.keys = [key for key in table.keys if command.name not in key]
-        elif kind == "AT_AddConstraint":
-            _add_key(table, definition)
-        elif kind == "AT_DropConstraint":
-            # Which key it was is only known where constraints are named, and they need not be.
-            table.partial_keys = True
-        elif kind == "AT_AlterColumnType":
-            table.columns[command.name] = type_of(definition.typeName)
-        elif kind == "AT_DropExpression":
-            table.generated.discard(command.name)
-        elif kind in ("AT_AddInherit", "AT_AddOf"):
-            table.is_open = True
+        table.alter(command)
 
 
 def _rename(catalog: Catalog, node: Node) -> None:
@@ -185,9 +107,7 @@ def _rename(catalog: Catalog, node: Node) -> None:
     if table is None:
         return
     if node.renameType == "OBJECT_COLUMN":
-        table.columns = {node.newname if c == node.subname else c: kind for c, kind in table.columns.items()}
-        table.keys = [frozenset(node.newname if c == node.subname else c for c in key) for key in table.keys]
-        table.generated = {node.newname if c == node.subname else c for c in table.generated}
+        table.rename_column(node.subname, node.newname)
     elif node.renameType in ("OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_MATVIEW"):
         del catalog.tables[table.name]
         schema = table.name.rpartition(".")[0]
@@ -197,77 +117,8 @@ def _rename(catalog: Catalog, node: Node) -> None:
 
 def _index(catalog: Catalog, node: Node) -> None:
     table = catalog.table(sqltree.name_of(node.relation))
-    if table is None or not node.unique:
-        return
-    add_index(table, node)
-
-
-def add_index(table: Table, node: Node) -> None:
-    """Note the key of a unique index."""
-    columns = [element.name for element in node.indexParams or ()]
-    if node.whereClause is not None or None in columns:
-        table.partial_keys = True
-    else:
-        table.keys.append(frozenset(columns))
-
-
-def output_names(select: Node) -> tuple[list[str], bool]:
-    """Return the names of a select's columns, and whether there may be others (`*`)."""
-    while select.larg is not None:
-        select = select.larg
-    if select.valuesLists:
-        return [f"column{i}" for i in range(1, len(select.valuesLists[0]) + 1)], False
-    names, is_open = [], False
-    for target in select.targetList or ():
-        name = output_name(target)
-        if name is None:
-            is_open = True
-        else:
-            names.append(name)
-    return names, is_open
-
-
-def output_name(target: Node) -> str | None:
-    """Return the name of a select's column; None for `*`."""
-    return str(target.name) if target.name else named_after(target.val)
-
-
-def named_after(node: Node | None) -> str | None:
-    """Return what PostgreSQL calls a column that has no name of its own; None for `*`."""
-    kind = node.kind if node is not None else ""
-    if node is None:
-        return "?column?"
-    if kind == "ColumnRef":
-        last = node.fields[-1]
-        return last if isinstance(last, str) else None
-    if kind in ("FuncCall", "SQLValueFunction"):
-        return sqltree.function(node)
-    if kind == "TypeCast":
-        inner = named_after(node.arg)
-        return type_of(node.typeName) if inner == "?column?" else inner
-    if kind == "CollateClause":
-        return named_after(node.arg)
-    if kind == "A_Indirection":
-        names = [part for part in node.indirection if isinstance(part, str)]
-        return names[-1] if names else named_after(node.arg)
-    if kind == "SubLink":
-        if node.subLinkType == "EXPR_SUBLINK":
-            names, _ = output_names(node.subselect)
-            return names[0] if names else "?column?"
-        return {"EXISTS_SUBLINK": "exists", "ARRAY_SUBLINK": "array"}.get(node.subLinkType, "?column?")
-    if kind == "CaseExpr":
-        default = named_after(node.defresult) if node.defresult is not None else "?column?"
-        return "case" if default == "?column?" else default
-    return _NAMED.get(kind, "?column?") if kind != "MinMaxExpr" else str(node.op).removeprefix("IS_").lower()
-
-
-_NAMED = {
-    "CoalesceExpr": "coalesce",
-    "A_ArrayExpr": "array",
-    "RowExpr": "row",
-    "GroupingFunc": "grouping",
-    "MergeSupportFunc": "merge_action",
-}
+    if table is not None and node.unique:
+        table.add_index(node)
 
 
 def _view(catalog: Catalog, node: Node) -> None:
@@ -283,7 +134,7 @@ def _add_view(catalog: Catalog, relation: Node, query: Node | None, aliases: lis
     if query is None or query.kind != "SelectStmt":
         table.is_open = True
     else:
-        names, table.is_open = output_names(query)
+        names, table.is_open = headings.of_select(query)
         names[: len(aliases or ())] = aliases or ()
         table.columns = dict.fromkeys(names, "")
     catalog.tables[table.name] = table
@@ -294,13 +145,11 @@ def _function(catalog: Catalog, node: Node) -> None:
     name = str(node.funcname[-1])
     modes = {"FUNC_PARAM_TABLE", "FUNC_PARAM_OUT", "FUNC_PARAM_INOUT"}
     out = tuple(p.name or "" for p in node.parameters or () if p.mode in modes)
-    returns = node.returnType
-    is_set = bool(returns is not None and returns.setof)
-    columns = out or (() if type_of(returns) in _SCALARS else None)
+    columns = out or (() if type_of(node.returnType) in _SCALARS else None)
     if name in catalog.functions:  # overloaded: which one is meant depends on the types
-        columns, is_set = None, True
+        columns = None
     body = " ".join(_texts(node.options or ()))
-    catalog.functions[name] = Function(name, columns, is_set or bool(out), _ACTS.search(body) is not None)
+    catalog.functions[name] = Function(name, columns, _ACTS.search(body) is not None)
 
 
 def _texts(options: Iterable[Node]) -> Iterable[str]:

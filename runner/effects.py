@@ -126,6 +126,8 @@ class Schema:
             nodes = [each.node for statement in step.statements for each in sqltree.parse(statement.text)]
         except sqltree.NotSql as error:
             return Effects(unclear=f"PostgreSQL does not understand it: {error.message}")
+        except RecursionError:
+            return Effects(unclear="it is nested deeper than a person writes")
         temporary = {name for node in nodes for name in treenames.made_temporary(node)}
         own: set[str] = set()
         for node in nodes:

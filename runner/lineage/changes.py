@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from runner import sqltree, treenames
+from runner.definition import SYSTEM_COLUMNS
 from runner.lineage.bodies import Body
 from runner.lineage.queries import Queries
 from runner.lineage.values import Item, Relation, Scope, Value, computed, single
 from runner.sqltree import Node
-
-_SYSTEM = ("ctid", "xmin", "xmax", "cmin", "cmax", "tableoid")
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ class Changes:
     def _columns(self, table: str, step: str, columns: Sequence[str]) -> Relation:
         found = [(column, single("column", column, table, step)) for column in columns]
         # A table that no schema file makes may have any column.
-        known = frozenset(_SYSTEM) if columns else None
+        known = SYSTEM_COLUMNS if columns else None
         return Relation(
             found,
             lambda name: single("column", name, table, step) if known is None or name in known else None,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from runner import sqltree
-from runner.lineage import headings
+from runner import headings, sqltree
 from runner.lineage.bodies import Body
 from runner.lineage.expressions import Expressions, merged
 from runner.lineage.values import Item, Relation, Scope, Value, computed, either, single

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from runner.catalog import Table
+from runner.definition import Table
 from runner.sqltree import Node
 
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from runner import sqltree
-from runner.catalog import Catalog, Table
+from runner.catalog import Catalog
+from runner.definition import SYSTEM_COLUMNS, Table
 from runner.lint.model import Column, Part, Query, Relation, Script, Temporary
 from runner.sqltree import Node
-
-_SYSTEM = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
 
 Report = Callable[[str, Node, str], None]
 """Takes the rule, the node and the message of something wrong."""
@@ -97,7 +96,7 @@ class Names:
                 return
             found = relation.columns.get(name)
             if found is None:
-                known = name in _SYSTEM or name in _OF_ROWS or name in self.catalog.functions
+                known = name in SYSTEM_COLUMNS or name in _OF_ROWS or name in self.catalog.functions
                 if known or relation.is_open or not relation.outputs:
                     return
                 close = _closest(name, relation.columns)
@@ -122,7 +121,7 @@ class Names:
                     return _UNKNOWN
                 if relation.alias == name:
                     return relation
-            if level.relations and name in _SYSTEM:
+            if level.relations and name in SYSTEM_COLUMNS:
                 return _UNKNOWN
             level = level.parent
         return None

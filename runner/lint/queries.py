@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from runner import sqltree
-from runner.catalog import output_name
+from runner import headings, sqltree
 from runner.lint.model import Column, Part, Query
 from runner.lint.names import Cte
 from runner.lint.sources import Sources, renamed
@@ -77,7 +76,7 @@ class Queries(Sources):
                 self._star(value, query, stars)
                 continue
             self._expression(value, query)
-            query.outputs.append(Column(output_name(target) or "?column?", (value,)))
+            query.outputs.append(Column(headings.of_target(target) or headings.UNNAMED, (value,)))
 
     def _star(self, node: Node, query: Query, stars: list[tuple[list[Column], bool]]) -> None:
         if len(node.fields) == 1:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from runner import sqltree
-from runner.catalog import Catalog, Table, add_index
+from runner.catalog import Catalog
+from runner.definition import Table
 from runner.lint.model import Column, Part, Query, Relation, Temporary
 from runner.lint.names import table_like
 from runner.lint.sources import renamed
@@ -83,7 +84,7 @@ class Resolver(Writes):
         if temporary is not None:
             table = Table(temporary.name, dict.fromkeys(temporary.relation.columns, ""))
             if node.unique:
-                add_index(table, node)
+                table.add_index(node)
                 temporary.relation.keys += table.keys
             table.is_open = temporary.relation.is_open
         else:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from runner import sqltree
-from runner.catalog import named_after
+from runner import headings, sqltree
 from runner.lint.model import Column, Query, Relation
 from runner.lint.names import Cte, Names
 from runner.sqltree import Node
@@ -14,10 +13,6 @@ from runner.sqltree import Node
 _VALUES = frozenset(
     {"unnest", "generate_series", "generate_subscripts", "regexp_split_to_table", "string_to_table", "jsonb_path_query"}
 )
-_ELEMENTS = frozenset(
-    {"json_array_elements", "jsonb_array_elements", "json_array_elements_text", "jsonb_array_elements_text"}
-)
-_PAIRS = frozenset({"json_each", "jsonb_each", "json_each_text", "jsonb_each_text"})
 
 
 class Sources(Names):
@@ -141,7 +136,7 @@ class Sources(Names):
         if node.ordinality:
             outputs.append(Column("ordinality"))
         names = alias.colnames if alias else None
-        shown = alias.aliasname if alias else named_after(node.functions[0][0])
+        shown = alias.aliasname if alias else headings.of(node.functions[0][0])
         if is_open and names:
             outputs = [Column(name) for name in names]
         return Relation(shown, renamed(outputs, names), is_open=is_open)
@@ -164,9 +159,7 @@ class Sources(Names):
             return [one], False
         if name in _VALUES:
             return [one], False
-        if name in _ELEMENTS:
-            return ["value"], False
-        return (["key", "value"], False) if name in _PAIRS else ([], True)
+        return list(headings.OF_FUNCTIONS.get(name, ())), name not in headings.OF_FUNCTIONS
 
 
 def renamed(columns: list[Column], names: list[str] | None) -> list[Column]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runner import sqltree
-from runner.catalog import Table
+from runner.definition import Table
 from runner.lint.model import Column, Part, Query, Relation
 from runner.lint.names import table_like
 from runner.lint.queries import Queries
