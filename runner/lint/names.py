@@ -42,24 +42,25 @@ class Cte:
 class Names:
     """Looks names up, against a catalog and the part at hand; what is wrong goes to `report`.
 
-    The base of `Resolver`, whose other parts call each other in a circle.
+    `frames` are the common table expressions in scope, `parts` what the statement at hand is made of so far.
     """
 
     def __init__(self, catalog: Catalog, report: Report) -> None:
         self.catalog = catalog
         self.script = Script()
-        self._report = report
-        self._frames: list[dict[str, Cte]] = []
-        self._parts: list[Part] = []
-        self._part = Part("", Node(), 0)
+        self.report = report
+        self.frames: list[dict[str, Cte]] = []
+        self.parts: list[Part] = []
+        self.part = Part("", Node(), 0)
         self._base: dict[str, list[Column]] = {}
 
-    def _temporary_named(self, node: Node) -> Temporary | None:
+    def temporary_named(self, node: Node) -> Temporary | None:
+        """Return the temporary table of a name."""
         if node.schemaname not in (None, "pg_temp"):
             return None
         return self.script.temporaries.get(node.relname)
 
-    def _table(self, node: Node) -> Table | None:
+    def table(self, node: Node) -> Table | None:
         """Return the table of a name; what the project cannot know is None without a report."""
         name = sqltree.name_of(node)
         table = self.catalog.table(name)
@@ -67,31 +68,32 @@ class Names:
         if table is None and self.catalog.made and not hidden:
             foreign = node.schemaname not in (None, "public") or node.relname.startswith("pg_")
             if not foreign:
-                close = _closest(node.relname, self.catalog.tables)
-                meant = f"; did you mean '{close}'?" if close else ""
-                self._report("unknown-table", node, f"no schema file makes a table '{name}'{meant}")
+                meant = _meant(node.relname, self.catalog.tables)
+                self.report("unknown-table", node, f"no schema file makes a table '{name}'{meant}")
         return table
 
-    def _columns(self, table: Table) -> list[Column]:
+    def columns(self, table: Table) -> list[Column]:
+        """Return the columns of a table, the same ones each time."""
         if table.name not in self._base or len(self._base[table.name]) != len(table.columns):
             self._base[table.name] = [Column(name, (), table) for name in table.columns]
         return self._base[table.name]
 
-    def _column(self, node: Node, query: Query) -> None:
+    def column(self, node: Node, query: Query) -> None:
+        """Give a ColumnRef its meaning: a column, or a relation for a whole row."""
         fields = node.fields
         name = fields[-1]
         if type(name) is not str:
             if len(fields) > 1:
-                node.meaning = self._relation(node, fields[-2], query)
+                node.meaning = self.relation(node, fields[-2], query)
             return
         if len(fields) == 1:
-            found = self._lookup(name, query)
+            found = self.lookup(name, query)
             if found is None:
                 if name in self.catalog.functions:
                     return
                 self._unknown(node, name, query)
         else:
-            relation = self._relation(node, fields[-2], query)
+            relation = self.relation(node, fields[-2], query)
             if relation is None:
                 return
             found = relation.columns.get(name)
@@ -99,16 +101,15 @@ class Names:
                 known = name in SYSTEM_COLUMNS or name in _OF_ROWS or name in self.catalog.functions
                 if known or relation.is_open or not relation.outputs:
                     return
-                close = _closest(name, relation.columns)
-                meant = f"; did you mean '{close}'?" if close else ""
-                self._report("unknown-column", node, f"'{fields[-2]}' has no column '{name}'{meant}")
+                meant = _meant(name, relation.columns)
+                self.report("unknown-column", node, f"'{fields[-2]}' has no column '{name}'{meant}")
                 return
         node.meaning = found if found is not _UNKNOWN else None
         node.owner = query
         if isinstance(found, Column) and found.table is not None:
-            self._part.read_columns.add((found.table.name, found.name))
+            self.part.read_columns.add((found.table.name, found.name))
 
-    def _lookup(self, name: str, query: Query | None) -> Column | Relation | None:
+    def lookup(self, name: str, query: Query | None) -> Column | Relation | None:
         """Return what a bare name means; `_UNKNOWN` where it may mean something, None where it cannot."""
         level = query
         while level is not None:
@@ -126,7 +127,7 @@ class Names:
             level = level.parent
         return None
 
-    def _relation(self, node: Node, name: object, query: Query) -> Relation | None:
+    def relation(self, node: Node, name: object, query: Query) -> Relation | None:
         """Return the relation that a qualified name means; None, reported, where there is none."""
         level: Query | None = query
         while level is not None:
@@ -135,8 +136,7 @@ class Names:
                     return relation
             level = level.parent
         if len(node.fields) == 2:
-            what = f"nothing in this query is called '{name}'"
-            self._report("unknown-column", node, what)
+            self.report("unknown-column", node, f"nothing in this query is called '{name}'")
         return None
 
     def _unknown(self, node: Node, name: str, query: Query) -> None:
@@ -146,22 +146,21 @@ class Names:
             for relation in level.relations:
                 known |= relation.columns
             level = level.parent
-        close = _closest(name, known)
-        meant = f"; did you mean '{close}'?" if close else ""
-        self._report("unknown-column", node, f"no table here has a column '{name}'{meant}")
+        self.report("unknown-column", node, f"no table here has a column '{name}'{_meant(name, known)}")
 
-    def _known_column(self, table: Table | None, name: str | None, at: Node) -> None:
+    def known_column(self, table: Table | None, name: str | None, at: Node) -> None:
+        """Report a column that a table has not."""
         if table is None or table.is_open or name is None or name in table.columns:
             return
-        close = _closest(name, table.columns)
-        meant = f"; did you mean '{close}'?" if close else ""
-        self._report("unknown-column", at, f"'{table.name}' has no column '{name}'{meant}")
+        self.report("unknown-column", at, f"'{table.name}' has no column '{name}'{_meant(name, table.columns)}")
 
 
-def _closest(name: str, known: Iterable[str]) -> str | None:
+def _meant(name: str, known: Iterable[str]) -> str:
+    """Return the end of a message that says which of the known names may be meant; empty where none is like it."""
     import difflib
 
-    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.75)), None)
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.75)
+    return f"; did you mean '{close[0]}'?" if close else ""
 
 
 def table_like(relation: Relation, name: str = "") -> Table:

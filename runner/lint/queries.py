@@ -6,29 +6,35 @@ from collections.abc import Callable, Iterable
 
 from runner import headings, sqltree
 from runner.lint.model import Column, Part, Query
-from runner.lint.names import Cte
+from runner.lint.names import Cte, Names
 from runner.lint.sources import Sources, renamed
 from runner.sqltree import Node
 
 
-class Queries(Sources):
-    """Resolves selects, and notes in the part what the rules ask about."""
+class Queries:
+    """Resolves selects, and notes in the part what the rules ask about.
 
-    def _write(self, node: Node, parent: Query | None) -> bool:
-        raise NotImplementedError
+    `write` resolves an insert, update, delete or merge that is a common table expression; it returns
+    whether what that returns may have other columns.
+    """
 
-    def _select(self, node: Node, parent: Query | None, on_left: Callable[[Query], None] | None = None) -> Query:
+    def __init__(self, names: Names, write: Callable[[Node, Query | None], bool]) -> None:
+        self._names = names
+        self._write = write
+        self._sources = Sources(names, self.select, self.expression, self._cte)
+
+    def select(self, node: Node, parent: Query | None, on_left: Callable[[Query], None] | None = None) -> Query:
         """Resolve a select. `on_left` is told the left side of a union, which a recursive one refers to."""
-        query = Query(node, self._part, parent)
-        self._part.queries.append(query)
-        frames = len(self._frames)
+        query = Query(node, self._names.part, parent)
+        self._names.part.queries.append(query)
+        frames = len(self._names.frames)
         if node.withClause is not None:
-            self._with(node.withClause, parent)
+            self.with_clause(node.withClause, parent)
         if node.larg is not None:
-            left = self._select(node.larg, parent)
+            left = self.select(node.larg, parent)
             if on_left is not None:
                 on_left(left)
-            right = self._select(node.rarg, parent)
+            right = self.select(node.rarg, parent)
             query.arms = left, right
             query.is_open = left.is_open or right.is_open
             query.outputs = [
@@ -41,14 +47,14 @@ class Queries(Sources):
         self._sort(node, query)
         for limit in (node.limitCount, node.limitOffset):
             if limit is not None:
-                self._expression(limit, Query(None, self._part, parent))
-        del self._frames[frames:]
+                self.expression(limit, Query(None, self._names.part, parent))
+        del self._names.frames[frames:]
         return query
 
     def _values(self, node: Node, query: Query) -> None:
         rows = node.valuesLists
         for row in rows:
-            self._expressions(row, query)
+            self.expressions(row, query)
         query.outputs = [
             Column(f"column{i + 1}", tuple(row[i] for row in rows if i < len(row))) for i in range(len(rows[0]))
         ]
@@ -56,33 +62,33 @@ class Queries(Sources):
     def _plain(self, node: Node, query: Query) -> None:
         stars: list[tuple[list[Column], bool]] = []
         for item in node.fromClause or ():
-            stars.append(self._from(item, query))
-        self._targets(node.targetList or (), query, stars)
+            stars.append(self._sources.add(item, query))
+        self.targets(node.targetList or (), query, stars)
         if node.whereClause is not None:
             query.conditions.append(node.whereClause)
-            self._expression(node.whereClause, query)
+            self.expression(node.whereClause, query)
         for item in node.groupClause or ():
             self._group(item, query)
         if node.havingClause is not None:
-            self._expression(node.havingClause, query)
+            self.expression(node.havingClause, query)
         for window in node.windowClause or ():
-            self._expression(window, query)
+            self.expression(window, query)
 
-    def _targets(self, targets: Iterable[Node], query: Query, stars: list[tuple[list[Column], bool]]) -> None:
+    def targets(self, targets: Iterable[Node], query: Query, stars: list[tuple[list[Column], bool]]) -> None:
         """Resolve a select list, or that of `returning`."""
         for target in targets:
             value = target.val
             if value.kind == "ColumnRef" and isinstance(value.fields[-1], Node):
                 self._star(value, query, stars)
                 continue
-            self._expression(value, query)
+            self.expression(value, query)
             query.outputs.append(Column(headings.of_target(target) or headings.UNNAMED, (value,)))
 
     def _star(self, node: Node, query: Query, stars: list[tuple[list[Column], bool]]) -> None:
         if len(node.fields) == 1:
             found = stars
         else:
-            relation = self._relation(node, node.fields[-2], query)
+            relation = self._names.relation(node, node.fields[-2], query)
             if relation is None:
                 query.is_open = True
                 return
@@ -92,7 +98,7 @@ class Queries(Sources):
             query.is_open |= is_open
             for column in columns:
                 if column.table is not None:
-                    self._part.read_columns.add((column.table.name, column.name))
+                    self._names.part.read_columns.add((column.table.name, column.name))
 
     def _sort(self, node: Node, query: Query) -> None:
         named = {column.name: column for column in reversed(query.outputs)}
@@ -104,14 +110,14 @@ class Queries(Sources):
             elif query.arms:
                 pass  # only the names of the result can stand here
             else:
-                self._expression(key, query)
+                self.expression(key, query)
             query.sort.append(_positioned(key, query))
         for key in node.distinctClause or ():
             name = _bare(key) if isinstance(key, Node) and key.kind else None
             if name in named:
                 key.meaning = named[name]
             elif isinstance(key, Node) and key.kind:
-                self._expression(key, query)
+                self.expression(key, query)
 
     def _group(self, node: Node, query: Query) -> None:
         if node.kind == "GroupingSet":
@@ -120,18 +126,19 @@ class Queries(Sources):
                     self._group(inner, query)
             return
         name = _bare(node)
-        if name is not None and self._lookup(name, query) is None:
+        if name is not None and self._names.lookup(name, query) is None:
             for column in query.outputs:
                 if column.name == name:
                     node.meaning = column
                     return
-        self._expression(node, query)
+        self.expression(node, query)
 
-    def _with(self, clause: Node, parent: Query | None) -> None:
+    def with_clause(self, clause: Node, parent: Query | None) -> None:
+        """Resolve common table expressions; they are in scope until the caller takes their frame away."""
         frame: dict[str, Cte] = {}
-        self._frames.append(frame)
-        depth = len(self._frames)
-        entries = [Cte(node, Part(node.ctename, node.ctequery, self._part.number), depth) for node in clause.ctes]
+        self._names.frames.append(frame)
+        depth = len(self._names.frames)
+        entries = [Cte(node, Part(node.ctename, node.ctequery, self._names.part.number), depth) for node in clause.ctes]
         if clause.recursive:
             frame |= {entry.node.ctename: entry for entry in entries}
         for entry in entries:
@@ -142,8 +149,8 @@ class Queries(Sources):
         if entry.is_begun:
             return
         entry.is_begun = True
-        outer, frames, self._part = self._part, self._frames, entry.part
-        self._frames = frames[: entry.depth]
+        outer, frames, self._names.part = self._names.part, self._names.frames, entry.part
+        self._names.frames = frames[: entry.depth]
         names = entry.node.aliascolnames
 
         def of_left(query: Query) -> None:
@@ -151,7 +158,7 @@ class Queries(Sources):
 
         body = entry.node.ctequery
         if body.kind == "SelectStmt":
-            query = self._select(body, parent, of_left if body.larg is not None else None)
+            query = self.select(body, parent, of_left if body.larg is not None else None)
             entry.part.query = query
             outputs, entry.is_open = query.outputs, query.is_open
         else:
@@ -163,32 +170,42 @@ class Queries(Sources):
             entry.outputs.append(Column(search.search_seq_column))
         if cycle is not None:
             entry.outputs += [Column(cycle.cycle_mark_column), Column(cycle.cycle_path_column)]
-        self._part, self._frames = outer, frames
-        self._parts.append(entry.part)
+        self._names.part, self._names.frames = outer, frames
+        self._names.parts.append(entry.part)
 
-    def _expression(self, node: Node, query: Query) -> None:
+    def source(self, node: Node, query: Query) -> tuple[list[Column], bool]:
+        """Resolve a `from` item; return what `*` makes of it, and whether there is more."""
+        return self._sources.add(node, query)
+
+    def expressions(self, nodes: Iterable[Node], query: Query) -> None:
+        """Resolve several expressions."""
+        for node in nodes:
+            self.expression(node, query)
+
+    def expression(self, node: Node, query: Query) -> None:
+        """Resolve an expression: say what its names mean, and note what the rules ask about."""
         kind = node.kind
         if kind == "ColumnRef":
-            self._column(node, query)
+            self._names.column(node, query)
             return
         if kind == "A_Const":
             return
-        part = self._part
+        part = self._names.part
         if kind == "SubLink":
             if node.testexpr is not None:
-                self._expression(node.testexpr, query)
-            node.meaning = self._select(node.subselect, query)
+                self.expression(node.testexpr, query)
+            node.meaning = self.select(node.subselect, query)
             node.owner = query
             part.sublinks.append(node)
             return
         if kind == "SelectStmt":
-            node.meaning = self._select(node, query)
+            node.meaning = self.select(node, query)
             return
         if kind == "FuncCall":
             node.owner = query
             part.calls.append(node)
             if node.over is not None:
-                self.script.windows.append((node, query))
+                self._names.script.windows.append((node, query))
         elif kind == "SQLValueFunction":
             node.owner = query
             part.calls.append(node)
@@ -203,18 +220,18 @@ class Queries(Sources):
         elif kind == "BooleanTest":
             part.negations.append(node)
         elif kind == "TypeCast":
-            self._expression(node.arg, query)
+            self.expression(node.arg, query)
             return
         for value in node.values():
             if type(value) is Node:
-                self._expression(value, query)
+                self.expression(value, query)
             elif type(value) is list:
                 self._list(value, query)
 
     def _list(self, values: list[object], query: Query) -> None:
         for item in values:
             if type(item) is Node:
-                self._expression(item, query)
+                self.expression(item, query)
             elif type(item) is list:
                 self._list(item, query)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from runner import headings, sqltree
 from runner.lint.model import Column, Query, Relation
@@ -15,23 +15,24 @@ _VALUES = frozenset(
 )
 
 
-class Sources(Names):
-    """Adds the relations of a `from` to its query."""
+class Sources:
+    """Adds the relations of a `from` to its query.
 
-    def _select(self, node: Node, parent: Query | None, on_left: Callable[[Query], None] | None = None) -> Query:
-        raise NotImplementedError
+    `select` resolves a subquery, `expression` what is no source, `cte` a common table expression that
+    is used before it is resolved.
+    """
 
-    def _expression(self, node: Node, query: Query) -> None:
-        raise NotImplementedError
+    def __init__(
+        self,
+        names: Names,
+        select: Callable[[Node, Query | None], Query],
+        expression: Callable[[Node, Query], None],
+        cte: Callable[[Cte, Query | None], None],
+    ) -> None:
+        self._names = names
+        self._select, self._expression, self._cte = select, expression, cte
 
-    def _expressions(self, nodes: Iterable[Node], query: Query) -> None:
-        for node in nodes:
-            self._expression(node, query)
-
-    def _cte(self, entry: Cte, parent: Query | None) -> None:
-        raise NotImplementedError
-
-    def _from(self, node: Node, query: Query) -> tuple[list[Column], bool]:
+    def add(self, node: Node, query: Query) -> tuple[list[Column], bool]:
         """Add the relations of a `from` item; return what `*` makes of it, and whether there is more."""
         kind = node.kind
         if kind == "JoinExpr":
@@ -46,8 +47,9 @@ class Sources(Names):
         elif kind == "RangeFunction":
             relation = self._function(node, query)
         elif kind == "RangeTableSample":
-            self._expressions([*(node.args or ()), *([node.repeatable] if node.repeatable else [])], query)
-            return self._from(node.relation, query)
+            for child in (*(node.args or ()), *([node.repeatable] if node.repeatable else ())):
+                self._expression(child, query)
+            return self.add(node.relation, query)
         else:
             for child in sqltree.children(node):
                 if child.kind:
@@ -58,9 +60,9 @@ class Sources(Names):
 
     def _join(self, node: Node, query: Query) -> tuple[list[Column], bool]:
         first = len(query.relations)
-        left, left_open = self._from(node.larg, query)
+        left, left_open = self.add(node.larg, query)
         middle = len(query.relations)
-        right, right_open = self._from(node.rarg, query)
+        right, right_open = self.add(node.rarg, query)
         if node.quals is not None:
             self._expression(node.quals, query)
             if node.jointype == "JOIN_INNER":
@@ -93,19 +95,19 @@ class Sources(Names):
         shown = alias.aliasname if alias else name
         names = alias.colnames if alias else None
         if not node.schemaname:
-            for frame in reversed(self._frames):
+            for frame in reversed(self._names.frames):
                 entry = frame.get(name)
                 if entry is None:
                     continue
                 if not entry.is_begun:
                     self._cte(entry, None)
-                if entry.part is not self._part:
-                    self._part.uses.add(entry.part)
+                if entry.part is not self._names.part:
+                    self._names.part.uses.add(entry.part)
                 return Relation(shown, renamed(entry.outputs, names), is_open=entry.is_open, part=entry.part)
-        temporary = self._temporary_named(node)
+        temporary = self._names.temporary_named(node)
         if temporary is not None:
-            self._part.uses.update(temporary.makers)
-            self._part.reads.add(f"pg_temp.{temporary.name}")
+            self._names.part.uses.update(temporary.makers)
+            self._names.part.reads.add(f"pg_temp.{temporary.name}")
             own = temporary.relation
             return Relation(
                 shown,
@@ -114,12 +116,12 @@ class Sources(Names):
                 part=temporary.makers[0],
                 keys=own.keys,
             )
-        self._part.reads.add(sqltree.name_of(node))
-        table = self._table(node)
+        self._names.part.reads.add(sqltree.name_of(node))
+        table = self._names.table(node)
         if table is None:
             return Relation(shown, [], is_open=True)
         return Relation(
-            shown, renamed(self._columns(table), names), is_open=table.is_open, table=table, keys=table.keys
+            shown, renamed(self._names.columns(table), names), is_open=table.is_open, table=table, keys=table.keys
         )
 
     def _function(self, node: Node, query: Query) -> Relation:
@@ -148,7 +150,7 @@ class Sources(Names):
         if call.kind != "FuncCall":
             return [], True
         name = sqltree.function(call)
-        own = self.catalog.functions.get(name)
+        own = self._names.catalog.functions.get(name)
         one = alias.aliasname if alias is not None else name
         if own is not None:
             return (list(own.columns) or [one], False) if own.columns is not None else ([], True)

@@ -5,20 +5,24 @@ from __future__ import annotations
 from runner import sqltree
 from runner.definition import Table
 from runner.lint.model import Column, Part, Query, Relation
-from runner.lint.names import table_like
+from runner.lint.names import Names, table_like
 from runner.lint.queries import Queries
 from runner.sqltree import Node
 
 
-class Writes(Queries):
-    """Resolves what changes rows."""
+class Writes:
+    """Resolves what changes rows; `queries` resolves the selects in it."""
 
-    def _write(self, node: Node, parent: Query | None) -> bool:
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self.queries = Queries(names, self.write)
+
+    def write(self, node: Node, parent: Query | None) -> bool:
         """Resolve an insert, update, delete or merge; return whether its `returning` may have other columns."""
-        part = self._part
-        frames = len(self._frames)
+        part = self._names.part
+        frames = len(self._names.frames)
         if node.withClause is not None:
-            self._with(node.withClause, parent)
+            self.queries.with_clause(node.withClause, parent)
         target = self._target(node.relation)
         part.target_relation = target
         if node.kind == "InsertStmt":
@@ -33,44 +37,44 @@ class Writes(Queries):
             else:
                 self._change(node, part, query)
         is_open = self._returning(node, part, target, parent)
-        temporary = self._temporary_named(node.relation)
+        temporary = self._names.temporary_named(node.relation)
         if temporary is not None:
             temporary.makers.append(part)
             for column in temporary.relation.outputs:
                 value = part.values.get(column.name)
                 if value is not None:
                     column.sources = (*column.sources, value)
-        del self._frames[frames:]
+        del self._names.frames[frames:]
         return is_open
 
     def _target(self, node: Node) -> Relation:
-        part = self._part
+        part = self._names.part
         part.target = sqltree.name_of(node)
         shown = node.alias.aliasname if node.alias else node.relname
-        temporary = self._temporary_named(node)
+        temporary = self._names.temporary_named(node)
         if temporary is not None:
             part.is_temporary = True
             part.target = f"pg_temp.{temporary.name}"
             own = temporary.relation
             return Relation(shown, own.outputs, is_open=own.is_open, part=temporary.makers[0], keys=own.keys)
-        table = self._table(node)
+        table = self._names.table(node)
         if table is None:
             return Relation(shown, [], is_open=True)
-        return Relation(shown, self._columns(table), is_open=table.is_open, table=table, keys=table.keys)
+        return Relation(shown, self._names.columns(table), is_open=table.is_open, table=table, keys=table.keys)
 
-    def _writable(self, node: Node) -> Table | None:
+    def writable(self, node: Node) -> Table | None:
         """Return the table that a utility statement names."""
-        return None if self._temporary_named(node) is not None else self._table(node)
+        return None if self._names.temporary_named(node) is not None else self._names.table(node)
 
     def _insert(self, node: Node, part: Part, target: Relation, parent: Query | None) -> None:
         part.kind = "insert"
         names = [column.name for column in node.cols or ()]
         for column in node.cols or ():
-            self._known_column(table_like(target), column.name, column)
+            self._names.known_column(table_like(target), column.name, column)
         if not names and not target.is_open:
             names = list(target.columns)
         if node.selectStmt is not None:
-            query = self._select(node.selectStmt, parent)
+            query = self.queries.select(node.selectStmt, parent)
             part.query = query
             part.values = dict(zip(names, query.outputs, strict=False))
             width = len(query.outputs)
@@ -80,7 +84,7 @@ class Writes(Queries):
                 and (names or node.cols)
             ):
                 message = f"{width} values are given for {len(names)} columns of '{node.relation.relname}'"
-                self._report("insert-width", node.relation, message)
+                self._names.report("insert-width", node.relation, message)
             for name, value in part.values.items():
                 self._generated(target, name, value, _find(node.cols, name) or node.relation)
         clause = node.onConflictClause
@@ -92,7 +96,7 @@ class Writes(Queries):
         if clause.infer is not None:
             for element in clause.infer.indexElems or ():
                 if element.name:
-                    self._known_column(table_like(target), element.name, clause)
+                    self._names.known_column(table_like(target), element.name, clause)
         if clause.action != "ONCONFLICT_UPDATE":
             return
         part.kind = "upsert"
@@ -103,48 +107,48 @@ class Writes(Queries):
         part.updates = self._assignments(clause.targetList, inner, target)
         if clause.whereClause is not None:
             part.guards.append(clause.whereClause)
-            self._expression(clause.whereClause, inner)
+            self.queries.expression(clause.whereClause, inner)
 
     def _change(self, node: Node, part: Part, query: Query) -> None:
         """Resolve an update or delete."""
         part.kind = "update" if node.kind == "UpdateStmt" else "delete"
         for item in node.fromClause or node.usingClause or ():
-            self._from(item, query)
+            self.queries.source(item, query)
         if part.target_relation is not None and node.targetList:
             part.values = self._assignments(node.targetList, query, part.target_relation)
         if node.whereClause is not None:
             query.conditions.append(node.whereClause)
-            self._expression(node.whereClause, query)
+            self.queries.expression(node.whereClause, query)
 
     def _merge(self, node: Node, part: Part, query: Query) -> None:
         part.kind = "merge"
-        self._from(node.sourceRelation, query)
-        self._expression(node.joinCondition, query)
+        self.queries.source(node.sourceRelation, query)
+        self.queries.expression(node.joinCondition, query)
         target = query.relations[0]
         for clause in node.mergeWhenClauses or ():
             if clause.condition is not None:
                 part.guards.append(clause.condition)
-                self._expression(clause.condition, query)
+                self.queries.expression(clause.condition, query)
             if clause.commandType == "CMD_UPDATE":
                 part.updates |= self._assignments(clause.targetList, query, target)
             elif clause.commandType == "CMD_INSERT":
                 names = [item.name for item in clause.targetList or ()] or list(target.columns)
                 for item in clause.targetList or ():
-                    self._known_column(table_like(target), item.name, item)
-                self._expressions(clause.get("values") or (), query)
+                    self._names.known_column(table_like(target), item.name, item)
+                self.queries.expressions(clause.get("values") or (), query)
                 part.values |= dict(zip(names, clause.get("values") or (), strict=False))
 
     def _assignments(self, targets: list[Node] | None, query: Query, target: Relation) -> dict[str, Node | Column]:
         found: dict[str, Node | Column] = {}
         for item in targets or ():
-            self._known_column(table_like(target), item.name, item)
+            self._names.known_column(table_like(target), item.name, item)
             if item.val is None:
                 continue
             value = item.val
             if value.kind == "MultiAssignRef":
                 source = value.source
                 if value.get("colno", 1) == 1:
-                    self._expression(source, query)
+                    self.queries.expression(source, query)
                 elements = source.args if source.kind == "RowExpr" else None
                 number = value.get("colno", 1) - 1
                 if elements is None or number >= len(elements):
@@ -152,7 +156,7 @@ class Writes(Queries):
                     continue
                 value = elements[number]
             else:
-                self._expression(value, query)
+                self.queries.expression(value, query)
             found[item.name] = value
             self._generated(target, item.name, value, item)
         return found
@@ -163,7 +167,7 @@ class Writes(Queries):
         sources = value.sources if isinstance(value, Column) else (value,)
         if sources and all(isinstance(source, Node) and source.kind == "SetToDefault" for source in sources):
             return
-        self._report(
+        self._names.report(
             "generated-column", at, f"'{name}' of '{target.table.name}' is generated: nothing can be written to it"
         )
 
@@ -187,7 +191,7 @@ class Writes(Queries):
             version = Relation(name, target.outputs, is_open=target.is_open, table=target.table, part=target.part)
             version.is_qualified_only = True
             query.relations.append(version)
-        self._targets(clause.exprs or (), query, stars)
+        self.queries.targets(clause.exprs or (), query, stars)
         part.returning = query.outputs
         return query.is_open
 
