@@ -144,6 +144,7 @@ def test_reads_and_writes(effects: Callable[..., Effects], text: str, reads: set
         pytest.param("create extension dblink", "it has a statement of the kind CreateExtension", id="statement"),
         pytest.param("drop function stays", "it drops what is no table", id="drop of a function"),
         pytest.param("selec 1", "PostgreSQL does not understand it: syntax error", id="no SQL"),
+        pytest.param("select 1" + " + 1" * 2000, "it is nested deeper than a person writes", id="deep"),
     ],
 )
 def test_what_is_unclear(effects: Callable[..., Effects], text: str, why: str) -> None:
