@@ -1,0 +1,1 @@
+"""Spark on real clusters of this machine: standalone, and YARN."""

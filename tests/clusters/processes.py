@@ -1,0 +1,107 @@
+"""Java processes of a cluster on the loopback interface, and how to tell that they are up."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runner.java import java_home
+from staging_loaders import class_archive
+from staging_loaders.spark_settings import LEAN
+
+_SECONDS = 120.0
+
+JARS = class_archive._jars()
+
+
+@dataclass
+class Processes:
+    """The processes of a cluster in a folder, which end with the `with` block that they were started in."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    def __post_init__(self) -> None:
+        java = java_home(self.folder)
+        self.environment = {
+            **os.environ,
+            "JAVA_HOME": str(java),
+            "SPARK_HOME": str(JARS.parent),
+            "SPARK_SCALA_VERSION": "2.13",
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            **self.environment,
+        }
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def start(self, name: str, class_path: str, *words: str) -> subprocess.Popen[bytes]:
+        """Start Java with the main class and arguments `words`; what it says goes to `<name>.log`."""
+        with (self.folder / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [f"{self.environment['JAVA_HOME']}/bin/java", "-Xmx256m", *LEAN, "-cp", class_path, *words],
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self._stack.callback(_end, process)
+        return process
+
+    def wait(self, what: str, url: str, ready: Callable[[Any], bool]) -> None:
+        """Wait until the JSON at `url` says what it should; AssertionError with the logs where it never does."""
+        until = time.monotonic() + _SECONDS
+        while time.monotonic() < until:
+            with contextlib.suppress(OSError, ValueError), urllib.request.urlopen(url, timeout=10) as answer:
+                if ready(json.load(answer)):
+                    return
+            time.sleep(0.1)
+        logs = {path.name: path.read_text("utf-8", "replace")[-2000:] for path in self.folder.glob("*.log")}
+        raise AssertionError(f"{what} does not start: {logs}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()  # a node manager takes its time to end, with nothing to save
+    process.wait()
+
+
+@contextlib.contextmanager
+def free_ports(count: int) -> Iterator[list[int]]:
+    """Give so many ports that nobody listens on, different from one another."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        ports = [each.getsockname()[1] for each in sockets]
+    yield ports
+
+
+def executors() -> list[int]:
+    """Return the processes of this user's Spark executors."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = path.read_bytes().split(b"\0")
+            if any(word.endswith(b"ExecutorBackend") for word in words) and words[0].endswith(b"java"):
+                found.append(int(path.parent.name))
+    return found
+
+
+def kill(pid: int) -> None:
+    """Kill a process at once, if it still is."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,96 @@
+"""Loads on a standalone cluster: as on one machine, whoever dies."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from staging_loaders.load import load_day
+from staging_loaders.session import Inline
+from tests.clusters.conftest import ROOT, SMALL, Days, left_over, staging
+from tests.clusters.processes import executors
+
+pytestmark = [pytest.mark.slow, pytest.mark.cluster]
+
+
+def test_executors_may_die(
+    spark_master: str, days: Days, database: str, faulty_load: Callable[..., dict[str, Any]]
+) -> None:
+    """A cluster loads what one process loads, also when it loses an executor before or after a part's commit."""
+    found = faulty_load(spark_master)
+    assert found["master"] == spark_master
+    assert found["loads"][1:] == found["loads"][:1] * 2
+    assert staging(database) == days.expected
+    assert left_over(database) == []
+
+
+def project(folder: Path, base: Path) -> Path:
+    """Make a project of the repository's pipeline with Spark's settings for a small cluster."""
+    for name in ("migrations", "staging_loaders"):
+        (folder / name).symlink_to(ROOT / name)
+    settings = "\n".join(f'"{key}" = "{value}"' for key, value in SMALL.items())
+    (folder / "runner.toml").write_text(f'pipeline = "zluri"\ndata = "{base}"\n[spark]\n{settings}\n')
+    return folder
+
+
+@contextmanager
+def locked(url: str, until: Callable[[psycopg.Connection[Any]], bool]) -> Iterator[psycopg.Connection[Any]]:
+    """Keep loads from publishing once `until` holds, by locking what they write last."""
+    with psycopg.connect(url) as connection:
+        while not until(connection):
+            connection.rollback()
+            time.sleep(0.02)
+        connection.rollback()
+        connection.execute("lock table stg_loads in access exclusive mode")
+        yield connection
+
+
+def has_landing_tables(connection: psycopg.Connection[Any]) -> bool:
+    """Tell whether a load has begun to copy."""
+    return bool(
+        connection.execute(
+            "select from pg_class where relnamespace = to_regnamespace('landing') and relname like '%parts'"
+        ).fetchall()
+    )
+
+
+def test_a_driver_may_die(
+    spark_master: str, days: Days, database: str, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """What a killed `runner load` has left on the cluster ends, and in the database the next load removes it."""
+    load = subprocess.Popen(
+        [sys.executable, "-m", "runner", "load", "--day", "day1", "--master", spark_master],
+        cwd=project(tmp_path, days.base), env=environment | {"DATABASE_URL": database},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    with locked(database, lambda connection: has_landing_tables(connection) or load.poll() is not None) as connection:
+        while load.poll() is None and not _some_part_is_done(connection):
+            time.sleep(0.02)
+        assert load.poll() is None, load.communicate()[0]
+        load.send_signal(signal.SIGKILL)
+        load.communicate()
+    while executors():  # the master ends them when the driver is gone
+        time.sleep(0.05)
+    assert staging(database)["stg_loads"] == []
+    load_day(
+        dsn=database, pipeline="zluri", day="day1", base=str(days.base),
+        declarations=ROOT / "staging_loaders" / "zluri", flow_run_id="next", session=Inline(),
+    )  # fmt: skip
+    assert staging(database) == days.expected
+    assert left_over(database) == []
+
+
+def _some_part_is_done(connection: psycopg.Connection[Any]) -> bool:
+    names = connection.execute(
+        "select relname from pg_class where relnamespace = to_regnamespace('landing') and relname like '%parts'"
+    ).fetchall()
+    return any(connection.execute(f"select from landing.{name} limit 1").fetchall() for (name,) in names)
