@@ -69,13 +69,15 @@ def _measure(bench: Bench, name: str) -> None:
 Result = tuple[Run, Digest, Digest]
 
 
-def _floor(bench: Bench, form: str = "binary") -> Result:
+def _floor(bench: Bench) -> Result:
+    return _copied(bench, "benchmarks.rivals.floor", "binary", psql=str(embedded.binaries() / "psql"))
+
+
+def _copied(bench: Bench, program: str, form: str, **asked: str) -> Result:
     variant = bench.variant
     with variant.table("copied") as name:
-        run = _run(
-            "benchmarks.rivals.floor", bench, psql=str(embedded.binaries() / "psql"), table=name, form=form,
-            columns=", ".join(variant.columns), files=[str(file) for file in variant.files(form)],
-        )  # fmt: skip
+        files = [str(file) for file in variant.files(form)]
+        run = _run(program, bench, table=name, columns=", ".join(variant.columns), files=files, **asked)
         return run, variant.digest(name, variant.columns), bench.digests[0]
 
 
@@ -182,7 +184,7 @@ def _alone(bench: Bench, held: Limits) -> None:
     declarations = str(bench.variant.declarations)
     try:
         parsed = _run("benchmarks.rivals.parse", bench, data=str(bench.data), day="json", declarations=declarations)
-        text, digest, wanted = _floor(bench, "text")
+        text, digest, wanted = _copied(bench, "benchmarks.rivals.write", "text")
     except Failed as error:
         bench.limits.missed.append(f"parsing or writing alone: {error}")
         return
