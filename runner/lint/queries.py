@@ -12,7 +12,7 @@ from runner.sqltree import Node
 
 
 class Queries:
-    """Resolves selects, and notes in the part what the rules ask about.
+    """Resolves selects, and notes in the part what the rules ask about; `sources` resolves what stands in a `from`.
 
     `write` resolves an insert, update, delete or merge that is a common table expression; it returns
     whether what that returns may have other columns.
@@ -21,7 +21,7 @@ class Queries:
     def __init__(self, names: Names, write: Callable[[Node, Query | None], bool]) -> None:
         self._names = names
         self._write = write
-        self._sources = Sources(names, self.select, self.expression, self._cte)
+        self.sources = Sources(names, self.select, self.expression, self._cte)
 
     def select(self, node: Node, parent: Query | None, on_left: Callable[[Query], None] | None = None) -> Query:
         """Resolve a select. `on_left` is told the left side of a union, which a recursive one refers to."""
@@ -62,7 +62,7 @@ class Queries:
     def _plain(self, node: Node, query: Query) -> None:
         stars: list[tuple[list[Column], bool]] = []
         for item in node.fromClause or ():
-            stars.append(self._sources.add(item, query))
+            stars.append(self.sources.add(item, query))
         self.targets(node.targetList or (), query, stars)
         if node.whereClause is not None:
             query.conditions.append(node.whereClause)
@@ -172,10 +172,6 @@ class Queries:
             entry.outputs += [Column(cycle.cycle_mark_column), Column(cycle.cycle_path_column)]
         self._names.part, self._names.frames = outer, frames
         self._names.parts.append(entry.part)
-
-    def source(self, node: Node, query: Query) -> tuple[list[Column], bool]:
-        """Resolve a `from` item; return what `*` makes of it, and whether there is more."""
-        return self._sources.add(node, query)
 
     def expressions(self, nodes: Iterable[Node], query: Query) -> None:
         """Resolve several expressions."""

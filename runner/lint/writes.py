@@ -113,7 +113,7 @@ class Writes:
         """Resolve an update or delete."""
         part.kind = "update" if node.kind == "UpdateStmt" else "delete"
         for item in node.fromClause or node.usingClause or ():
-            self.queries.source(item, query)
+            self.queries.sources.add(item, query)
         if part.target_relation is not None and node.targetList:
             part.values = self._assignments(node.targetList, query, part.target_relation)
         if node.whereClause is not None:
@@ -122,7 +122,7 @@ class Writes:
 
     def _merge(self, node: Node, part: Part, query: Query) -> None:
         part.kind = "merge"
-        self.queries.source(node.sourceRelation, query)
+        self.queries.sources.add(node.sourceRelation, query)
         self.queries.expression(node.joinCondition, query)
         target = query.relations[0]
         for clause in node.mergeWhenClauses or ():
