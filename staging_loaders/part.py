@@ -17,6 +17,7 @@ from staging_loaders.landing import REJECT_COLUMNS, Target
 from staging_loaders.lines import Lines, escaped
 from staging_loaders.read import read_batches
 from staging_loaders.record import record_text
+from staging_loaders.spans import Span
 
 _PATIENT = "set local idle_in_transaction_session_timeout = 0"
 # Classes of what a server says of JSON beyond its limits, such as a number too large: the exact converter
@@ -36,6 +37,13 @@ class Part:
     target: Target
     number: int
     files: tuple[SourceFile, ...]
+    span: Span | None = None
+    """What of the one file is read; None for all of the files."""
+
+    @property
+    def whole_files(self) -> int:
+        """How many files are done with this part; of one that is read in spans the first stands for all."""
+        return 0 if self.span is not None and self.span.start > 0 else len(self.files)
 
     def __repr__(self) -> str:  # the connection string may hold a password
         return f"Part({self.entity.name} {self.number})"
@@ -102,7 +110,7 @@ def land_part(part: Part) -> Counts | Failed:
                 "(part, files, records, rows, rejects, warnings, useless_files, useless_rejects, checksum) "
                 "values (%s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing returning part",
                 (
-                    part.number, len(part.files), counts.records, counts.rows, counts.rejects, counts.warnings,
+                    part.number, part.whole_files, counts.records, counts.rows, counts.rejects, counts.warnings,
                     [file.name for file in counts.useless], [file.rejects for file in counts.useless],
                     counts.checksum,
                 ),
@@ -144,9 +152,10 @@ def _copy(connection: Connection, part: Part, careful: bool = False) -> Counts:
     records = 0
     useless: list[UselessFile] = []
     for file in part.files:
-        position, before = 0, sender.rows.count
+        first = position = 0 if part.span is None else part.span.records
+        before = sender.rows.count
         beginning = f"{file.name}\t"
-        for batch in read_batches(file.path, arrays, fields, jsons):
+        for batch in read_batches(file.path, arrays, fields, jsons, part.span):
             if batch.raws is None or build is None or escaped(file.name) != file.name:
                 for index in range(batch.count):
                     sender.add(file, position + index + 1, *batch.exact(index))
@@ -160,9 +169,9 @@ def _copy(connection: Connection, part: Part, careful: bool = False) -> Counts:
                     for number in odd:
                         sender.add(file, number, *batch.exact(number - position - 1))
             position += batch.count
-        records += position
-        if position and sender.rows.count == before and part.entity.required:
-            useless.append(UselessFile(file.name, position))
+        records += position - first
+        if position > first and sender.rows.count == before and part.entity.required:
+            useless.append(UselessFile(file.name, position - first))
     sender.rows.flush()
     sender.odd.flush()
     return Counts(

@@ -15,11 +15,12 @@ from typing import IO, Any
 
 from runner.errors import UnreadableFile
 from staging_loaders import read_json
+from staging_loaders.read_json import BOM
 from staging_loaders.record import Batch, Record, unreadable
+from staging_loaders.spans import Span, read_span
 
-BOM = b"\xef\xbb\xbf"
-# Bytes and records that are read at a time, where a file can be read in pieces.
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16
+# Records that are read at a time, where a file can be read in pieces.
 _RECORDS = 1_000
 _GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 
@@ -39,12 +40,14 @@ def read_batches(
     arrays: frozenset[tuple[str, ...]] = frozenset(),
     fields: Sequence[tuple[str, ...]] = (),
     jsons: frozenset[tuple[str, ...]] = frozenset(),
+    span: Span | None = None,
 ) -> Iterator[Batch]:
     """Yield the records of the file at `path`, many at a time.
 
     `arrays` are the paths at which a CSV cell holds an array as JSON text, `jsons` those at which it may
-    hold any JSON, `fields` those of which the columns of CSV and Parquet must name one. Raises
-    UnreadableFile, naming file, line and column, for a file that is not what its ending says.
+    hold any JSON, `fields` those of which the columns of CSV and Parquet must name one; `span` is the part
+    of JSON Lines to read, None for all. Raises UnreadableFile, naming file, line and column, for a file
+    that is not what its ending says.
     """
     lowered = path.lower()
     ending = next((ending for ending in ENDINGS if lowered.endswith(ending)), None)
@@ -71,7 +74,7 @@ def read_batches(
 
                 yield from _batches(read_csv(path, _lines(path, stream), arrays, fields, jsons))
             else:
-                yield from read_json.read_lines(path, _pieces(path, stream))
+                yield from read_json.read_lines(path, _pieces(path, stream, span))
     except OSError as error:
         raise UnreadableFile(f"{path}: {error.strerror or error}", hint="Is it still there, and readable?") from error
 
@@ -97,15 +100,10 @@ def _lines(path: str, stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
         raise _not_gzip(path, error) from error
 
 
-def _pieces(path: str, stream: IO[bytes]) -> Iterator[tuple[int, list[bytes]]]:
+def _pieces(path: str, stream: IO[bytes], span: Span | None) -> Iterator[tuple[int, list[bytes]]]:
     """Yield pieces of a file as the number of their first line, and the lines; only a line feed ends one."""
-    number = 1
     try:
-        while lines := stream.readlines(_CHUNK):
-            if number == 1:
-                lines[0] = lines[0].removeprefix(BOM)
-            yield number, lines
-            number += len(lines)
+        yield from read_span(stream, span)
     except _GZIP_ERRORS as error:
         raise _not_gzip(path, error) from error
 

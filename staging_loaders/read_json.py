@@ -12,6 +12,7 @@ from staging_loaders import slow_json
 from staging_loaders.record import Batch, Record, decode_utf8, unreadable
 from staging_loaders.values import Number
 
+BOM = b"\xef\xbb\xbf"
 BLANK = b" \t\r\n"
 _CHUNK = 1 << 20
 # A number that the fast parser would not keep as it is written.
