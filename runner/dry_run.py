@@ -8,9 +8,10 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from runner import changes, checks, database, diagnosis, transaction
+from runner import changes, checks, counting, database, diagnosis, transaction
 from runner.changes import TableChanges
 from runner.checks import CheckResult
+from runner.counting import Counts
 from runner.errors import StepFailed
 from runner.project import Pipeline
 from runner.step import SqlFile
@@ -21,9 +22,6 @@ _PATIENCE = 300.0
 # What the runner and its steps write about themselves.
 _BOOKS = ("pipeline_metrics", "check_results")
 _IN_USE = "55006"
-
-Counts = tuple[int, int, int]
-"""Rows inserted, updated and deleted."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +60,13 @@ class Preview:
 
     @property
     def agrees(self) -> bool:
-        """Whether the metrics row tells what really changed.
-
-        Without a key, an update cannot be told from a delete and an insert, and may be counted as either.
-        """
-        if all(table.table.key for table in self.tables):
-            return self.reported == self.counted
-        inserted, updated, deleted = self.reported
-        really_inserted, really_updated, really_deleted = self.counted
-        return (inserted + updated, deleted + updated) == (
-            really_inserted + really_updated,
-            really_deleted + really_updated,
+        """Whether the metrics row tells what really changed, as far as that can be known."""
+        return counting.holds(
+            self.reported,
+            (
+                counting.Changed((one.inserted, one.updated, one.deleted), one.rewritten, bool(one.table.key))
+                for one in self.tables
+            ),
         )
 
 

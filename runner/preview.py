@@ -10,7 +10,8 @@ from typing import Any, TextIO
 
 from runner import console
 from runner.changes import RowChange, TableChanges
-from runner.dry_run import Counts, Preview
+from runner.counting import Counts
+from runner.dry_run import Preview
 
 # Characters of a value that a table shows, of those that stay in front of a difference, and of a line
 # where the terminal does not say.

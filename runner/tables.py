@@ -99,7 +99,6 @@ unique_index as (
     from pg_index as index
     where index.indisunique
         and index.indisvalid
-        and index.indimmediate
         and index.indpred is null
         and index.indexprs is null
         and not exists (
@@ -111,7 +110,7 @@ unique_index as (
             where not attribute.attnotnull
 
         )
-    order by index.indrelid, index.indisprimary desc, index.indnkeyatts, index.indexrelid
+    order by index.indrelid, index.indisprimary desc, index.indimmediate desc, index.indnkeyatts, index.indexrelid
 
 )
 

@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from runner import changes, checks
+from runner import changes, checks, counting
 from runner.changes import RowChange, TableChanges
 from runner.check import Check
 from runner.checks import CheckResult
+from runner.counting import Changed, Counts
 from runner.proofs.scope import Scope
 from runner.proofs.trial import StepBroke, Trial
 from runner.step import SqlFile
@@ -34,7 +35,7 @@ class Effect:
     rows: tuple[RowChange, ...]
 
     @property
-    def counts(self) -> tuple[int, int, int]:
+    def counts(self) -> Counts:
         """Rows inserted, updated and deleted."""
         return self.inserted, self.updated, self.deleted
 
@@ -49,13 +50,15 @@ class Applied:
     checks: tuple[CheckResult, ...] = ()
 
     @property
-    def total(self) -> tuple[int, int, int]:
-        """Rows inserted, updated and deleted in all tables."""
+    def total(self) -> Counts:
+        """Rows inserted, updated and deleted in all tables; as the metrics row says where that holds."""
+        if counting.holds(self.said, (Changed(each.counts, each.rewritten, each.keyed) for each in self.effects)):
+            return self.said
         columns = zip(*(effect.counts for effect in self.effects), strict=True)
         return tuple(map(sum, columns)) or (0, 0, 0)  # type: ignore[return-value]
 
     @property
-    def said(self) -> tuple[int, int, int]:
+    def said(self) -> Counts:
         """What the metrics row says of that."""
         return self.metrics.rows_inserted, self.metrics.rows_updated, self.metrics.rows_deleted
 
@@ -163,6 +166,6 @@ def whole(row: RowChange) -> str:
     return ", ".join(f"{name}={value}" for name, value in values.items() if value is not None)
 
 
-def words(counts: tuple[int, int, int]) -> str:
+def words(counts: Counts) -> str:
     """Return counts as people read them: `1 inserted, 0 updated, 0 deleted`."""
     return ", ".join(f"{count:,} {kind}" for count, kind in zip(counts, KINDS, strict=True))

@@ -584,7 +584,7 @@ def test_staging_of_a_partition_a_day_has_a_small_example(
         "create table stg_picked_1 partition of stg_picked for values in ('day1');"
         "create table stg_picked_2 partition of stg_picked for values in ('day2');"
         "create table picked (id int primary key, name text);"
-        "insert into stg_picked select 'day' || day, n, n from generate_series(1, 2) as day, generate_series(1, 20) as n"
+        "insert into stg_picked select 'day' || day, n, n from generate_series(1, 2) day, generate_series(1, 20) as n"
     )
     insert = (
         "insert into picked select id, day from stg_picked where day = current_setting('app.day') and id >= 7"
@@ -596,3 +596,29 @@ def test_staging_of_a_partition_a_day_has_a_small_example(
     assert (fault.kind, fault.minimal) == ("last-applied-wins", True)
     assert [row.values["day"] for row in fault.staging] == ["day1", "day2"]
     assert len({row.values["id"] for row in fault.staging}) == 1
+
+
+@pytest.mark.parametrize(
+    "columns",
+    ["", "unique nulls not distinct (a)", "primary key (b) deferrable initially deferred"],
+    ids=["none", "with nulls", "deferred"],
+)
+def test_updates_of_a_table_without_a_key_are_counted_as_such(
+    connection: Connection, prove: Callable[..., Any], make_step: Callable[..., SqlFile], columns: str
+) -> None:
+    """An update that looks like a delete and an insert is believed to be one, and a false count is still found."""
+    connection.execute(
+        f"create table picked (a int, b int, t text{columns and ', '}{columns});"
+        "insert into picked values (2, 1, 'new'), (null, 2, '')"
+    )
+    update = "update picked set t = 'seen' where b = 1 and t is distinct from 'seen' returning 1"
+    body = f"with u as ({update}) {METRICS.replace('inserted', 'updated').format('(select count(*) from u)')}"
+    verdicts, faults = prove(("day1",), (make_step(body),), checks=(), proofs=("rerun", "metrics"))
+    assert faults == []
+    assert [verdict.text for verdict in verdicts if verdict.proof == "metrics"] == [
+        "0 inserted, 1 updated, 0 deleted, as counted"
+    ]
+    _, (fault,) = prove(
+        ("day1",), (make_step(body.replace("(select count(*) from u)", "2")),), checks=(), proofs=("metrics",)
+    )
+    assert fault.kind == "wrong-counts"
