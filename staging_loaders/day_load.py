@@ -22,7 +22,7 @@ from runner.database import Connection, connect, is_transient, redact
 from runner.errors import ConfigError, LoadFailed, UnreadableFile, UsageError
 from staging_loaders import landing as landings_of
 from staging_loaders import publish as publishing
-from staging_loaders import split
+from staging_loaders import split, whole
 from staging_loaders.entity import Entity, load_declarations
 from staging_loaders.files import has_changed
 from staging_loaders.landing import Target
@@ -131,6 +131,7 @@ class DayLoad:
             life = self._alive()
             targets = {entity: self._create(self._declared[entity]) for entity in entities}
             parts = self._parts([plans[entity] for entity in entities], targets)
+            parts = whole.place(parts, self._session)
             results = self._session.run(land_part, parts, self._ticker(life, plans, targets))
         for part, result in zip(parts, results, strict=True):
             if isinstance(result, Failed):
@@ -140,9 +141,9 @@ class DayLoad:
             # Its fingerprint would vouch for what was not read.
             raise self._not_loaded(f"{changed.path} changed while it was read", transient=True)
         counts: dict[str, list[Counts]] = {entity: [] for entity in entities}
-        for part, result in zip(parts, results, strict=True):
-            if isinstance(result, Counts):
-                counts[part.entity.name].append(result)
+        done = [result for result in results if isinstance(result, Counts)]
+        for part, count in zip(parts, whole.join(parts, done), strict=True):
+            counts[part.entity.name].append(count)
         took = time.monotonic() - started
         return [landed(plans[entity], targets[entity], counts[entity], self._plan_seconds, took) for entity in entities]
 
@@ -277,9 +278,11 @@ class DayLoad:
 
     def _parts(self, plans: Sequence[EntityPlan], targets: dict[str, Target]) -> list[Part]:
         parts = []
-        for plan, number, files in split.split(plans, self._session.parallelism):
-            name = f"{landings_of.WORKER_NAME}{self._pipeline}/{plan.entity} {self.day}"
-            parts.append(Part(self._dsn, name, self._declared[plan.entity], targets[plan.entity], number, files))
+        for piece in split.split(plans, self._session.parallelism):
+            entity = piece.plan.entity
+            name = f"{landings_of.WORKER_NAME}{self._pipeline}/{entity} {self.day}"
+            target, declared = targets[entity], self._declared[entity]
+            parts.append(Part(self._dsn, name, declared, target, piece.number, piece.files, piece.span))
         return parts
 
     def _ticker(

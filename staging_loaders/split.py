@@ -1,26 +1,48 @@
-"""Which files are read together: parts of about the same size, enough to keep all workers busy."""
+"""Which files are read together, which in spans: parts of about one size, enough to keep all workers busy."""
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from staging_loaders import spans
 from staging_loaders.files import SourceFile
 from staging_loaders.plan import EntityPlan
+from staging_loaders.spans import Span
 
 # A part is what is read again when a worker dies; a small one costs a connection and a Spark task.
 _SMALLEST, _LARGEST = 2_000_000, 64_000_000
 _PARTS_PER_WORKER = 4
 # What a compressed byte unfolds to, roughly.
 _GZIP_RATIO = 8
+# A file of that size is worth the job that counts its lines.
+_DIVIDED = 16_000_000
 
 
-def split(plans: Sequence[EntityPlan], parallelism: int) -> list[tuple[EntityPlan, int, tuple[SourceFile, ...]]]:
-    """Return plan, number (from 0 within the plan) and files of each part, the largest parts first."""
+@dataclass(frozen=True)
+class Piece:
+    """What one part reads: files, or a span of one file; `number` is from 0 within the plan."""
+
+    plan: EntityPlan
+    number: int
+    files: tuple[SourceFile, ...]
+    span: Span | None = None
+
+
+def split(plans: Sequence[EntityPlan], parallelism: int) -> list[Piece]:
+    """Return what each part reads, the largest first; the spans of a file stand in their order."""
     total = sum(_weight(file) for plan in plans for file in plan.files)
     size = min(_LARGEST, max(_SMALLEST, total // (parallelism * _PARTS_PER_WORKER)))
-    parts = [(plan, number, files) for plan in plans for number, files in enumerate(_group(plan.files, size))]
-    return sorted(parts, key=lambda part: -sum(map(_weight, part[2])))
+    weighed: list[tuple[int, Piece]] = []
+    for plan in plans:
+        large = {file for file in plan.files if spans.is_divisible(file) and file.size > max(_DIVIDED, size)}
+        others = [file for file in plan.files if file not in large]
+        found: list[tuple[int, tuple[SourceFile, ...], Span | None]] = []
+        found += [(sum(map(_weight, files)), files, None) for files in _group(others, size)]
+        found += [(size, (file,), span) for file in plan.files if file in large for span in spans.divide(file, size)]
+        weighed += [(weight, Piece(plan, number, files, span)) for number, (weight, files, span) in enumerate(found)]
+    return [piece for _, piece in sorted(weighed, key=lambda one: -one[0])]
 
 
 def _group(files: Sequence[SourceFile], size: int) -> list[tuple[SourceFile, ...]]:
