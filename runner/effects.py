@@ -34,7 +34,6 @@ _REMAKING = {
     "DropStmt",
     "IndexStmt",
     "LockStmt",
-    "RefreshMatViewStmt",
     "RenameStmt",
 }
 # Settings that make a name mean something else.
@@ -62,6 +61,8 @@ class Schema:
         """Name -> the statements that make functions of this name, and their texts."""
         self._triggers: dict[str, set[str]] = {}
         self._views: dict[str, Node] = {}
+        self._materialized: dict[str, Node] = {}
+        """View -> the query that fills it when it is refreshed, and only then."""
         self._referenced: dict[str, set[str]] = {}
         """Table -> the tables its foreign keys point to."""
         self._changing: dict[str, set[str]] = {}
@@ -88,16 +89,15 @@ class Schema:
         elif kind == "ViewStmt":
             self._views[treenames.table(node.view)] = node.query
         elif kind == "CreateTableAsStmt":
-            self._views[treenames.table(node.into.rel)] = node.query
+            if node.objtype == "OBJECT_MATVIEW":
+                self._materialized[treenames.table(node.into.rel)] = node.query
         elif kind in ("CreateStmt", "AlterTableStmt") and node.relation is not None:
             table = treenames.table(node.relation)
             for below in sqltree.walk(node):
                 if below.kind == "Constraint" and below.pktable is not None:
                     self._learn_key(table, below)
-                elif below.kind == "PartitionCmd" and below.name is not None:
-                    self._learn_relative(table, treenames.table(below.name))
-            for parent in node.inhRelations or ():
-                self._learn_relative(treenames.table(parent), table)
+            for child, parent, _ in treenames.parents(node):
+                self._learn_relative(parent, child)
 
     def _learn_relative(self, parent: str, child: str) -> None:
         self._family.setdefault(parent, set()).add(child)
@@ -149,6 +149,8 @@ class Schema:
         if kind == "DropStmt":
             names = frozenset(treenames.dropped(node))
             return Effects(writes=names) if names else Effects(unclear="it drops what is no table")
+        if kind == "RefreshMatViewStmt":
+            return self._of_refresh(treenames.table(node.relation))
         if kind in _REMAKING:
             names = frozenset(treenames.table(found) for found in sqltree.walk(node) if found.kind == "RangeVar")
             return Effects(reads=names, writes=names - {treenames.TEMPORARY})
@@ -161,6 +163,13 @@ class Schema:
             frozenset([*map(treenames.plain, relations.writes), *made]) - {treenames.TEMPORARY},
         )
         return effects | self._of_calls(node)
+
+    def _of_refresh(self, view: str) -> Effects:
+        query = self._materialized.get(view)
+        if query is None:
+            return Effects(writes=frozenset([view]), unclear=f"it refreshes {view}, which no schema file makes")
+        reads = frozenset(map(treenames.plain, treenames.relations(query).reads))
+        return Effects(reads, frozenset([view])) | self._of_calls(query)
 
     def _of_calls(self, node: Node) -> Effects:
         found = Effects()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from runner import sqltree
 from runner.sqltree import Node
@@ -100,6 +101,20 @@ def made_temporary(node: Node) -> set[str]:
 def is_temporary(relation: Node) -> bool:
     """Return whether a RangeVar makes a temporary table."""
     return relation.relpersistence == "t" or (relation.schemaname or "").startswith(TEMPORARY)
+
+
+def parents(node: Node) -> Iterator[tuple[str, str, bool]]:
+    """Yield (table, its parent, whether it is a partition of it) of what a statement makes or attaches."""
+    if node.kind == "CreateStmt":
+        for parent in node.inhRelations or ():
+            yield table(node.relation), table(parent), node.partbound is not None
+    elif node.kind == "AlterTableStmt" and node.relation is not None:
+        for command in node.cmds or ():
+            definition: Any = command.get("def")
+            if command.subtype == "AT_AttachPartition":
+                yield table(definition.name), table(node.relation), True
+            elif command.subtype == "AT_AddInherit":
+                yield table(node.relation), table(definition), False
 
 
 def dropped(node: Node) -> Iterator[str]:

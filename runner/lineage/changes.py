@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from runner import sqltree, treenames
 from runner.definition import SYSTEM_COLUMNS
 from runner.lineage.bodies import Body
 from runner.lineage.queries import Queries
-from runner.lineage.values import Item, Relation, Scope, Value, computed, single
+from runner.lineage.values import DEFAULT, Item, Relation, Scope, Value, computed, either, single
 from runner.sqltree import Node
 
 
@@ -27,7 +27,8 @@ class Changes:
     """Reads the statements of one step, in order, and knows the tables that it makes.
 
     `tables` maps tables to their columns, `defaults` to what fills columns that an `insert` leaves out;
-    `functions` are those that are written in SQL, by name.
+    `functions` are those that are written in SQL, by name, `wholes` maps partitions to their tables, whose
+    columns theirs are.
     """
 
     def __init__(
@@ -37,8 +38,10 @@ class Changes:
         defaults: Mapping[str, Mapping[str, Value]],
         note: Callable[[Assignment], None],
         functions: Mapping[str, Body] | None = None,
+        wholes: Mapping[str, str] | None = None,
     ) -> None:
         self._step = step
+        self._wholes = dict(wholes or {})
         self._tables = tables
         self._defaults = defaults
         self._note = note
@@ -58,6 +61,9 @@ class Changes:
             self._create_as(node.intoClause, node)
         elif kind in ("SelectStmt", *sqltree.CHANGES):
             self._queries.query(node, Scope())
+        elif kind == "CreateStmt" and node.partbound is not None:
+            for partition, whole, _ in treenames.parents(node):
+                self._wholes[partition] = self._wholes.get(whole, whole)
         elif kind == "CreateStmt":
             columns: list[str] = []
             for element in node.tableElts or ():
@@ -104,7 +110,8 @@ class Changes:
             columns, step = self._made[relation.relname]
             return relation.relname, step, columns
         name = sqltree.name_of(relation)
-        return name, "", list(self._tables.get(name, ()))
+        whole = self._wholes.get(name, name)
+        return whole, "", list(self._tables.get(name) or self._tables.get(whole, ()))
 
     def _table(self, relation: Node) -> Relation:
         return self._columns(*self._target(relation))
@@ -134,11 +141,11 @@ class Changes:
             filters.append(self._queries.expressions.value(node.joinCondition, inside))
             for clause in node.mergeWhenClauses:
                 filters += self._queries.expressions.values([clause.condition] if clause.condition else [], inside)
-                self._merge(clause, inside, (name, step, columns))
+                self._merge(clause, inside, (name, step, columns), self._of_columns(node.relation, step))
         else:
             filters += self._queries.add_items(node.fromClause or node.usingClause, inside)
             filters += self._queries.expressions.values([node.whereClause] if node.whereClause else [], inside)
-            self._set(node.targetList or (), inside, (name, step))
+            self._set(node.targetList or (), inside, (name, step), self._of_columns(node.relation, step))
         decided = self._filter(name, step, computed(filters, None))
         for image in ("old", "new"):
             inside.items[0].names.setdefault(image, target)
@@ -152,34 +159,56 @@ class Changes:
         """Take in an `insert`; return what decides which rows it writes."""
         table, step, columns = target
         names = [column.name for column in node.cols or ()] or columns
+        defaults = self._of_columns(node.relation, step)
         source = self._queries.query(node.selectStmt, scope) if node.selectStmt is not None else Relation()
-        given = list(zip(names, (value for _, value in source.columns), strict=False))
-        defaults = self._defaults.get(table, {}) if not step else {}
-        given += [(name, value) for name, value in defaults.items() if name not in dict(given)]
+        given = _completed(zip(names, (value for _, value in source.columns), strict=False), defaults)
         for name, value in given:
             self._note(Assignment(table, name, value, step))
         conflict = node.onConflictClause
         if conflict is None or not conflict.targetList:
             return source.filters
-        offered = Relation(given, lambda name: single("function", "default") if name in columns else None)
+        offered = Relation(given, lambda name: single("constant", "null") if name in columns else None)
         # A bare name means the row that is there; only `excluded.name` the one that was offered.
         inside.items.append(Item([], {"excluded": offered}))
-        self._set(conflict.targetList, inside, (table, step))
+        self._set(conflict.targetList, inside, (table, step), defaults)
         guards = self._queries.expressions.values([conflict.whereClause] if conflict.whereClause else [], inside)
         inside.items.pop()
         return computed([source.filters, *guards], None)
 
-    def _merge(self, clause: Node, scope: Scope, target: tuple[str, str, list[str]]) -> None:
+    def _of_columns(self, relation: Node, step: str) -> Mapping[str, Value]:
+        """Return the defaults of a table's columns; of a partition its own first."""
+        name = sqltree.name_of(relation)
+        return {} if step else {**self._defaults.get(self._wholes.get(name, name), {}), **self._defaults.get(name, {})}
+
+    def _merge(
+        self, clause: Node, scope: Scope, target: tuple[str, str, list[str]], defaults: Mapping[str, Value]
+    ) -> None:
         table, step, columns = target
         if clause.commandType == "CMD_UPDATE":
-            self._set(clause.targetList, scope, (table, step))
+            self._set(clause.targetList, scope, (table, step), defaults)
         elif clause.commandType == "CMD_INSERT":
             names = [column.name for column in clause.targetList or ()] or columns
             values = self._queries.expressions.values(clause.get("values"), scope)
-            for name, value in zip(names, values, strict=False):
+            for name, value in _completed(zip(names, values, strict=False), defaults):
                 self._note(Assignment(table, name, value, step))
 
-    def _set(self, targets: Sequence[Node], scope: Scope, target: tuple[str, str]) -> None:
+    def _set(
+        self, targets: Sequence[Node], scope: Scope, target: tuple[str, str], defaults: Mapping[str, Value]
+    ) -> None:
         for each in targets:
-            value = self._queries.expressions.value(each.val, scope)
+            value = _defaulted(self._queries.expressions.value(each.val, scope), defaults.get(each.name))
             self._note(Assignment(target[0], each.name, value, target[1]))
+
+
+def _completed(given: Iterable[tuple[str, Value]], defaults: Mapping[str, Value]) -> list[tuple[str, Value]]:
+    """Return what an insert gives its columns, and the defaults of those that it leaves out."""
+    found = {name: _defaulted(value, defaults.get(name)) for name, value in given}
+    return list((found | {name: value for name, value in defaults.items() if name not in found}).items())
+
+
+def _defaulted(value: Value, default: Value | None) -> Value:
+    """Return a value with the column's default, which is null where it has none, in place of the word."""
+    if DEFAULT not in value.origins:
+        return value
+    rest = {origin: copied for origin, copied in value.origins.items() if origin != DEFAULT}
+    return either([Value(rest, value.made, value.fields), default or single("constant", "null")])

@@ -59,6 +59,8 @@ class Lineage:
     effects: dict[str, Effects] = field(default_factory=dict)
     gaps: dict[str, list[str]] = field(default_factory=dict)
     """Step -> tables that it writes in ways that are not followed."""
+    wholes: Mapping[str, str] = field(default_factory=dict)
+    """Partition -> its table, whose columns its own are."""
     _edges: dict[Origin, list[Edge]] = field(default_factory=dict)
 
     def add(self, edges: Iterable[Edge]) -> None:
@@ -108,6 +110,7 @@ class Lineage:
 
         table, _, column = name.rpartition(".")
         table = table.removeprefix("public.")
+        table = self.wholes.get(table, table)
         known = {f"{t}.{c}": Origin("column", c, t) for t, columns in self.tables.items() for c in columns}
         known = {f"{each.table}.{each.name}": each for each in self._edges} | known
         if (found := known.get(f"{table}.{column}")) is not None:
@@ -126,11 +129,16 @@ def read(settings: Settings, pipeline: Pipeline) -> Lineage:
     """Return the lineage of a pipeline; ConfigError where the parser is not installed."""
     lineage = Lineage(effects=graph.effects(pipeline))
     known = catalog.of_the_runner()
+    related: list[tuple[str, str, bool]] = []
     for file in pipeline.schema:
         try:
-            known.add(sqltree.parse(file.text))
+            statements = sqltree.parse(file.text)
         except sqltree.NotSql:
             continue  # the server will say so
+        known.add(statements)
+        related += [found for statement in statements for found in treenames.parents(statement.node)]
+    lineage.wholes = _wholes({table: parent for table, parent, is_partition in related if is_partition})
+    families = _wholes({table: parent for table, parent, _ in related})
     own = set(catalog.of_the_runner().tables)
     lineage.tables = {name: list(table.columns) for name, table in known.tables.items()}
     lineage.add(_of_loaders(settings))
@@ -139,16 +147,29 @@ def read(settings: Settings, pipeline: Pipeline) -> Lineage:
     functions = _functions(pipeline.schema)
     filled: set[str] = set()
     for file in [*pipeline.schema, *pipeline.steps]:
-        reader = _Reader(file, lineage.tables, defaults, functions)
+        reader = _Reader(file, lineage.tables, defaults, functions, lineage.wholes)
         edges = reader.read()
         lineage.add(edges)
         if file not in pipeline.schema:
             written = {edge.target.table for edge in edges if not edge.target.step}
-            if unseen := sorted(lineage.effects[file.id].writes - written - reader.emptied - views):
-                lineage.gaps[file.id] = unseen
-            filled |= written | set(unseen)
+            seen = {families.get(name, name) for name in written | reader.named}
+            unseen = {name for name in lineage.effects[file.id].writes - views if families.get(name, name) not in seen}
+            if unseen:
+                lineage.gaps[file.id] = sorted({lineage.wholes.get(name, name) for name in unseen})
+            filled |= written | set(lineage.gaps.get(file.id, ()))
     lineage.final = [name for name in lineage.tables if name in filled and name not in own]
     return lineage
+
+
+def _wholes(parents: Mapping[str, str]) -> dict[str, str]:
+    """Return table -> the outermost of its parents."""
+    found = {}
+    for table in parents:
+        above = table
+        while above in parents and parents[above] != table:
+            above = parents[above]
+        found[table] = above
+    return found
 
 
 def _functions(files: Iterable[SqlFile]) -> dict[str, Body]:
@@ -196,14 +217,15 @@ class _Reader:
         tables: dict[str, list[str]],
         defaults: dict[str, dict[str, Value]],
         functions: Mapping[str, Body],
+        wholes: Mapping[str, str],
     ) -> None:
         self._file = file
         self._found: dict[Origin, list[tuple[Value, int]]] = {}
         self._start = 0
         self._defaults = defaults
-        self._changes = Changes(file.id, tables, defaults, self._note, functions)
-        self.emptied: set[str] = set()
-        """Tables whose rows are only removed."""
+        self._changes = Changes(file.id, tables, defaults, self._note, functions, wholes)
+        self.named: set[str] = set()
+        """Tables that its statements write by name, also where they fill no column."""
 
     def read(self) -> list[Edge]:
         for statement in self._file.statements:
@@ -215,7 +237,7 @@ class _Reader:
             for node in nodes:
                 self._changes.read(node)
                 self._read_definitions(node)
-                self.emptied |= set(_emptied(node))
+                self.named |= set(_named(node))
         return [edge for target, values in self._found.items() for edge in self._edges(target, values)]
 
     def _note(self, assignment: Assignment) -> None:
@@ -241,27 +263,38 @@ class _Reader:
             if kind == "CONSTR_IDENTITY":
                 self._defaults.setdefault(table, {})[column.colname] = single("function", "sequence")
             elif kind == "CONSTR_DEFAULT":
-                self._defaults.setdefault(table, {})[column.colname] = self._changes.value(constraint.raw_expr, table)
+                self._read_default(table, column.colname, constraint.raw_expr)
             elif kind == "CONSTR_GENERATED":
                 value = self._changes.value(constraint.raw_expr, table)
                 # What one column is made of is worked on, whatever it is.
                 value = computed([value], value.made or constraint.raw_expr)
                 self._note(Assignment(table, column.colname, value))
 
+    def _read_default(self, table: str, column: str, expression: Node) -> None:
+        value = self._changes.value(expression, table)
+        if value.made is not None:
+            # A step that uses it says where it stands: here.
+            value.made.owner = self._file, self._start
+        self._defaults.setdefault(table, {})[column] = value
+
     def _edges(self, target: Origin, values: Sequence[tuple[Value, int]]) -> Iterator[Edge]:
         value = merged([value for value, _ in values]) if values else Value()
-        made, start = next(((value.made, start) for value, start in values if value.made is not None), (None, 0))
-        expression, line = "", 0
-        if made is not None:
-            expression = deparsed(made)
-            line = sqltext.locate(self._file.text, start + max(made.get("location", 0), 0)).line
         for origin, copied in value.origins.items():
-            yield Edge(target, origin, copied, self._file.id, *(("", 0) if copied else (expression, line)))
+            made, start = next(((one.made, at) for one, at in values if one.made and origin in one.origins), (None, 0))
+            if copied or made is None:
+                yield Edge(target, origin, copied, self._file.id)
+                continue
+            file, start = made.owner or (self._file, start)
+            line = sqltext.locate(file.text, min(start + sqltree.place(made), len(file.text))).line
+            yield Edge(target, origin, copied, file.id, deparsed(made), line)
 
 
-def _emptied(node: Node) -> Iterator[str]:
-    for found in sqltree.walk(node):
-        if found.kind == "DeleteStmt":
-            yield sqltree.name_of(found.relation)
-        elif found.kind == "TruncateStmt":
-            yield from (sqltree.name_of(relation) for relation in found.relations)
+def _named(node: Node) -> Iterator[str]:
+    """Yield the tables that a statement names and writes, makes, alters or drops."""
+    if node.kind == "DropStmt":
+        yield from treenames.dropped(node)
+    elif node.kind in ("AlterTableStmt", "RenameStmt", "IndexStmt", "RefreshMatViewStmt") and node.relation is not None:
+        yield treenames.table(node.relation)
+    else:
+        found = treenames.relations(node)
+        yield from map(treenames.plain, found.writes | found.made)

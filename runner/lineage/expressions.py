@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from runner import sqltree
 from runner.lineage.deparse import deparsed
-from runner.lineage.values import Relation, Scope, Value, chosen, computed, either, single
+from runner.lineage.values import DEFAULT, Relation, Scope, Value, chosen, computed, either, single
 from runner.sqltree import Node
 
 # Functions that keep the fields of the row or document they are given.
@@ -90,7 +90,7 @@ class Expressions:
         return self.value(node.arg, scope)
 
     def _SetToDefault(self, node: Node, scope: Scope) -> Value:  # noqa: N802
-        return single("function", "default")
+        return Value({DEFAULT: True})
 
     def _CaseExpr(self, node: Node, scope: Scope) -> Value:  # noqa: N802
         tested = [*self.values([node.arg] if node.arg else [], scope), *(self.value(w.expr, scope) for w in node.args)]

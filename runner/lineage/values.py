@@ -52,6 +52,10 @@ class Value:
         return None if self.fields is None else self.fields.get(name)
 
 
+DEFAULT = Origin("function", "default")
+"""Stands for the default of the column that is written, until that is known."""
+
+
 def single(kind: str, name: str, table: str = "", step: str = "") -> Value:
     """Return the value of one origin, as it is."""
     return Value({Origin(kind, name, table, step): True})

@@ -26,6 +26,8 @@ create table part partition of whole for values with (modulus 1, remainder 0);
 create table later (id int);
 alter table whole attach partition later default;
 create view v as select * from a;
+create materialized view m as select v.id, stays() from v;
+create table filled as select * from d;
 create sequence numbers;
 create function stays() returns bigint language sql stable as 'select count(*) from b';
 create function adds() returns void language sql as 'insert into b select 1';
@@ -70,6 +72,9 @@ def effects(tmp_path: Path) -> Callable[..., Effects]:
         pytest.param("select * from part", {"part", "whole", "later"}, set(), id="partition"),
         pytest.param("delete from whole", set(), {"part", "whole", "later"}, id="partitioned table"),
         pytest.param("select * from v", {"a", "v"}, set(), id="view"),
+        pytest.param("refresh materialized view m", {"a", "b", "v"}, {"m"}, id="refresh"),
+        pytest.param("insert into b select id from m", {"m"}, {"b"}, id="materialized view"),
+        pytest.param("insert into filled select 1", set(), {"filled"}, id="a table that was made from a query"),
         pytest.param("insert into c select 1", {"a"}, {"c"}, id="foreign key"),
         pytest.param("delete from a where id = 1", {"a", "d"}, {"a", "c"}, id="what is referenced"),
         pytest.param("select stays()", {"b"}, set(), id="function that reads"),

@@ -32,6 +32,21 @@ create table filled (id int generated always as identity, n serial, a text defau
 create function looked_up(wanted int) returns text language sql stable as 'select x from other where id = wanted';
 create function doubled(a text) returns text language sql return a || a;
 create function found(wanted int) returns table (n int, s text) language sql as 'select id, a from other';
+create table given (
+    id int, a text, b numeric default 7,
+
+    c text default
+        upper(current_setting('app.day')),
+    d text default current_setting('app.day')
+);
+create table whole (id int, a text, b text default 'b', d text) partition by list (a);
+create table part partition of whole for values in ('a') partition by range (id);
+create table inner_part partition of part default;
+create table attached (d text, b text, a text, id int);
+alter table whole attach partition attached default;
+create table parent (id int);
+create table child (x int) inherits (parent);
+create materialized view kept as select id, upper(a) as shown from whole;
 create view seen as select id, upper(a) as shown from src;
 """
 
@@ -214,7 +229,7 @@ def test_expressions_are_where_they_are_said_to_be(shipped: Lineage) -> None:
         ),
         pytest.param(
             "insert into target (id) select id from src on conflict (id) do update set a = excluded.b",
-            {"a": "function default"},
+            {"a": "constant null"},
             id="what was not offered",
         ),
         pytest.param("update target set a = src.b from src where src.id = target.id", {"a": "src.b"}, id="update from"),
@@ -339,6 +354,106 @@ def test_defaults_are_sources(of: Callable[..., dict[str, str]]) -> None:
         "a": "constant 'new'",
         "t": "~src.id",
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        pytest.param(
+            "merge into given using src as s on given.id = s.id"
+            " when not matched then insert (id, a) values (s.id, s.a)",
+            {"a": "src.a", "b": "constant 7", "c": "~setting app.day", "d": "setting app.day"},
+            id="merge",
+        ),
+        pytest.param(
+            "merge into given using src on given.id = src.id when matched then update set b = default, a = default",
+            {"a": "constant null", "b": "constant 7"},
+            id="merge, set",
+        ),
+        pytest.param("update given set c = default, a = default", {"a": "constant null", "c": "~setting app.day"}),
+        pytest.param(
+            "insert into given (a, b, c, d) values ('x', default, 'y', 'z'), (default, 2, 'y', 'z')",
+            {"a": "constant 'x'", "b": "constant 2 constant 7", "c": "constant 'y'"},
+            id="values",
+        ),
+        pytest.param(
+            "insert into given (id, a, b) select id, a, id from src on conflict (id) do update set b = default",
+            {"b": "constant 7 src.id"},
+            id="on conflict",
+        ),
+    ],
+)
+def test_the_word_default(of: Callable[..., dict[str, str]], text: str, wanted: dict[str, str]) -> None:
+    """A default that is written out, or used by a merge, is that of its column; null where it has none."""
+    found = of(text, "given")
+    assert {name: found.get(name) for name in wanted} == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        pytest.param(
+            "insert into part (id, a) select id, a from src", {"id": "src.id", "b": "constant 'b'"}, id="part"
+        ),
+        pytest.param("insert into inner_part select id, a, b from src", {"a": "src.a", "b": "src.b"}, id="of a part"),
+        pytest.param("insert into attached select b from src", {"d": "src.b"}, id="with columns in another order"),
+        pytest.param(
+            "create table more partition of whole for values in ('m'); insert into more (id) select id from src",
+            {"id": "src.id"},
+            id="made by the step",
+        ),
+        pytest.param(
+            "merge into whole using src on whole.id = src.id when not matched then insert (id) values (src.id)",
+            {"id": "src.id"},
+            id="merge into the whole",
+        ),
+    ],
+)
+def test_partitions_are_their_table(of: Callable[..., dict[str, str]], text: str, wanted: dict[str, str]) -> None:
+    """The columns of a partition are those of its table, whichever of both a statement names."""
+    found = of(text, "whole")
+    assert {name: found.get(name) for name in wanted} == wanted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "insert into part (id) select 1",
+        "merge into whole using src on false when not matched then insert (id) values (src.id)",
+        "insert into child select 1",
+        "create table side (id int)",
+        "alter table target add column more int",
+        "refresh materialized view kept",
+        "drop table other",
+    ],
+)
+def test_what_a_statement_names_is_followed(tmp_path: Path, text: str) -> None:
+    """Of a table that a step writes, makes or alters by name it is not said that a block does."""
+    folder = tmp_path / "migrations" / "p"
+    (folder / "schema").mkdir(parents=True)
+    (folder / "schema" / "001_tables.sql").write_text(SCHEMA, encoding="utf-8")
+    (folder / "010_step.sql").write_text(text, encoding="utf-8")
+    lineage = read(tmp_path)
+    assert lineage.gaps == {}
+    assert lineage.column("inner_part.id") == Origin("column", "id", "whole")
+
+
+def test_an_expression_is_shown_where_it_stands(tmp_path: Path) -> None:
+    """That of a default in its schema file, and what has no place of its own in the line of its first part."""
+    folder = tmp_path / "migrations" / "p"
+    (folder / "schema").mkdir(parents=True)
+    (folder / "schema" / "001_tables.sql").write_text(SCHEMA, encoding="utf-8")
+    (folder / "010_step.sql").write_text(
+        "select 1;\ninsert into given (id, a)\nselect\n    id,\n    (doc).a\nfrom src", encoding="utf-8"
+    )
+    lineage = read(tmp_path)
+    (default,) = lineage.into(Origin("column", "c", "given"))
+    line = 1 + SCHEMA[: SCHEMA.index("upper(current_setting")].count("\n")
+    assert (default.by, default.line, default.expression) == (
+        "001_tables", line, "upper(current_setting('app.day'))",
+    )  # fmt: skip
+    (field,) = lineage.into(Origin("column", "a", "given"))
+    assert (field.by, field.line) == ("010_step", 5)
 
 
 def test_what_is_not_followed_is_named(tmp_path: Path) -> None:
