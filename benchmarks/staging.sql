@@ -7,6 +7,11 @@ create function pg_temp.pick(seed bigint, choices bigint) returns bigint
 language sql immutable parallel safe
 return (hashint8extended(seed, 42) & 9223372036854775807) % choices;
 
+select staging_day(staging, 'bench')
+from unnest(array[
+    'stg_agents', 'stg_agent_details', 'stg_admin_groups', 'stg_roles', 'stg_budgets', 'stg_cards', 'stg_transactions'
+]::regclass[]) as staging;
+
 -- Nine of ten agents are in the snapshot; all have details, so both sources meet.
 insert into stg_agents (
     day, source_file, position, agent_id, email, name, job_title, language, mobile, phone, time_zone, last_login_at,

@@ -18,6 +18,8 @@ from runner.errors import ConfigError, DatabaseUnavailable
 # For a laptop's share of one machine; durable, because it is the user's warehouse.
 SETTINGS: Mapping[str, str] = {
     "max_connections": "50",
+    # A statement that reads staging locks each of its partitions, one a day: years of them, for several sessions.
+    "max_locks_per_transaction": "512",
     "shared_buffers": "256MB",
     "work_mem": "64MB",
     "maintenance_work_mem": "256MB",

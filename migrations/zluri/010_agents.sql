@@ -20,32 +20,12 @@ create temporary table newest_agents on commit drop as
 with changed as (
 
     select
-        staged.agent_id,
-        staged.email,
-        staged.name,
-        staged.job_title,
-        staged.language,
-        staged.mobile,
-        staged.phone,
-        staged.time_zone,
-        staged.last_login_at,
-        staged.org_agent_id,
-        staged.available,
-        staged.available_since,
-        staged.deactivated,
-        staged.focus_mode,
-        staged.agent_operational_status,
-        staged.ticket_scope,
-        staged.last_active_at,
-        staged.signature,
-        staged.freshchat_agent,
-        staged.created_at,
-        staged.updated_at,
+        -- All columns in the table's own order: a partition is then read without copying each row.
+        staged.*,
+        null::bigint[] as role_ids,
         1::smallint as version_source,
         -- In a subquery of its own, so that it is worked out once and not for each row.
         (select day_order(current_setting('app.day'))) as version_key,
-        staged.source_file,
-        staged.position,
         current.agent_id is null as is_new,
         current.agent_id is not null
             and current.updated_at is not distinct from staged.updated_at
@@ -53,7 +33,7 @@ with changed as (
             and current.version_key = (select day_order(current_setting('app.day'))) as is_correction
     from stg_agents as staged
     left join agents as current on current.agent_id = staged.agent_id
-    where staged.day = (select current_setting('app.day'))
+    where staged.day = current_setting('app.day')
         and (
             current.agent_id is null
             -- First what is false for most rows.
@@ -66,31 +46,9 @@ with changed as (
     union all
 
     select
-        staged.agent_id,
-        staged.email,
-        staged.name,
-        staged.job_title,
-        staged.language,
-        staged.mobile,
-        staged.phone,
-        staged.time_zone,
-        staged.last_login_at,
-        staged.org_agent_id,
-        staged.available,
-        staged.available_since,
-        staged.deactivated,
-        staged.focus_mode,
-        staged.agent_operational_status,
-        staged.ticket_scope,
-        staged.last_active_at,
-        staged.signature,
-        staged.freshchat_agent,
-        staged.created_at,
-        staged.updated_at,
+        staged.*,
         0::smallint as version_source,
         (select day_order(current_setting('app.day'))) as version_key,
-        staged.source_file,
-        staged.position,
         current.agent_id is null as is_new,
         current.agent_id is not null
             and current.updated_at is not distinct from staged.updated_at
@@ -98,7 +56,7 @@ with changed as (
             and current.version_key = (select day_order(current_setting('app.day'))) as is_correction
     from stg_agent_details as staged
     left join agents as current on current.agent_id = staged.agent_id
-    where staged.day = (select current_setting('app.day'))
+    where staged.day = current_setting('app.day')
         and (
             current.agent_id is null
             -- First what is false for most rows.
@@ -128,13 +86,13 @@ using (
 
     select agent_id, 1::smallint as version_source, updated_at, source_file, position
     from stg_agents
-    where day = (select current_setting('app.day'))
+    where day = current_setting('app.day')
 
     union all
 
     select agent_id, 0::smallint as version_source, updated_at, source_file, position
     from stg_agent_details
-    where day = (select current_setting('app.day'))
+    where day = current_setting('app.day')
 
 ) as later
 where newest.is_correction

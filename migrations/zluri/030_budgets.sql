@@ -36,7 +36,7 @@ staged as (
         -- In a subquery of its own, so that it is worked out once and not for each row.
         (select day_order(current_setting('app.day'))) as version_key
     from stg_budgets
-    where day = (select current_setting('app.day'))
+    where day = current_setting('app.day')
 
 ),
 

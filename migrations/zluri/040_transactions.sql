@@ -9,9 +9,6 @@ set local default_statistics_target = 10;
 
 select require_loaded('transactions');
 
--- The day was filled a moment ago: without a count of its rows the plans below are a guess.
-analyze stg_transactions (day);
-
 -- What prices a transaction, once a currency, date and exponent, not once a transaction.
 -- Midnights by date_bin: the same dates as by a conversion to UTC, for a fraction of the time.
 -- The rate is that of the nearest day that has both legs, the euro's own leg always being 1. The

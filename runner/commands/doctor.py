@@ -25,6 +25,22 @@ _EXTRAS = {
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
+# A statement whose day is known only when it runs locks all of a table's partitions, and four sessions
+# may be at all of staging. Room is what the server has, for all sessions together.
+_LOCKS = """
+select
+    count(*),
+    4 * count(*),
+    current_setting('max_locks_per_transaction')::bigint
+        * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint),
+    current_setting('max_locks_per_transaction')::integer
+from pg_inherits
+inner join pg_partitioned_table as parted on parted.partrelid = inhparent
+inner join pg_attribute as keys on keys.attrelid = inhparent and keys.attnum = parted.partattrs[0]
+where keys.attname = 'day'
+"""
+
+
 @dataclass(frozen=True)
 class Finding:
     """What one check found: `level` is ok, warn or fail; `mend` is what to do about it."""
@@ -141,6 +157,7 @@ def _server(url: str) -> Iterator[Finding]:
             " coalesce(has_schema_privilege(current_schema(), 'create'), false)"
         )
         ((version, number, may),) = rows
+        ((partitions, wanted, room, a_transaction),) = connection.execute(_LOCKS)
     said = f"{version} at {database.describe(url)}"
     if number < _OLDEST_SERVER:
         yield Finding("postgresql", "fail", f"{said} is too old", "Use PostgreSQL 14 or newer.")
@@ -149,6 +166,15 @@ def _server(url: str) -> Iterator[Finding]:
         yield Finding("postgresql", "fail", f"{said}: this user may not create tables", mend)
     else:
         yield Finding("postgresql", "ok", said)
+    if wanted > room:
+        yield Finding(
+            "locks",
+            "warn",
+            f"staging has {partitions:,} partitions, and its readers lock each of a table's; "
+            f"the server has room for {room:,} locks",
+            f"Raise max_locks_per_transaction from {a_transaction} to {-(-a_transaction * wanted // room)}, "
+            "or remove days: runner prune --keep N",
+        )
 
 
 def _java(settings: Settings) -> Iterator[Finding]:

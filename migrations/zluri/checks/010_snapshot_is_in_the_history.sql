@@ -5,7 +5,7 @@ with named as (
 
     select agent_id
     from stg_agents
-    where day = (select current_setting('app.day'))
+    where day = current_setting('app.day')
 
     union all
 

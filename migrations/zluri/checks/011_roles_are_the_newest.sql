@@ -9,7 +9,7 @@ select
     staged.position
 from stg_roles as staged
 left join roles on roles.role_id = staged.role_id
-where staged.day = (select current_setting('app.day'))
+where staged.day = current_setting('app.day')
     and (
         roles.role_id is null
         or (coalesce(roles.updated_at, '-infinity'), roles.version_key)

@@ -9,7 +9,7 @@ select
     staged.position
 from stg_admin_groups as staged
 left join groups on groups.group_id = staged.group_id
-where staged.day = (select current_setting('app.day'))
+where staged.day = current_setting('app.day')
     and (
         groups.group_id is null
         or (coalesce(groups.updated_at, '-infinity'), groups.version_key)

@@ -8,7 +8,7 @@ select
     staged.position
 from stg_budgets as staged
 left join budgets on budgets.budget_id = staged.budget_id
-where staged.day = (select current_setting('app.day'))
+where staged.day = current_setting('app.day')
     and (
         budgets.budget_id is null
         or budgets.version_key < (select day_order(current_setting('app.day')))

@@ -9,7 +9,7 @@ select
     staged.position
 from stg_cards as staged
 left join cards on cards.card_id = staged.card_id
-where staged.day = (select current_setting('app.day'))
+where staged.day = current_setting('app.day')
     and (
         cards.card_id is null
         or (coalesce(cards.updated_time, '-infinity'), cards.version_key)

@@ -9,7 +9,7 @@ select
     staged.position
 from stg_transactions as staged
 left join transactions on transactions.transaction_id = staged.transaction_id
-where staged.day = (select current_setting('app.day'))
+where staged.day = current_setting('app.day')
     and (
         transactions.transaction_id is null
         or (coalesce(transactions.updated_time, '-infinity'), transactions.version_key)

@@ -5,7 +5,7 @@ with seen as (
 
     select max(updated_time) as newest_update
     from stg_transactions
-    where day = (select current_setting('app.day'))
+    where day = current_setting('app.day')
 
 )
 
