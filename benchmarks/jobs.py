@@ -16,9 +16,10 @@ import psycopg
 
 from benchmarks.report import machine, table
 from benchmarks.steps import ALSO, ROOT, STAGING, WRITES, Connection
-from runner import config, console, embedded, graph, order, project, schema
+from runner import config, embedded, graph, order, project, schema
 from runner.apply import Run, StepRunner
 from runner.graph import Graph
+from runner.progress import Progress
 from runner.project import Pipeline
 
 JOBS = (1, 2, 4)
@@ -80,7 +81,7 @@ def _measure(connection: Connection, url: str, rows: int, times: int) -> None:
 def _apply(pipeline: Pipeline, needs: Graph, url: str, jobs: int) -> float:
     """Run all steps with their checks, as `runner apply` does; return the seconds it took."""
     this = Run(pipeline.name, "bench", str(uuid.uuid4()), url, checks=pipeline.checks)
-    progress = console.Progress()
+    progress = Progress()
     ended: list[str] = []
     started = time.perf_counter()
     if jobs == 1:

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from runner import sizes
 from runner.errors import ConfigError, UsageError
 
 FILE = "runner.toml"
+ENGINES = ("spark", "local", "auto")
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class Settings:
 
     `database_url` is a libpq URL or conninfo string, `""` for libpq's own `PG*`
     environment, and None for the embedded PostgreSQL. `spark` holds Spark's own settings
-    by their full names (`spark.executor.memory`).
+    by their full names (`spark.executor.memory`). `engine` is what reads files: `spark`, `local`
+    (processes of this machine) or `auto`: local below `local_limit` bytes, Spark above.
     """
 
     project: Path
@@ -31,6 +34,8 @@ class Settings:
     database_url: str | None = field(default=None, repr=False)
     embedded_version: int = 18
     embedded_port: int | None = None
+    engine: str = "spark"
+    local_limit: int = 64_000_000
     master: str = "local[*]"
     require_yarn: bool = False
     spark: Mapping[str, str] = field(default_factory=dict)
@@ -48,6 +53,10 @@ class Settings:
         return self.project / "staging_loaders" / self.pipeline
 
 
+class Size(int):
+    """A number of bytes, which is written with its unit: 64MB."""
+
+
 # Where each setting is found: its key in runner.toml, its environment variable, its type.
 _SOURCES: dict[str, tuple[str, str | None, type]] = {
     "pipeline": ("pipeline", "RUNNER_PIPELINE", str),
@@ -58,6 +67,8 @@ _SOURCES: dict[str, tuple[str, str | None, type]] = {
     "embedded_version": ("database.embedded_version", "RUNNER_EMBEDDED_VERSION", int),
     "embedded_port": ("database.embedded_port", "RUNNER_EMBEDDED_PORT", int),
     "attempts": ("database.attempts", "RUNNER_ATTEMPTS", int),
+    "engine": ("load.engine", "RUNNER_ENGINE", str),
+    "local_limit": ("load.local_limit", "RUNNER_LOCAL_LIMIT", Size),
     "master": ("spark.master", "SPARK_MASTER", str),
     "require_yarn": ("spark.require_yarn", "RUNNER_REQUIRE_YARN", bool),
     "rates": ("rates.source", "FX_RATES_SOURCE", str),
@@ -225,6 +236,11 @@ def _flatten(values: dict[str, Any], path: Path) -> dict[str, Any]:
 def _convert(value: Any, kind: type, where: str) -> Any:
     if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
         return value
+    if kind is Size:
+        found = sizes.parse(str(value)) if isinstance(value, (str, int)) and not isinstance(value, bool) else None
+        if found is not None:
+            return found
+        raise ConfigError(f"{where} is {value!r}, which is not a size", hint="Write a number of bytes: 64MB, 1.5GB.")
     if kind is bool and value in ("0", "1"):  # as environment variables say it
         return value == "1"
     try:
@@ -246,6 +262,11 @@ def _check(values: Mapping[str, Any]) -> None:
     if values.get("embedded_version", 18) not in (16, 18):
         raise ConfigError(
             f"embedded_version is {values['embedded_version']}", hint="The embedded PostgreSQL is 16 or 18."
+        )
+    if values.get("engine", "spark") not in ENGINES:
+        raise ConfigError(
+            f"there is no engine {values['engine']!r}",
+            hint="There are spark, local and auto: --engine, RUNNER_ENGINE or engine under [load] in runner.toml.",
         )
     if not 1 <= values.get("attempts", 5) <= 100:
         raise ConfigError(f"database.attempts is {values['attempts']}", hint="Use a number from 1 to 100.")

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from runner import console, database, days, extras, master
 from runner.config import Settings
 from runner.errors import ConfigError, DatabaseUnavailable, LoadFailed, NotLoaded, RunnerError
+from runner.progress import Progress
 from runner.step import SqlFile
 
 if TYPE_CHECKING:
+    from staging_loaders.choice import Choice, Chosen, Wish
     from staging_loaders.load import EntityLoad, EntityPlan
-    from staging_loaders.session import Session
 
 # How a step names what it reads: by staging table, or by asking whether the day has it at all.
 _STAGING = re.compile(r"\bstg_(?!loads\b|rejects\b)(\w+)|\b(?:is|require)_loaded\(\s*'(\w+)'")
@@ -52,6 +53,13 @@ def check_master(settings: Settings) -> None:
 
     Under spark-submit the master is the one that spark-submit was given, and looked at when the session begins.
     """
+    if settings.engine == "local":
+        if settings.require_yarn:
+            raise ConfigError(
+                "this run must be on YARN, and the engine local is none of Spark's",
+                hint="Leave out --engine local (RUNNER_ENGINE, engine under [load] in runner.toml) or --require-yarn.",
+            )
+        return
     if under_spark_submit():
         return
     master.check(settings.master)
@@ -64,20 +72,53 @@ def under_spark_submit() -> bool:
     return "PYSPARK_GATEWAY_PORT" in os.environ
 
 
-def open_session(
+def open_engine(
     settings: Settings, announce: Callable[[str], None] | None, note: Callable[[str], None] | None
-) -> Session:
-    """Return the one Spark session of a run, which starts when it is first needed: a context manager."""
+) -> Chosen:
+    """Return what reads the files of a run: a context manager.
+
+    Spark has one session, which starts when it is first needed. `announce` is told of that, `note` of the
+    choice that `auto` makes and of what else is to stay on the screen.
+    """
+    from staging_loaders.choice import Chosen
     from staging_loaders.session import Session
 
-    return Session(
-        master=settings.master,
-        cache=settings.home,
-        announce=announce,
-        note=note,
-        settings=settings.spark,
-        require_yarn=settings.require_yarn,
-    )
+    def session() -> Session:
+        return Session(
+            master=settings.master,
+            cache=settings.home,
+            announce=announce,
+            note=note,
+            settings=settings.spark,
+            require_yarn=settings.require_yarn,
+        )
+
+    def told(choice: Choice) -> None:
+        if note is not None:
+            note(f"engine {choice}")
+
+    return Chosen(_wish(settings), session, told)
+
+
+def choice(settings: Settings, plans: Sequence[EntityPlan]) -> Choice | None:
+    """Return the engine that would read what is new among `plans`; None where nothing is."""
+    from staging_loaders import split
+    from staging_loaders.choice import choose
+
+    work = split.work(file for plan in plans if plan.present and plan.changed for file in plan.files)
+    return choose(_wish(settings), work) if any(plan.present and plan.changed for plan in plans) else None
+
+
+def _wish(settings: Settings) -> Wish:
+    from importlib.util import find_spec
+
+    from staging_loaders.choice import Wish
+
+    bound = "spark-submit has started this run" if under_spark_submit() else None
+    if settings.require_yarn:
+        bound = "the run must be on YARN"
+    installed = settings.engine != "auto" or find_spec("pyspark") is not None
+    return Wish(settings.engine, settings.local_limit, bound, installed)
 
 
 def resolve_for(settings: Settings, day: str, mode: str) -> str:
@@ -98,19 +139,20 @@ def load(
     *,
     mode: str,
     max_rejects: str | None,
-    progress: console.Progress | None,
-) -> list[EntityLoad]:
+    progress: Progress | None,
+) -> tuple[list[EntityLoad], Choice | None]:
     """Load the reference data and the staging of `day`, each where its source is new (or `mode` is `always`).
 
-    A load is tried again after a passing fault: nothing was published then. Raises
-    DayNotFound, LoadFailed and their kin, and nothing was changed.
+    Returns what became of each entity and which engine read it, None where nothing was to be read. A
+    load is tried again after a passing fault: nothing was published then. Raises DayNotFound,
+    LoadFailed and their kin, and nothing was changed.
     """
     from staging_loaders.load import doubts, load_day
 
     for text in unclaimed(settings, day):
         console.warn(f"{day}: {text}")
     announce, note = (progress.show, progress.note) if progress is not None else (None, console.note)
-    with open_session(settings, announce, note) as session:
+    with open_engine(settings, announce, note) as engine:
         for pause in [*database.backoff(settings.attempts), None]:
             try:
                 loads = load_day(
@@ -121,7 +163,7 @@ def load(
                     declarations=settings.declarations,
                     flow_run_id=flow_run_id,
                     mode="always" if mode == "always" else "auto",
-                    session=session,
+                    session=engine,
                     max_rejects=max_rejects,
                     rates=settings.rates,
                     progress=progress,
@@ -130,7 +172,7 @@ def load(
                     progress.clear()
                 for doubt in doubts(loads):
                     console.warn(f"{day}: {doubt}")
-                return loads
+                return loads, engine.choice
             except (LoadFailed, DatabaseUnavailable) as error:
                 if pause is None or not (error.transient or isinstance(error, DatabaseUnavailable)):
                     raise
@@ -187,16 +229,24 @@ def require_loaded(settings: Settings, day: str, found: Collection[str]) -> None
 
 
 def require_engine(settings: Settings, connection: database.Connection, dsn: str, day: str, mode: str) -> None:
-    """Raise ConfigError where files are to be read and Spark is not installed: before the schema is touched."""
+    """Raise ConfigError where files are to be read and what reads them is not installed: before the schema is touched.
+
+    With the engine `auto`, that is Spark only where it must be.
+    """
     from importlib.util import find_spec
 
-    if mode == "never" or not has_loaders(settings) or find_spec("pyspark"):
+    if mode == "never" or not has_loaders(settings):
+        return
+    spark = settings.engine == "spark" or (settings.engine == "auto" and _wish(settings).bound is not None)
+    extra, package = ("spark", "pyspark") if spark else ("load", "msgspec")
+    if find_spec(package):
         return
     known = connection.execute("select to_regclass('stg_loads') is not null").fetchone() == (True,)
     if any(entity.present and entity.changed for entity in plan(settings, dsn if known else None, day, mode)):
+        needed, without = ("Spark", " Or load without it: --engine local") if spark else (package, "")
         raise ConfigError(
-            f"{day} has files to load, and loading needs Spark, which is not installed",
-            hint=f"Install it: {extras.install('spark')}",
+            f"{day} has files to load, and loading needs {needed}, which is not installed",
+            hint=f"Install it: {extras.install(extra)}{without}",
         )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from runner import console
 from runner.apply import StepResult, StepRunner
 from runner.errors import RunnerError
+from runner.progress import Progress
 from runner.step import SqlFile
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def one_by_one(
     runner: Runners,
     *,
     day: str,
-    progress: console.Progress,
+    progress: Progress,
     done: Done,
     failed: Failed,
     not_run: Callable[[list[str]], None],
@@ -55,7 +56,7 @@ def side_by_side(
     jobs: int,
     *,
     day: str,
-    progress: console.Progress,
+    progress: Progress,
     done: Done,
     failed: Failed,
     not_run: Callable[[list[str]], None],

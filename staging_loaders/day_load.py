@@ -20,25 +20,26 @@ from typing import TYPE_CHECKING, Literal, cast
 from runner import days
 from runner.database import Connection, connect, is_transient, redact
 from runner.errors import ConfigError, LoadFailed, UnreadableFile, UsageError
+from runner.progress import Advance
 from staging_loaders import landing as landings_of
 from staging_loaders import publish as publishing
 from staging_loaders import split, whole
+from staging_loaders.engine import Engine
 from staging_loaders.entity import Entity, load_declarations
 from staging_loaders.files import has_changed
 from staging_loaders.landing import Target
-from staging_loaders.outcome import EntityLoad, landed, outcome
+from staging_loaders.outcome import EntityLoad, Phases, landed, outcome
 from staging_loaders.part import Counts, Failed, Part, land_part
 from staging_loaders.plan import EntityPlan, Loaded, plan_entities, read_loaded
 from staging_loaders.publish import Landing, parse_limit
-from staging_loaders.session import Engine
 from staging_loaders.toml_lines import line_of
 
 if TYPE_CHECKING:
     from runner.places.fault import Fault
 
 Mode = Literal["auto", "always"]
-Progress = Callable[[str, int, int, int], None]
-"""Called with entity, files done, files in all, records so far."""
+Progress = Callable[[Advance], None]
+"""Told, about twice a second, how far each entity is."""
 
 # Below this many rows the planner does well without statistics, and the next autovacuum brings them.
 _ANALYZE_ROWS = 5_000
@@ -85,6 +86,7 @@ class DayLoad:
         self._plans: list[EntityPlan] | None = None
         self._loaded: dict[str, Loaded] = {}
         self._plan_seconds = 0.0
+        self._expected = False
 
     def __enter__(self) -> DayLoad:
         return self
@@ -126,13 +128,14 @@ class DayLoad:
         for entity in entities:
             if entity not in plans:
                 raise UsageError(f"{self.day} has no files of {entity}", hint=f"There are {', '.join(plans)}.")
-        started = time.monotonic()
+        self._expect([plans[entity] for entity in entities])
+        started, before = time.monotonic(), self._session.start_seconds
         with self._translated():
             life = self._alive()
             targets = {entity: self._create(self._declared[entity]) for entity in entities}
             parts = self._parts([plans[entity] for entity in entities], targets)
             parts = whole.place(parts, self._session)
-            results = self._session.run(land_part, parts, self._ticker(life, plans, targets))
+            results = self._session.run(land_part, parts, self._ticker(life, parts))
         for part, result in zip(parts, results, strict=True):
             if isinstance(result, Failed):
                 raise self._failed(part, result)
@@ -144,8 +147,10 @@ class DayLoad:
         done = [result for result in results if isinstance(result, Counts)]
         for part, count in zip(parts, whole.join(parts, done), strict=True):
             counts[part.entity.name].append(count)
-        took = time.monotonic() - started
-        return [landed(plans[entity], targets[entity], counts[entity], self._plan_seconds, took) for entity in entities]
+        start = self._session.start_seconds - before
+        took = time.monotonic() - started - start
+        read = Phases(self._session.name, self._plan_seconds, start, took)
+        return [landed(plans[entity], targets[entity], counts[entity], read) for entity in entities]
 
     def publish(self, landings: Sequence[Landing], max_rejects: str | None = None) -> list[EntityLoad]:
         """Make the day what has landed, in one transaction; entities without files vanish from it.
@@ -285,17 +290,30 @@ class DayLoad:
             parts.append(Part(self._dsn, name, declared, target, piece.number, piece.files, piece.span))
         return parts
 
-    def _ticker(
-        self, life: Connection, plans: dict[str, EntityPlan], targets: dict[str, Target]
-    ) -> Callable[[], None] | None:
+    def _expect(self, plans: Sequence[EntityPlan]) -> None:
+        """Tell the engine what the day has to read, once: all that is new, though it may come an entity at a time."""
+        with self._beginning:
+            if not self._expected:
+                new = [plan for plan in self.plan() if plan.present and plan.changed]
+                self._session.expect(split.work(file for plan in (new or plans) for file in plan.files))
+                self._expected = True
+
+    def _ticker(self, life: Connection, parts: Sequence[Part]) -> Callable[[], None] | None:
         progress = self._progress
         if progress is None:
             return None
+        by_entity: dict[str, list[Part]] = {}
+        for part in parts:
+            by_entity.setdefault(part.entity.name, []).append(part)
+        bytes_of = {name: {part.number: _bytes(part) for part in own} for name, own in by_entity.items()}
+        files_of = {name: sum(part.whole_files for part in own) for name, own in by_entity.items()}
 
         def tick() -> None:
-            for entity, target in targets.items():
-                _, files, records, *_ = landings_of.part_counts(life, target)
-                progress(entity, files, len(plans[entity].files), records)
+            for name, own in by_entity.items():
+                numbers, files, records, rejects = landings_of.parts_done(life, own[0].target)
+                done = sum(size for number, size in bytes_of[name].items() if number in numbers)
+                total = sum(bytes_of[name].values())
+                progress(Advance(name, files, files_of[name], done, total, records, rejects))
 
         return tick
 
@@ -328,3 +346,9 @@ class DayLoad:
             lost = isinstance(error, psycopg.errors.UndefinedTable)
             failed = self._refused(reason, Fault.of(error), lost or is_transient(error))
             raise failed from error
+
+
+def _bytes(part: Part) -> int:
+    if part.span is not None:
+        return part.span.stop - part.span.start
+    return sum(file.size for file in part.files)

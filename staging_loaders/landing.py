@@ -212,5 +212,15 @@ def part_counts(connection: Connection, target: Target) -> Sequence[Any]:
     return list(row)
 
 
+def parts_done(connection: Connection, target: Target) -> tuple[set[int], int, int, int]:
+    """Return the numbers of the parts that have landed so far, and their files, records and rejects."""
+    row = connection.execute(
+        "select coalesce(array_agg(part), '{}'), coalesce(sum(files), 0)::bigint, coalesce(sum(records), 0)::bigint, "
+        f"coalesce(sum(rejects), 0)::bigint from {target.parts}"
+    ).fetchone()
+    numbers, files, records, rejects = row
+    return set(numbers), files, records, rejects
+
+
 def _life(load: str) -> str:
     return f"landing:{load}"

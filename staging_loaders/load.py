@@ -15,12 +15,12 @@ from pathlib import Path
 from runner import days
 from runner.database import connect
 from staging_loaders.day_load import DayLoad, Mode, Progress, check_mode
+from staging_loaders.engine import Engine
 from staging_loaders.entity import load_declarations
 from staging_loaders.files import SourceFile
 from staging_loaders.outcome import EntityLoad, doubts
 from staging_loaders.plan import EntityPlan, Loaded, plan_entities, read_loaded
 from staging_loaders.publish import Landing, parse_limit
-from staging_loaders.session import Engine
 
 __all__ = [
     "DayLoad",

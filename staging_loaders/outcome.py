@@ -22,7 +22,7 @@ class EntityLoad:
     `seconds` are those of all workers together, so that entities that were read side by side compare.
     The others are by the clock: to find the files and tell whether they are new, to read and copy
     them, to publish; entities that were loaded together have those of the whole. They are 0 where
-    nothing was done.
+    nothing was done. `start_seconds` is what the `engine` took to start, which is not in `copy_seconds`.
     `rows_removed` are the staging rows of an entity that had files at its earlier load and has none now.
     `useless` are files of which no record could be used, of an entity that a day must have.
     """
@@ -42,11 +42,21 @@ class EntityLoad:
     plan_seconds: float = 0.0
     copy_seconds: float = 0.0
     publish_seconds: float = 0.0
+    start_seconds: float = 0.0
+    engine: str | None = None
 
 
-def landed(
-    plan: EntityPlan, target: Target, counts: Sequence[Counts], plan_seconds: float, copy_seconds: float
-) -> Landing:
+@dataclass(frozen=True)
+class Phases:
+    """What read the entities that were landed together, and how long that took, by the clock."""
+
+    engine: str
+    plan_seconds: float
+    start_seconds: float
+    copy_seconds: float
+
+
+def landed(plan: EntityPlan, target: Target, counts: Sequence[Counts], read: Phases) -> Landing:
     """Return what has landed of an entity, part by part, as one."""
     return Landing(
         entity=plan.entity,
@@ -60,8 +70,10 @@ def landed(
         bytes=plan.bytes,
         fingerprint=plan.fingerprint or "",
         seconds=sum(count.seconds for count in counts),
-        plan_seconds=plan_seconds,
-        copy_seconds=copy_seconds,
+        plan_seconds=read.plan_seconds,
+        start_seconds=read.start_seconds,
+        copy_seconds=read.copy_seconds,
+        engine=read.engine,
         checksum=sum(count.checksum for count in counts),
         useless=tuple(sorted((file for count in counts for file in count.useless), key=lambda file: file.name)),
     )
@@ -81,6 +93,7 @@ def outcome(
             plan.entity, "loaded", landing.records_read, landing.rows_loaded, landing.rejects, landing.warnings,
             landing.files, landing.bytes, landing.seconds, plan.required, useless=landing.useless,
             plan_seconds=landing.plan_seconds, copy_seconds=landing.copy_seconds, publish_seconds=publish_seconds,
+            start_seconds=landing.start_seconds, engine=landing.engine,
         )  # fmt: skip
     if not plan.present or before is None:
         removed = before.rows_loaded if before else 0

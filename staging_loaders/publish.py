@@ -45,7 +45,9 @@ class Landing:
     fingerprint: str
     seconds: float
     plan_seconds: float
+    start_seconds: float
     copy_seconds: float
+    engine: str
     checksum: int
     useless: tuple[UselessFile, ...] = ()
 
@@ -305,7 +307,8 @@ def _keep_account(connection: Connection, of_entity: tuple[str, str, str], flow_
         "records_read": landing.records_read, "rows_loaded": landing.rows_loaded, "rejects": landing.rejects,
         "warnings": landing.warnings, "files": landing.files, "bytes": landing.bytes,
         "fingerprint": landing.fingerprint, "flow_run_id": flow_run_id, "seconds": round(landing.seconds, 3),
-        "plan_seconds": round(landing.plan_seconds, 3), "copy_seconds": round(landing.copy_seconds, 3),
+        "engine": landing.engine, "plan_seconds": round(landing.plan_seconds, 3),
+        "start_seconds": round(landing.start_seconds, 3), "copy_seconds": round(landing.copy_seconds, 3),
     }  # fmt: skip
     connection.execute(
         f"insert into stg_loads as target (pipeline, day, entity, {', '.join(told)}) "

@@ -12,57 +12,31 @@ import shutil
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from runner import extras
 from runner import master as masters
 from runner.errors import ConfigError, LoadFailed
 from runner.process import is_alive
 from staging_loaders import jvm, package, spark_settings
+from staging_loaders.engine import Engine, Inline, Item, Result
 
 if TYPE_CHECKING:
     from pyspark import SparkConf, SparkContext
     from pyspark.sql import SparkSession
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+    from staging_loaders.split import Work
+
+__all__ = ["Engine", "Inline", "Session"]
 
 _TICK_SECONDS = 0.5
 _WORK = "warehouse-spark-"
 _STOP_SECONDS = 10.0
-
-
-class Engine(Protocol):
-    """What runs the parts of a load, each somewhere, all of them once or more."""
-
-    @property
-    def parallelism(self) -> int:
-        """How many parts run at a time."""
-
-    def run(
-        self, task: Callable[[Item], Result], items: Sequence[Item], tick: Callable[[], None] | None = None
-    ) -> list[Result]:
-        """Return `task` of each item, in order; `tick` is called now and then meanwhile."""
-
-
-class Inline:
-    """Runs the parts one after another in this process: no Spark, no Java."""
-
-    parallelism = 1
-
-    def run(
-        self, task: Callable[[Item], Result], items: Sequence[Item], tick: Callable[[], None] | None = None
-    ) -> list[Result]:
-        results = []
-        for item in items:
-            results.append(task(item))
-            if tick:
-                tick()
-        return results
 
 
 class Session:
@@ -74,6 +48,8 @@ class Session:
     that of the JVM which spark-submit has started, on the master that it was given. `launch` is the
     command that starts the JVM, where it is not to be found out.
     """
+
+    name = "spark"
 
     def __init__(
         self,
@@ -99,6 +75,7 @@ class Session:
         self._spark: SparkSession | None = None
         self._gateway: Any = None
         self._work: Path | None = None
+        self.start_seconds = 0.0
         self._starting = threading.Lock()  # tasks of a flow may ask from several threads
 
     def __enter__(self) -> Session:
@@ -132,12 +109,19 @@ class Session:
         """
         with self._starting:
             if self._context is None:
+                started = time.perf_counter()
                 self._context = self._start()
+                self.start_seconds += time.perf_counter() - started
             return self._context
 
     @property
     def parallelism(self) -> int:
+        if jvm.is_given():
+            self.context  # noqa: B018 - only then the master is known
         return masters.cores(self.master) or int(self.context.defaultParallelism)
+
+    def expect(self, work: Work) -> None:
+        """Nothing depends on it: Spark reads what is little, too."""
 
     def run(
         self, task: Callable[[Item], Result], items: Sequence[Item], tick: Callable[[], None] | None = None

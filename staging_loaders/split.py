@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from staging_loaders import spans
@@ -28,6 +28,21 @@ class Piece:
     number: int
     files: tuple[SourceFile, ...]
     span: Span | None = None
+
+
+@dataclass(frozen=True)
+class Work:
+    """How much is to be read: `weight` is bytes, too, after what compressed ones unfold to and what opening costs."""
+
+    files: int
+    bytes: int
+    weight: int
+
+
+def work(files: Iterable[SourceFile]) -> Work:
+    """Return how much it is to read the files."""
+    sizes = [(file.size, _weight(file)) for file in files]
+    return Work(len(sizes), sum(size for size, _ in sizes), sum(weight for _, weight in sizes))
 
 
 def split(plans: Sequence[EntityPlan], parallelism: int) -> list[Piece]:

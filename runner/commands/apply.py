@@ -15,6 +15,8 @@ from runner.commands.load import add_load_options, check_load_options
 from runner.config import Settings
 from runner.errors import RunnerError, UsageError
 from runner.lease import Lease
+from runner.load_figures import figures
+from runner.progress import Progress
 from runner.project import Pipeline
 from runner.step import SqlFile
 from runner.wording import NAME_WIDTH, describe_step, load_lines, say_outcome
@@ -72,24 +74,26 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         "pipeline": pipeline.name,
         "flow_run_id": flow_run_id,
         "migrated": migrated,
+        "load": None,
         "loads": [],
         "steps": [],
     }
     shown = _Shown(day, args.json, (*pipeline.schema, *steps), loading.declared(settings))
     shown.migrated(migrated)
-    progress = console.Progress()
+    progress = Progress()
     failures: dict[str, RunnerError] = {}
     try:
         with Lease(dsn, pipeline.name, day, flow_run_id, args.wait, console.note):
             if args.load != "never" and loading.has_loaders(settings):
                 started = time.perf_counter()
                 try:
-                    loads = loading.load(
+                    loads, choice = loading.load(
                         settings, dsn, day, flow_run_id, mode=args.load, max_rejects=args.max_rejects, progress=progress
                     )
                 finally:
                     progress.clear()
                 shown.loads(loads, time.perf_counter() - started)
+                document["load"] = figures(loads, choice)
                 document["loads"] += map(dataclasses.asdict, loads)
             this = Run(pipeline.name, day, flow_run_id, dsn, settings.attempts, checks=pipeline.checks)
 

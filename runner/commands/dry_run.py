@@ -15,6 +15,7 @@ from runner.config import Settings
 from runner.dry_run import DryRun, Preview
 from runner.errors import ConfigError, RunnerError, UsageError
 from runner.lease import Lease
+from runner.progress import Progress
 from runner.project import Pipeline
 from runner.step import SqlFile
 from runner.wording import NAME_WIDTH, load_lines, say_outcome
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace, settings: Settings, pipeline: Pipeline, steps:
     dsn = loading.resolve_for(settings, day, "never")
     with database.connect(dsn, "runner dry run") as connection:
         _require_migrated(connection, pipeline)
-    progress = console.Progress()
+    progress = Progress()
     if args.load == "always" and loading.has_loaders(settings):
         _load(args, settings, dsn, day, progress)
     elif loading.has_loaders(settings):
@@ -53,7 +54,7 @@ def _text(
     steps: list[SqlFile],
     pipeline: Pipeline,
     day: str,
-    progress: console.Progress,
+    progress: Progress,
 ) -> None:
     width = max([NAME_WIDTH, *(len(step.id) for step in steps)])
     rows = 10 if args.rows is None else args.rows
@@ -78,7 +79,7 @@ def _json(
     steps: list[SqlFile],
     pipeline: Pipeline,
     day: str,
-    progress: console.Progress,
+    progress: Progress,
 ) -> None:
     # To a file first: a reader that takes its time must not keep the locks.
     with tempfile.TemporaryFile("w+", encoding="utf-8") as spool:
@@ -126,12 +127,12 @@ def _require_migrated(connection: database.Connection, pipeline: Pipeline) -> No
         )
 
 
-def _load(args: argparse.Namespace, settings: Settings, dsn: str, day: str, progress: console.Progress) -> None:
+def _load(args: argparse.Namespace, settings: Settings, dsn: str, day: str, progress: Progress) -> None:
     """Load the day's staging, which stays: what was asked for with --load always."""
     flow_run_id = str(uuid.uuid4())
     with Lease(dsn, settings.pipeline, day, flow_run_id, args.wait, console.note):
         try:
-            loads = loading.load(
+            loads, _ = loading.load(
                 settings, dsn, day, flow_run_id, mode="always", max_rejects=args.max_rejects, progress=progress
             )
         finally:

@@ -8,10 +8,12 @@ import math
 import time
 import uuid
 
-from runner import console, database, days, loading, project, schema
+from runner import config, console, database, days, loading, project, schema
 from runner.config import Settings
 from runner.errors import UsageError
 from runner.lease import Lease
+from runner.load_figures import figures
+from runner.progress import Progress
 from runner.wording import load_lines, say_outcome
 
 
@@ -24,6 +26,7 @@ def add_load_options(parser: argparse.ArgumentParser) -> None:
         metavar="N|P%",
         help="fail before publishing when more records, or a larger share, are rejected",
     )
+    add_engine_option(parser)
     parser.add_argument("--master", metavar="M", help="the Spark master (default: local[*])")
     parser.add_argument(
         "--require-yarn", action="store_true", default=None, help="refuse to load on any Spark master but yarn"
@@ -34,6 +37,16 @@ def add_load_options(parser: argparse.ArgumentParser) -> None:
         default=0,
         metavar="SECONDS",
         help="wait for a run that holds the day (default: 0)",
+    )
+
+
+def add_engine_option(parser: argparse.ArgumentParser) -> None:
+    """Name the option that says what reads the files."""
+    parser.add_argument(
+        "--engine",
+        choices=config.ENGINES,
+        help="read files with Spark (the default), with processes of this machine (local), or by how much there is "
+        "to read (auto)",
     )
 
 
@@ -52,7 +65,7 @@ def check_load_options(args: argparse.Namespace) -> None:
     """Refuse options of loading where nothing is to be loaded; silence would look as if they held."""
     given = [
         f"--{name.replace('_', '-')}"
-        for name in ("data", "max_rejects", "master", "require_yarn")
+        for name in ("data", "max_rejects", "engine", "master", "require_yarn")
         if getattr(args, name, None)
     ]
     if args.load == "never" and given:
@@ -60,6 +73,8 @@ def check_load_options(args: argparse.Namespace) -> None:
             f"{' and '.join(given)} {'have' if len(given) > 1 else 'has'} no meaning with --load never",
             hint="Leave one of the two out: with --load never the steps run on what staging holds.",
         )
+    if getattr(args, "engine", None) == "local" and getattr(args, "master", None):
+        raise UsageError("--master names a Spark, and --engine local uses none", hint="Leave one of the two out.")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -84,17 +99,18 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             f"{settings.declarations}",
             hint="Run its steps: runner apply --day D. Declare an entity: runner new loader NAME --sample FILE",
         )
+    check_load_options(args)
     loading.check(settings, day, mode=args.load, max_rejects=args.max_rejects)
     flow_run_id = str(uuid.uuid4())
     dsn = database.resolve(settings)
     with database.connect(dsn, "runner migrate") as connection:
         loading.require_engine(settings, connection, dsn, day, args.load)
         migrated = schema.migrate(connection, pipeline.name, pipeline.schema)
-    progress = console.Progress()
+    progress = Progress()
     started = time.perf_counter()
     with Lease(dsn, pipeline.name, day, flow_run_id, args.wait, console.note):
         try:
-            loads = loading.load(
+            loads, choice = loading.load(
                 settings, dsn, day, flow_run_id, mode=args.load, max_rejects=args.max_rejects, progress=progress
             )
         finally:
@@ -107,6 +123,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
                 "pipeline": pipeline.name,
                 "flow_run_id": flow_run_id,
                 "migrated": migrated,
+                "load": figures(loads, choice),
                 "loads": [dataclasses.asdict(load) for load in loads],
             }
         )

@@ -7,8 +7,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from runner import console, database, days, loading, metrics, plan, project, schema
-from runner.commands.load import check_load_options
+from runner import console, database, days, loading, metrics, plan, project, schema, sizes
+from runner.commands.load import add_engine_option, check_load_options
 from runner.config import Settings
 from runner.errors import ConfigError
 from runner.metrics import StepState
@@ -16,6 +16,7 @@ from runner.project import Pipeline
 from runner.step import SqlFile
 
 if TYPE_CHECKING:
+    from staging_loaders.choice import Choice
     from staging_loaders.load import EntityPlan
 
 
@@ -27,6 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", dest="first", metavar="S", help="start at this step")
     parser.add_argument("--until", dest="last", metavar="S", help="stop after this step")
     parser.add_argument("--load", choices=("auto", "always", "never"), default="auto", help="as for apply")
+    add_engine_option(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
@@ -61,11 +63,13 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     graph = _Graph.read(pipeline, chosen)
     if args.json:
         shown = None if loads is None else [_load_row(load) for load in loads]
+        choice = loading.choice(settings, loads) if loads else None
         console.print_json(
             {
                 "day": day,
                 "pipeline": pipeline.name,
                 "schema": pending,
+                "engine": choice and dataclasses.asdict(choice),
                 "loads": shown,
                 "steps": [dataclasses.asdict(step) | graph.row(step.step) for step in steps],
             }
@@ -74,16 +78,26 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     for name in pending:
         console.say(f"schema  {name}  will be applied")
     if loads:
-        rows = [
-            (load.entity, "load" if load.changed else "keep", len(load.files), load.bytes, load.reason)
-            for load in loads
-        ]
-        console.say(console.table(rows, ("entity", "action", "files", "bytes", "why")) + "\n")
+        _say_loads(loads, loading.choice(settings, loads))
     if steps:
         _say_steps(steps, graph)
     else:
         console.note(f"{pipeline.name} has no steps yet: put them into {settings.migrations}, such as 010_name.sql")
     return 0
+
+
+def _say_loads(loads: Sequence[EntityPlan], choice: Choice | None) -> None:
+    """Print a line an entity, what is to be read in all, and what would read it."""
+    rows = [
+        (load.entity, "load" if load.changed else "keep", len(load.files), load.bytes, load.reason) for load in loads
+    ]
+    console.say(console.table(rows, ("entity", "action", "files", "bytes", "why")) + "\n")
+    new = [load for load in loads if load.present and load.changed]
+    if choice:
+        much = f"{sizes.shown(sum(load.bytes for load in new))} in "
+        much += console.count(sum(len(load.files) for load in new), "file")
+        said = f"engine {choice}"
+        console.say(said + ("\n" if much in said else f", {much} to read\n"))
 
 
 def _say_steps(steps: Sequence[plan.StepPlan], graph: _Graph) -> None:

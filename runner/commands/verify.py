@@ -9,6 +9,7 @@ from runner import console, database, days, loading, metrics, project, schema
 from runner.commands.load import seconds
 from runner.config import Settings
 from runner.errors import ConfigError, NotLoaded, UsageError
+from runner.progress import Progress
 from runner.proofs.fault import PROOFS, Fault, shown_columns
 from runner.verify import Task, Verdict, Verifier
 
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         args.seed,
         args.shrink,
     )
-    progress = console.Progress()
+    progress = Progress()
     verifier = Verifier(task, lambda: database.connect(dsn, "runner verify"), progress.show, progress.note)
     try:
         verdicts, faults = verifier.run()

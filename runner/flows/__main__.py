@@ -163,7 +163,7 @@ class Terminal(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if said := getattr(record, "outcome", None):
             wording.say_outcome(*said)
-        elif record.levelno == logging.WARNING:
+        elif record.levelno == logging.WARNING or getattr(record, "note", False):
             console.note(console.printable(record.getMessage()))
 
 

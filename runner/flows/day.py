@@ -25,13 +25,14 @@ from runner.check import Check
 from runner.config import Settings
 from runner.errors import RunnerError
 from runner.flows import loads, report
-from runner.flows.tasks import TaskSettings, as_task, cancelling, logger, outcome
+from runner.flows.tasks import NOTE, TaskSettings, as_task, cancelling, logger, outcome
 from runner.lease import Lease
 from runner.project import Pipeline
 from runner.step import SqlFile
 from runner.wording import describe_step
 
 Load = Literal["auto", "always", "never"]
+Engine = Literal["spark", "local", "auto"]
 Outcome = list[StepResult] | State[Any]
 """What a flow's function returns: the results of its steps, or the state in which it failed."""
 
@@ -57,18 +58,23 @@ def day_pipeline(settings: Settings, tasks: TaskSettings | None = None) -> Flow[
     """Return the flow of the settings' pipeline. Its files are read when it runs, not here."""
 
     def run(
-        day: str, load: Load = "auto", max_rejects: str | None = None, data: str | None = None, wait: float = 0
+        day: str,
+        load: Load = "auto",
+        max_rejects: str | None = None,
+        data: str | None = None,
+        wait: float = 0,
+        engine: Engine | None = None,
     ) -> Outcome:
-        given = replace(settings, data=data) if data else settings
+        given = replace(settings, data=data or settings.data, engine=engine or settings.engine)
         return apply_day(given, day, load=load, max_rejects=max_rejects, wait=wait, tasks=tasks)
 
     run.__name__ = run.__qualname__ = f"{settings.pipeline}_day_pipeline"
     return day_flow(settings.pipeline)(run)
 
 
-def settings_of(pipeline: str, data: str | None) -> Settings:
+def settings_of(pipeline: str, data: str | None, engine: Engine | None = None) -> Settings:
     """Return the settings as the environment and the project's runner.toml make them."""
-    return config.load({"pipeline": pipeline, "data": data})
+    return config.load({"pipeline": pipeline, "data": data, "engine": engine})
 
 
 def apply_day(
@@ -163,7 +169,7 @@ class _Day:
             logger().warning(f"warning: {run.day}: {text}")
         stop = loads.Stop()
         with ExitStack() as stack:
-            session = stack.enter_context(loading.open_session(settings, stop.announce, logger().info))
+            engine = stack.enter_context(loading.open_engine(settings, stop.announce, _noted))
             load = stack.enter_context(
                 DayLoad(
                     dsn=run.dsn,
@@ -172,7 +178,7 @@ class _Day:
                     base=settings.data,
                     declarations=settings.declarations,
                     flow_run_id=run.flow_run_id,
-                    session=session,
+                    session=engine,
                     mode=mode,
                     progress=stop,
                 )
@@ -217,6 +223,11 @@ class _Day:
             report.publish(run.dsn, run.pipeline, run.day, run.flow_run_id)
         except Exception as error:
             logger().warning(f"the metrics could not be shown: {console.printable(str(error).splitlines()[0])}")
+
+
+def _noted(text: str) -> None:
+    """Log what is of use to whoever reads the run's log, and to a person at the terminal."""
+    logger().info(text, extra={NOTE: True})
 
 
 def _time_limit(step: SqlFile, known: Sequence[Check] = ()) -> float:

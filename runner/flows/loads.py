@@ -12,6 +12,7 @@ from prefect.futures import PrefectFuture, as_completed, wait
 from runner import console
 from runner.errors import LoadFailed
 from runner.flows.tasks import TaskSettings, Terminated, as_task, logger, outcome
+from runner.progress import Advance, Progress
 from runner.wording import load_lines
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Stop:
     def __init__(self) -> None:
         self._reason: BaseException | None = None
         self._lock = threading.Lock()
-        self._progress = console.Progress()
+        self._progress = Progress()
 
     def set(self, reason: BaseException) -> None:
         """Stop the loads; the first reason stays."""
@@ -51,10 +52,10 @@ class Stop:
         with self._lock:
             self._progress.show(text)
 
-    def __call__(self, what: str, done: int, total: int, records: int) -> None:
+    def __call__(self, advance: Advance) -> None:
         self.check()
         with self._lock:
-            self._progress(what, done, total, records)
+            self._progress(advance)
 
 
 def run(

@@ -25,6 +25,9 @@ T = TypeVar("T")
 OUTCOME = "outcome"
 """The attribute of a log record that is a line for the person who runs the flow: what `wording.outcome` is given."""
 
+NOTE = "note"
+"""The attribute of a log record that is worth a line on the terminal, though it is no warning."""
+
 
 @dataclass(frozen=True)
 class TaskSettings:

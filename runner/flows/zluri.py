@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from runner.flows.day import Load, Outcome, apply_day, day_flow, settings_of
+from runner.flows.day import Engine, Load, Outcome, apply_day, day_flow, settings_of
 
 
 @day_flow("zluri")
 def zluri_day_pipeline(
-    day: str, load: Load = "auto", max_rejects: str | None = None, data: str | None = None, wait: float = 0
+    day: str,
+    load: Load = "auto",
+    max_rejects: str | None = None,
+    data: str | None = None,
+    wait: float = 0,
+    engine: Engine | None = None,
 ) -> Outcome:
     """Load a day of Zluri where its files are new, then run each step in one transaction.
 
@@ -17,5 +22,6 @@ def zluri_day_pipeline(
         max_rejects: fail before publishing when more records (N) or a larger share (P%) are rejected
         data: the folder that holds sync-<day>/; the project's own where it is not given
         wait: seconds to wait for another run that holds the day
+        engine: what reads the files: spark, local, or auto (by how much there is); the settings' where not given
     """
-    return apply_day(settings_of("zluri", data), day, load=load, max_rejects=max_rejects, wait=wait)
+    return apply_day(settings_of("zluri", data, engine), day, load=load, max_rejects=max_rejects, wait=wait)

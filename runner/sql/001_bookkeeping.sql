@@ -51,7 +51,8 @@ create index pipeline_metrics_day on pipeline_metrics (day, pipeline);
 
 -- The load that readers of the stg_ tables see: one row a day and entity. `seconds` are those of all
 -- workers together; the others are by the clock, of all entities that were loaded together: to find the
--- files and tell whether they are new, to read and copy them, to look at the copy and publish it.
+-- files and tell whether they are new, to start the engine, to read and copy, to look at the copy and
+-- publish it.
 create table stg_loads (
 
     pipeline text not null,
@@ -67,7 +68,9 @@ create table stg_loads (
     flow_run_id text not null,
     loaded_at timestamptz not null default clock_timestamp(),
     seconds numeric not null,
+    engine text,
     plan_seconds numeric,
+    start_seconds numeric,
     copy_seconds numeric,
     publish_seconds numeric,
     constraint stg_loads_pkey primary key (pipeline, day, entity),

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from runner.errors import ConfigError, LoadFailed, UnreadableFile
+from runner.progress import Advance
 from staging_loaders.load import DayLoad, load_day
 from staging_loaders.part import Counts, Failed, Part, land_part
 from staging_loaders.session import Engine, Inline, Session
@@ -51,7 +52,8 @@ def load(database: str, base: Path, session: Engine, **options: Any) -> list[tup
 def staging(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
     """Return all rows of all staging tables, and the rejects."""
     tables = connection.execute(
-        "select tablename from pg_tables where tablename ~ '^stg_' and tablename <> 'stg_loads'"
+        "select relname from pg_class where relname ~ '^stg_' and relkind in ('r', 'p') "
+        "and not relispartition and relname <> 'stg_loads'"
     )
     return {name: sorted(connection.execute(f"select * from {name}").fetchall(), key=repr) for (name,) in tables}
 
@@ -197,10 +199,10 @@ def test_a_lost_sign_of_life_is_a_passing_fault(database: str, connection: Conne
 
 def test_progress_is_told(database: str, session: Session) -> None:
     """Files and records done, while the load runs or at its end."""
-    told: list[tuple[str, int, int, int]] = []
-    load(database, DAYS, session, progress=lambda *step: told.append(step))
-    assert {entity for entity, *_ in told} >= {"agents", "transactions"}
-    assert all(0 <= done <= files for _, done, files, _ in told)
+    told: list[Advance] = []
+    load(database, DAYS, session, progress=told.append)
+    assert {each.entity for each in told} >= {"agents", "transactions"}
+    assert all(0 <= each.files <= each.files_total and 0 <= each.bytes <= each.bytes_total for each in told)
 
 
 def test_without_java_the_error_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

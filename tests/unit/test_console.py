@@ -6,7 +6,6 @@ import fcntl
 import io
 import json
 import os
-import select
 import struct
 import termios
 from collections.abc import Iterator
@@ -32,68 +31,16 @@ def terminal() -> Iterator[tuple[TextIO, int]]:
     os.close(looker)
 
 
-def seen(looker: int) -> list[str]:
-    """Return the states of the progress line so far."""
-    text = b""
-    while select.select([looker], [], [], 0)[0]:
-        text += os.read(looker, 100_000)
-    return text.decode().split("\r\x1b[2K")
-
-
-def test_progress_fits_the_terminal(terminal: tuple[TextIO, int]) -> None:
-    """A line is never longer than the terminal is wide: a broken one could not be replaced."""
-    stream, looker = terminal
-    console.Progress(stream)("transactions", 1, 3, 1_000_000)
-    *_, line = seen(looker)
-    assert line.startswith("loading  ██████")
-    assert len(line) == COLUMNS - 1
-
-
-def test_progress_adds_up(terminal: tuple[TextIO, int]) -> None:
-    """Entities that are read side by side are one progress, and what has not changed is not written again."""
-    stream, looker = terminal
-    fcntl.ioctl(stream.fileno(), termios.TIOCSWINSZ, struct.pack("HHHH", 24, 200, 0, 0))
-    progress = console.Progress(stream)
-    progress.show("starting Spark …")
-    progress("agents", 1, 1, 5)
-    progress("agents", 1, 1, 5)
-    progress("cards", 0, 3, 7)
-    progress.clear()
-    assert seen(looker) == [
-        "",
-        "starting Spark …",
-        f"loading  {'█' * 20}  1 of 1 file  5 records",
-        f"loading  {'█' * 5}{'·' * 15}  1 of 4 files  12 records",
-        "",
-    ]
-
-
-def test_no_progress_elsewhere() -> None:
-    """A file or a pipe gets no bars."""
-    stream = io.StringIO()
-    progress = console.Progress(stream)
-    progress.show("starting Spark …")
-    progress("agents", 1, 1, 5)
-    progress.clear()
-    assert stream.getvalue() == ""
-
-
 class Gone(io.StringIO):
     """A terminal that was closed."""
-
-    def isatty(self) -> bool:
-        return True
 
     def write(self, text: str) -> int:
         raise OSError(5, "Input/output error")
 
 
 def test_a_terminal_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Progress and notes that nobody can see any more fail nothing."""
+    """Notes that nobody can see any more fail nothing."""
     monkeypatch.setattr("sys.stderr", Gone())
-    progress = console.Progress()
-    progress.show("starting Spark …")
-    progress.clear()
     console.note("interrupted")
 
 
