@@ -73,7 +73,7 @@ def _create_table(catalog: Catalog, node: Node) -> None:
     name = sqltree.name_of(node.relation)
     if node.if_not_exists and name in catalog.tables:
         return
-    table = Table(name)
+    table = Table(name, is_partitioned=node.partspec is not None)
     for parent in node.inhRelations or ():
         table.copy(catalog.table(sqltree.name_of(parent)), parent)
     if node.ofTypename is not None:

@@ -24,6 +24,7 @@ class Table:
     generated: set[str] = field(default_factory=set)
     is_open: bool = False
     is_view: bool = False
+    is_partitioned: bool = False
     partial_keys: bool = False
     """Whether it has a unique index with a condition or over expressions."""
 

@@ -96,6 +96,8 @@ _TABLE: tuple[tuple[str, Severity, str, str], ...] = (
      "Name the columns of the table's key, or add a unique constraint in a schema file."),
     ("unguarded-update", "warning", "an update that rewrites unchanged rows",
      "Update only what differs: and target.x is distinct from source.x."),
+    ("partitioned-xmax", "error", "a system column returned of rows that are inserted into a partitioned table",
+     "Return the key, and left join the table by it: what finds no row was not there before the statement."),
     # What a rerun may make otherwise
     ("volatile-value", "error", "a value that is another one at each run",
      "Derive it from the data or the day; a rerun has to find the row as it is."),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from runner import sqltree
 from runner.lint import evidence
 from runner.lint.model import Part
@@ -30,6 +32,8 @@ def check(source: Source) -> None:
             _upsert(source, part)
         if part.kind in ("insert", "upsert"):
             _key(source, part)
+        if part.kind in ("insert", "upsert", "merge"):
+            _returned(source, part)
         if part.kind == "update" and source.kind == "step" and is_known:
             _update(source, part)
     for statement in source.statements:
@@ -97,6 +101,31 @@ def _key(source: Source, part: Part) -> None:
         source.report(
             "conflict-target", clause, f"'{part.target}' has no unique key of ({', '.join(map(str, columns))})"
         )
+
+
+def _returned(source: Source, part: Part) -> None:
+    """Report system columns of rows that go to a partition, which the server refuses to return."""
+    relation, returning = part.target_relation, part.node.returningClause
+    if relation is None or relation.table is None or not relation.table.is_partitioned or returning is None:
+        return
+    clauses = part.node.mergeWhenClauses or ()
+    if part.kind == "merge" and not any(clause.commandType == "CMD_INSERT" for clause in clauses):
+        return
+    for node in _outside_of_subqueries(returning.exprs):
+        if node.kind == "ColumnRef" and node.fields[-1] in _OF_VERSIONS and node.fields[:-1] in ([], [relation.alias]):
+            message = f"'{part.target}' is partitioned: the server refuses to return {node.fields[-1]} of its new rows"
+            source.report("partitioned-xmax", node, message)
+            return
+
+
+_OF_VERSIONS = ("xmin", "xmax", "cmin", "cmax")
+
+
+def _outside_of_subqueries(nodes: list[Node]) -> Iterator[Node]:
+    for node in sqltree.children(nodes):
+        yield node
+        if node.kind != "SubLink":
+            yield from _outside_of_subqueries(list(node.values()))
 
 
 def _rows(source: Source, part: Part) -> None:

@@ -257,3 +257,43 @@ def test_only_some_files(tmp_path: Path) -> None:
         ("reads-later-step", "'a' is only written later, by migrations/p/020_b.sql")
     ]
     assert report.files == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        pytest.param("insert into sales values (1) returning xmax", (1, 40), id="insert"),
+        pytest.param("insert into sales as s values (1) returning id, (s.xmin = '1')", (1, 50), id="by its alias"),
+        pytest.param(
+            "with m as (\n    merge into sales using pairs on pairs.id = sales.id\n"
+            "    when not matched then insert (id) values (pairs.id)\n    returning sales.xmax\n) select from m",
+            (4, 15),
+            id="merge",
+        ),
+        pytest.param("insert into north values (1) returning xmax", (1, 40), id="a partition with partitions"),
+        pytest.param("insert into near values (1) returning xmax", None, id="a partition"),
+        pytest.param("insert into pairs values (1) returning xmax", None, id="a plain table"),
+        pytest.param("insert into sales values (1) returning ctid, tableoid", None, id="other system columns"),
+        pytest.param("update sales set id = 2 where id = 1 returning xmax", None, id="update"),
+        pytest.param(
+            "merge into sales using pairs on pairs.id = sales.id when matched then delete returning sales.xmax",
+            None,
+            id="merge that inserts nothing",
+        ),
+        pytest.param(
+            "insert into sales values (1) returning (select max(xmax::text) from pairs)", None, id="another table's"
+        ),
+    ],
+)
+def test_system_columns_of_partitioned_tables(tmp_path: Path, text: str, place: tuple[int, int] | None) -> None:
+    """What the server refuses to return is found; what it returns is not called wrong."""
+    folder = tmp_path / "migrations" / "shop"
+    (folder / "schema").mkdir(parents=True)
+    (folder / "schema" / "001_tables.sql").write_text(
+        "create table pairs (id int); create table sales (id int) partition by list (id);"
+        "create table north partition of sales default partition by list (id);"
+        "create table near partition of north default;"
+    )
+    (folder / "010_it.sql").write_text(text)
+    found = [each for each in project.lint(tmp_path, ["shop"]).findings if each.rule.id == "partitioned-xmax"]
+    assert [(each.line, each.column) for each in found] == ([place] if place else [])
