@@ -55,9 +55,7 @@ def read_page(path: str, data: bytes) -> Iterator[Batch]:
     try:
         slices = _slices(data, first)
     except refused:
-        found = _slow_page(path, data)
-        yield Batch(len(found), None, found.__getitem__)
-        return
+        slices = _slow_page(path, data)
 
     def exact(index: int) -> Record:
         raw = slices[index]
@@ -135,10 +133,11 @@ def _written(raw: Any) -> object:
     return slow_json.decode(bytes(raw).decode("utf-8"))
 
 
-def _slow_page(path: str, data: bytes) -> list[Record]:
+def _slow_page(path: str, data: bytes) -> list[bytes]:
+    """Return the records of a page that the fast parser refuses as a whole, for what is odd in one of them."""
     text = decode_utf8(path, data)
     try:
-        return list(slow_json.records(text))
+        return [record.encode() for record in slow_json.records(text)]
     except slow_json.NotJson as error:
         raise unreadable(path, *slow_json.line_and_column(text, error.offset), error.problem) from None
 

@@ -38,17 +38,17 @@ def decode(text: str) -> object:
     return value
 
 
-def records(text: str) -> list[tuple[object, str]]:
-    """Return the records of a page with their own text: an array's elements, those of `results`, or the one value."""
+def records(text: str) -> list[str]:
+    """Return the text of each record of a page: an array's elements, those of `results`, or the one value."""
     start = _space(text, 0)
     if text[start : start + 1] == "[":
         found, end = _elements(text, start)
     elif text[start : start + 1] == "{":
         results, end = _results(text, start)
-        found = results if results is not None else [(_value(text, start)[0], text[start:end])]
+        found = results if results is not None else [text[start:end]]
     else:
-        value, end = _value(text, start)
-        found = [(value, text[start:end])]
+        _, end = _value(text, start)
+        found = [text[start:end]]
     _nothing_after(text, end)
     return found
 
@@ -103,37 +103,37 @@ def _shallow(text: str) -> str:
     return "".join([*kept, text[at:]])
 
 
-def _elements(text: str, start: int) -> tuple[list[tuple[object, str]], int]:
-    found: list[tuple[object, str]] = []
-    for begin, value, end in _items(text, start, "]"):
+def _elements(text: str, start: int) -> tuple[list[str], int]:
+    found: list[str] = []
+    for begin, end in _items(text, start, "]"):
         if begin < 0:
             return found, end
-        found.append((value, text[begin:end]))
+        found.append(text[begin:end])
     raise AssertionError("an array ends")
 
 
-def _items(text: str, start: int, closing: str) -> Iterator[tuple[int, object, int]]:
-    """Yield start, value and end of each element; at last -1, None and the end of the array."""
+def _items(text: str, start: int, closing: str) -> Iterator[tuple[int, int]]:
+    """Yield start and end of each element; at last -1 and the end of the array."""
     at = _space(text, start + 1)
     if text[at : at + 1] == closing:
-        yield -1, None, at + 1
+        yield -1, at + 1
         return
     while True:
-        value, end = _value(text, at)
-        yield at, value, end
+        _, end = _value(text, at)
+        yield at, end
         at = _space(text, end)
         mark = text[at : at + 1]
         if mark == closing:
-            yield -1, None, at + 1
+            yield -1, at + 1
             return
         if mark != ",":
             raise NotJson(_words("expected ',' or ']'", text, at), at)
         at = _space(text, at + 1)
 
 
-def _results(text: str, start: int) -> tuple[list[tuple[object, str]] | None, int]:
+def _results(text: str, start: int) -> tuple[list[str] | None, int]:
     """Return the elements of an object's `results` array (None if it has none) and the object's end."""
-    found: list[tuple[object, str]] | None = None
+    found: list[str] | None = None
     at = _space(text, start + 1)
     if text[at : at + 1] == "}":
         return None, at + 1
