@@ -33,4 +33,4 @@ def requirements(extra: str) -> list[str]:
         lines = []
     asked = re.compile(rf"extra\s*==\s*['\"]{re.escape(extra)}['\"]")
     found = [line.partition(";")[0].translate(_BLANKS) for line in lines if asked.search(line)]
-    return found or [{"spark": "pyspark", "parser": "pglast"}.get(extra, extra)]
+    return found or [{"load": "msgspec", "spark": "pyspark", "parser": "pglast"}.get(extra, extra)]

@@ -18,6 +18,7 @@ from runner.step import SqlFile
 if TYPE_CHECKING:
     from staging_loaders.choice import Choice, Chosen, Wish
     from staging_loaders.load import EntityLoad, EntityPlan
+    from staging_loaders.session import Session
 
 # How a step names what it reads: by staging table, or by asking whether the day has it at all.
 _STAGING = re.compile(r"\bstg_(?!loads\b|rejects\b)(\w+)|\b(?:is|require)_loaded\(\s*'(\w+)'")
@@ -81,9 +82,10 @@ def open_engine(
     choice that `auto` makes and of what else is to stay on the screen.
     """
     from staging_loaders.choice import Chosen
-    from staging_loaders.session import Session
 
     def session() -> Session:
+        from staging_loaders.session import Session
+
         return Session(
             master=settings.master,
             cache=settings.home,

