@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks import dry_run, light, load, load_data, memory, steps
+from benchmarks import dry_run, light, load, load_data, memory, start, steps
 from benchmarks.report import Limits, machine
 from runner import embedded
 
@@ -20,7 +20,9 @@ def main() -> int:
     """Run the parts on a server of their own, which is removed afterwards."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the rows; ratios are only printed")
-    parser.add_argument("--only", choices=("light", "steps", "dry_run", "load", "memory"), help="one part alone")
+    parser.add_argument(
+        "--only", choices=("light", "start", "steps", "dry_run", "load", "memory"), help="one part alone"
+    )
     parser.add_argument("--times", type=int, default=3, help="how often each step is measured; the least counts (3)")
     parser.add_argument(
         "--records", type=_number, default=300_000, metavar="N", help="load: how many records, as in 300k or 1M (300k)"
@@ -43,6 +45,8 @@ def main() -> int:
             machine(str(connection.info.parameter_status("server_version")))
         if given.only in (None, "light"):
             light.run(home, url, limits, times=5 if given.quick else 9, quick=given.quick)
+        if given.only in (None, "start"):
+            start.run(home, url, limits, min(given.times, 1 if given.quick else 3), given.quick)
         rows = 100_000 if given.quick else 1_000_000
         if given.only in (None, "steps"):
             steps.run(home, url, limits, rows, given.times, given.quick)
