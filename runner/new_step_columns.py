@@ -25,7 +25,6 @@ _TEXTS = re.compile(r"(text|character varying)(\([0-9]+\))?")
 _VOLATILE = re.compile(
     r"\b(nextval|now|\w+_timestamp|timeofday|random|gen_random_uuid|uuid\w*)\(|\b(CURRENT|LOCAL)_?(DATE|TIME)", re.I
 )
-_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -218,6 +217,6 @@ def of_the_day(source: Relation) -> str:
 
 def is_technical(column: Column) -> bool:
     """Tell whether the server fills the column with when, or as which one, a row was written."""
-    if not _PLAIN.fullmatch(column.sql):
+    if not column.sql.isprintable():
         return False  # a header cannot name it
     return column.is_identity or bool(column.default and _VOLATILE.search(column.default))

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runner import sqltext
 from runner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -113,11 +114,16 @@ class Relation:
 def find(connection: Connection, name: str, *, pending: str = "") -> Relation:
     """Return the table or view that `name` means, as it is written or in lower case, with its schema or without.
 
-    Raises UsageError where there is none; `pending` is then said in place of the usual hint.
+    Where there are quotes in it, it is read as SQL reads it. Raises UsageError where there is none;
+    `pending` is then said in place of the usual hint.
     """
     schema, _, bare = name.rpartition(".")
+    spellings: tuple[str, ...] = (name, bare, bare.lower())
+    if '"' in name and (parts := sqltext.parts(name)):
+        schema, bare = ".".join(parts[:-1]), parts[-1]
+        spellings = (bare,)
     rows = connection.execute(_FIND, {"kinds": list(_READABLE), "schema": schema}).fetchall()
-    for wanted in (name, bare, bare.lower()):
+    for wanted in spellings:
         for oid, namespace, relname, kind, visible, quoted, quoted_namespace in rows:
             if relname == wanted and (not schema or namespace == schema or wanted == name):
                 return Relation(

@@ -31,6 +31,7 @@ _TOKEN = re.compile(
 _QUOTES = {"'": "quoted string", '"': "quoted name"}
 _DOLLAR_QUOTE = re.compile(r"\$(?:[^\W\d]\w*)?\$")
 _BLOCK_EDGE = re.compile(r"/\*|\*/")
+_PART = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
 COMMENTS = ("space", "line", "block")
 
 
@@ -164,3 +165,9 @@ def find_operators(statement: Statement, operators: tuple[str, ...]) -> list[int
         for kind, begin, end in tokens(statement.text)
         if kind == "other" and statement.text[begin:end] in operators
     ]
+
+
+def parts(name: str) -> tuple[str, ...]:
+    """Return the parts of a name as SQL writes it, `"Mart".prices`: what is quoted as it is, the rest in lower case."""
+    found = _PART.findall(name)
+    return tuple(plain.strip().lower() if plain else quoted.replace('""', '"') for quoted, plain in found)

@@ -14,7 +14,9 @@ from runner.sqltext import Statement
 
 NAME = re.compile(r"(?P<number>[0-9]{1,9})_(?P<name>[A-Za-z][A-Za-z0-9_]{0,49})", re.ASCII)
 _KEY = re.compile(r"--\s*([a-z_]+):(?:\s+(.*))?$")
-_TABLE = re.compile(r"[a-z_]\w*(\.[a-z_]\w*)?", re.ASCII)
+_NAME = re.compile(r'(?:[a-z_]\w*|"(?:[^"]|"")+")(?:\.(?:[a-z_]\w*|"(?:[^"]|"")+")){0,2}', re.ASCII)
+# A comma that no quotes enclose.
+_COMMA = re.compile(r',(?=(?:[^"]*"[^"]*")*[^"]*$)')
 _DURATION = re.compile(r"([0-9]{1,9})\s*(ms|s|min|h)", re.ASCII)
 _UNITS = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000}
 
@@ -197,15 +199,15 @@ def _duration(header: Header, key: str, default: int) -> int:
 
 
 def _names(header: Header, key: str) -> tuple[str, ...]:
-    """Return the names that a header key lists: `a, b`, each with its table or schema in front or without."""
+    """Return the names that a header key lists: `a, "B"`, each with its table or schema in front or without."""
     value = header.values.get(key, "")
-    names = tuple(name.strip() for name in value.split(",")) if value else ()
+    names = tuple(name.strip() for name in _COMMA.split(value)) if value else ()
     for name in names:
-        if not _TABLE.fullmatch(name):
+        if not _NAME.fullmatch(name):
             raise header.refused(
                 key,
                 f"{key} is {value!r}: {name!r} is not a name",
-                f"Write names in lower case, separated by commas: -- {key}: one, another",
+                f'Write names as SQL does, in lower case or quoted, with commas between them: -- {key}: one, "Another"',
             )
     return names
 

@@ -695,6 +695,20 @@ def test_a_table_in_another_schema(shop: Project, connection: Connection) -> Non
     assert connection.execute("select * from mart.items").fetchall() == [(7, "x")]
 
 
+@pytest.mark.parametrize("shape", ["append", "upsert"])
+def test_a_table_in_quotes(shop: Project, connection: Connection, shape: str) -> None:
+    """A table is named as SQL names it, and so are its technical columns."""
+    shop.schema(
+        'create schema "Mart"; create table "Mart"."Item. Prices" (item_id bigint primary key, name text,'
+        ' "Made At" timestamptz not null default now());'
+        "create table stg_items (day text, source_file text, position bigint, item_id bigint, name text);"
+    )
+    path = shop.new("items", "--table", '"Mart"."Item. Prices"', "--from-table", '"stg_items"', "--shape", shape)
+    assert '-- technical: "Made At"' in path.read_text()
+    connection.execute("insert into stg_items values ('day1', 'a', 1, 7, 'x')")
+    assert shop.apply("day1") == (1, 0, 0)
+
+
 PAGE = """{"results": [
   {"id": 7, "name": "Ada", "contact": {"email": "a@example.com", "phone": null}, "tags": ["new"], "scores": [1, 2],
    "paid": 12.50, "zip": "01234", "serial": "12", "isNew": true, "createdAt": "2026-01-05T09:00:00Z",

@@ -88,3 +88,16 @@ def test_locate() -> None:
     """A character's place is its line and column, counted from 1, with the line."""
     text = "select 1\n  from nowhere\n"
     assert sqltext.locate(text, text.index("nowhere")) == sqltext.Location(2, 8, "  from nowhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("Agents", ("agents",)),
+        ('"Mart".Prices', ("Mart", "prices")),
+        ('m."a.b"."say ""x"""', ("m", "a.b", 'say "x"')),
+    ],
+)
+def test_names_as_sql_writes_them(name: str, parts: tuple[str, ...]) -> None:
+    """What is quoted is taken as it is, also a dot; the rest is in lower case."""
+    assert sqltext.parts(name) == parts

@@ -129,6 +129,8 @@ def test_names_in_a_header(tmp_path: Path) -> None:
     file = read(tmp_path, "-- watermark: state, other.state\n-- technical: loaded_at,things.seen_at\nselect 1")
     assert file.watermark == ("state", "other.state")
     assert file.technical == ("loaded_at", "things.seen_at")
+    quoted = read(tmp_path, '-- technical: m."Prices, all"."Made ""At""", x\nselect 1')
+    assert quoted.technical == ('m."Prices, all"."Made ""At"""', "x")
     with pytest.raises(ConfigError, match=r"010_things.sql:1:15: watermark is 'a b': 'a b' is not a name"):
         read(tmp_path, "-- watermark: a b\nselect 1")
 
