@@ -55,7 +55,8 @@ _HINTS = {
     "42P01": "Correct the table's name, or create the table in a schema file.",
     "55P03": "Another transaction holds a lock: try again, or raise '-- lock_timeout: …' at the top of the file.",
     "57014": "Make the statement faster, or raise '-- timeout: …' at the top of the file.",
-    _TOO_DEEP: "A function calls itself without end: give it a case in which it does not.",
+    _TOO_DEEP: "A function calls itself without end: give it a case in which it does not. "
+    "Or the statement is nested too deep: split it.",
     _DISK_FULL: "The server's disk is full: free space where its data is ('runner db status' names the folder "
     "of the embedded one), or move the data to a larger disk, and run again.",
     "08": "The connection was lost: check the server and run again.",

@@ -121,13 +121,14 @@ class Schema:
         return found
 
     def _of_file(self, step: SqlFile) -> Effects:
-        found = Effects()
-        try:
-            nodes = [each.node for statement in step.statements for each in sqltree.parse(statement.text)]
-        except sqltree.NotSql as error:
-            return Effects(unclear=f"PostgreSQL does not understand it: {error.message}")
-        except RecursionError:
-            return Effects(unclear="it is nested deeper than a person writes")
+        found, nodes = Effects(), []
+        for statement in step.statements:
+            try:
+                nodes += [each.node for each in sqltree.parse(statement.text)]
+            except sqltree.TooDeep as error:
+                found |= Effects(unclear=f"it is {error.message}")
+            except sqltree.NotSql as error:
+                return Effects(unclear=f"PostgreSQL does not understand it: {error.message}")
         temporary = {name for node in nodes for name in treenames.made_temporary(node)}
         own: set[str] = set()
         for node in nodes:

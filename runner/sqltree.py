@@ -29,6 +29,13 @@ class NotSql(Exception):
         self.offset = offset
 
 
+class TooDeep(NotSql):
+    """The text is nested deeper than Python follows; PostgreSQL may take it."""
+
+    def __init__(self) -> None:
+        super().__init__("nested deeper than a person writes", 0)
+
+
 class Node(dict[str, Any]):
     """A node: `node.kind` is `SelectStmt`, `node.fromClause` a field, None where it is left out.
 
@@ -79,13 +86,19 @@ def _node(fields: dict[str, Any]) -> Any:
 def parse(text: str) -> list[Statement]:
     """Return the statements of `text`, transaction control included; NotSql where PostgreSQL would refuse it.
 
-    ConfigError where the parser is not installed.
+    TooDeep where one of them is a chain of some 490 operators; ConfigError where the parser is not installed.
     """
     pg = parser()
     try:
-        written = pg.parse_sql_json(text)
+        return _parsed(text, pg.parse_sql_json(text))
     except pg.ParseError as error:
         raise not_sql(error) from error
+    except RecursionError as error:
+        raise TooDeep from error
+
+
+def _parsed(text: str, written: str) -> list[Statement]:
+    """Return the statements of `text` from what libpg_query wrote of it."""
     if text.isascii():
         return [Statement(*found) for found in _statements(json.loads(written, object_hook=_node), len(text))]
     character = _characters(text)
@@ -142,9 +155,11 @@ def children(node: Node | list[Any]) -> Iterator[Node]:
 
 def walk(node: Node) -> Iterator[Node]:
     """Return `node` and all nodes below it, parents first."""
-    yield node
-    for child in children(node):
-        yield from walk(child)
+    pending = [node]
+    while pending:
+        node = pending.pop()
+        yield node
+        pending += reversed([*children(node)])
 
 
 def place(node: Node) -> int:

@@ -39,12 +39,14 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         ]
         if sources:
             console.say("\n" + console.table(sources, ("in the end from", "how"), colours={"computed": "yellow"}))
-        elif not any(column.table in tables for tables in lineage.gaps.values()):
+        elif not lineage.unread and not any(column.table in tables for tables in lineage.gaps.values()):
             console.note(f"{column}: none of the steps, schema files and declarations fills it")
     met = None if column is None else {column.table, *(edge.origin.table for edge in lineage.behind(column))}
     for step, tables in lineage.gaps.items():
         if named := [table for table in tables if (table != "pipeline_metrics" if met is None else table in met)]:
             console.warn(f"{step} writes {', '.join(named)} in a block or function, which is not followed")
+    for place in lineage.unread:
+        console.warn(f"{place} is nested too deep to be followed")
     return 0
 
 

@@ -59,6 +59,8 @@ class Lineage:
     effects: dict[str, Effects] = field(default_factory=dict)
     gaps: dict[str, list[str]] = field(default_factory=dict)
     """Step -> tables that it writes in ways that are not followed."""
+    unread: list[str] = field(default_factory=list)
+    """Where statements are that are nested too deep to be followed: `010_agents:12`."""
     wholes: Mapping[str, str] = field(default_factory=dict)
     """Partition -> its table, whose columns its own are."""
     _edges: dict[Origin, list[Edge]] = field(default_factory=dict)
@@ -150,6 +152,7 @@ def read(settings: Settings, pipeline: Pipeline) -> Lineage:
         reader = _Reader(file, lineage.tables, defaults, functions, lineage.wholes)
         edges = reader.read()
         lineage.add(edges)
+        lineage.unread += reader.unread
         if file not in pipeline.schema:
             written = {edge.target.table for edge in edges if not edge.target.step}
             seen = {families.get(name, name) for name in written | reader.named}
@@ -226,19 +229,25 @@ class _Reader:
         self._changes = Changes(file.id, tables, defaults, self._note, functions, wholes)
         self.named: set[str] = set()
         """Tables that its statements write by name, also where they fill no column."""
+        self.unread: list[str] = []
 
     def read(self) -> list[Edge]:
         for statement in self._file.statements:
             self._start = statement.start
             try:
-                nodes = [each.node for each in sqltree.parse(statement.text)]
+                self._read(statement.text)
+            except (sqltree.TooDeep, RecursionError):
+                line = sqltext.locate(self._file.text, statement.start).line
+                self.unread.append(f"{self._file.id}:{line}")
             except sqltree.NotSql:
                 continue  # the server will say so
-            for node in nodes:
-                self._changes.read(node)
-                self._read_definitions(node)
-                self.named |= set(_named(node))
         return [edge for target, values in self._found.items() for edge in self._edges(target, values)]
+
+    def _read(self, text: str) -> None:
+        for node in (statement.node for statement in sqltree.parse(text)):
+            self.named |= set(_named(node))
+            self._changes.read(node)
+            self._read_definitions(node)
 
     def _note(self, assignment: Assignment) -> None:
         target = Origin("column", assignment.column, assignment.table, assignment.step)

@@ -17,6 +17,8 @@ def deparsed(node: Node) -> str:
         return " ".join(str(RawStream()(_object(node, node.kind))).split())
     except (AttributeError, NotImplementedError, TypeError):
         return node.kind  # such as json_arrayagg()
+    except RecursionError:
+        return "…"
 
 
 def _object(node: Node, kind: str) -> Any:

@@ -27,10 +27,10 @@ def read(path: Path, root: Path, kind: Kind) -> Source:
             source.report_at("bad-header", *refusal(source, error))
     try:
         source.statements = sqltree.parse(source.text)
+    except sqltree.TooDeep:
+        pass  # left to the server
     except sqltree.NotSql as error:
         source.report_at("syntax", error.offset, _syntax(source.text, error))
-    except RecursionError:
-        pass  # nested deeper than a person writes: left to the server
     else:
         if not source.statements:
             source.report_at("empty", 0, f"{source.shown} contains no statement")

@@ -182,6 +182,8 @@ def _relations(step: SqlFile) -> Relations:
                 found |= Relations(
                     each.reads - found.made, (each.writes | each.made - temporary) - found.made, temporary, each.emptied
                 )
+        except sqltree.TooDeep:
+            continue  # `_within` says so
         except sqltree.NotSql as error:
             at = sqltext.locate(step.text, statement.start + error.offset)
             raise StepFailed(
