@@ -167,6 +167,7 @@ class Session:
         """Stop Spark and its JVM, if they run, which ends itself within `seconds`; an interrupt waits for that."""
         with self._starting, jvm.deferred():
             if self._context is not None:
+                _release(self._context)
                 with suppress(Exception):  # a JVM that died already cannot be asked to stop
                     (self._spark or self._context).stop()
                 self._spark = self._context = None
@@ -254,6 +255,15 @@ class Session:
             context.addPyFile(str(package.write(self._work / "warehouse_runner.zip")))
         if self._note and context.uiWebUrl:
             self._note(f"Spark UI: {context.uiWebUrl}")
+
+
+def _release(context: SparkContext) -> None:
+    """Let the server of Spark's accumulators, of which loads have none, end by itself: it looks up once a second."""
+    server = getattr(context, "_accumulatorServer", None)
+    if server is not None:
+        context._accumulatorServer = None  # type: ignore[assignment]
+        server.handle_error = lambda request, address: None  # the JVM that it listens to is gone before
+        threading.Thread(target=server.shutdown, name="accumulators", daemon=True).start()
 
 
 class _Each:
