@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from runner import changes, checks, counting, database, diagnosis, transaction
+from runner import changes, checks, counting, database, diagnosis, tables, transaction
 from runner.changes import TableChanges
 from runner.checks import CheckResult
 from runner.counting import Counts
@@ -152,8 +152,8 @@ class DryRun:
             results = checks.run(self._connection, wanted)
             found = watched.changes()
         except StatementFailed as failed:
-            if failed.error.sqlstate == _IN_USE and (tables := watched.named_in(str(failed.error))):
-                raise _InUse(tables) from failed
+            if failed.error.sqlstate == _IN_USE and (held := watched.named_in(str(failed.error))):
+                raise _InUse(held) from failed
             raise self._failed(step, *diagnosis.explain(step, failed.statement, failed.error), failed.error) from failed
         except psycopg.Error as error:
             raise self._failed(step, *diagnosis.explain(step, None, error), error) from error
@@ -164,12 +164,13 @@ class DryRun:
             (table for table in found if table.table.name not in _BOOKS),
             key=lambda one: one.table.name != metrics.table,
         )
+        marks = set(tables.resolve(self._connection, step.watermark).values())
         return Preview(
             step,
             metrics,
             seconds,
-            tables=tuple(table for table in shown if table.table.name not in step.watermark),
-            marks=tuple(table for table in shown if table.table.name in step.watermark),
+            tables=tuple(table for table in shown if table.table.name not in marks),
+            marks=tuple(table for table in shown if table.table.name in marks),
             checks=results,
         )
 
@@ -238,9 +239,9 @@ class DryRun:
 class _InUse(Exception):
     """A step wants to empty or alter tables that an open cursor holds."""
 
-    def __init__(self, tables: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str]) -> None:
         super().__init__()
-        self.tables = set(tables)
+        self.tables = set(names)
 
 
 def _sequences(connection: database.Connection) -> dict[str, int | None]:

@@ -6,7 +6,7 @@ to be unclear. Names are those of tables without `public.`, and of sequences.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -205,24 +205,17 @@ class Schema:
 
     def _of_body(self, name: str, node: Node, text: str) -> Effects:
         options = {option.defname: option.arg for option in node.options or ()}
-        language = options.get("language", "sql").lower()
         volatility = options.get("volatility", "volatile")
-        if node.sql_body is not None:
-            effects = self._of_nodes(sqltree.children([node.sql_body]))
-        elif language not in ("sql", "plpgsql") or "as" not in options:
-            effects = Effects(unclear=f"it calls {name}(), which is written in {language}")
-        elif language == "sql":
-            effects = self._of_sql(options["as"][0])
+        try:
+            body = plpgsql.of_function(node, text)
+        except sqltree.NotSql as error:
+            return Effects(unclear=f"it calls {name}(), which the parser cannot read ({error.message})")
+        if body is None:
+            effects = Effects(unclear=f"it calls {name}(), which is written in {options.get('language', 'sql')}")
         else:
-            effects = self._of_plpgsql(lambda: plpgsql.read(text), f"it calls {name}(), which")
+            effects = self._of_parts(body, f"it calls {name}(), which")
         # PostgreSQL holds a function to it: one that is stable or immutable writes nothing.
         return effects if volatility == "volatile" else Effects(effects.reads, frozenset(), effects.unclear)
-
-    def _of_sql(self, text: str) -> Effects:
-        try:
-            return self._of_nodes([statement.node for statement in sqltree.parse(text)])
-        except sqltree.NotSql:
-            return Effects()  # the server refuses to make it
 
     def _of_nodes(self, nodes: Iterable[Node]) -> Effects:
         found = Effects()
@@ -240,13 +233,12 @@ class Schema:
         texts = {option.defname: option.arg for option in node.args}
         if texts.get("language", "plpgsql").lower() != "plpgsql":
             return Effects(unclear=f"it has a block in {texts['language']}")
-        return self._of_plpgsql(lambda: plpgsql.of_block(texts["as"]), "it has a block that")
-
-    def _of_plpgsql(self, read: Callable[[], plpgsql.Body], who: str) -> Effects:
         try:
-            body = read()
+            return self._of_parts(plpgsql.of_block(texts["as"]), "it has a block that")
         except sqltree.NotSql as error:
-            return Effects(unclear=f"{who} the parser cannot read ({error.message})")
+            return Effects(unclear=f"it has a block that the parser cannot read ({error.message})")
+
+    def _of_parts(self, body: plpgsql.Body, who: str) -> Effects:
         builds = f"{who} builds its statements itself (execute)" if body.builds else ""
         return Effects(unclear=builds) | self._of_nodes(body.nodes)
 

@@ -1,4 +1,4 @@
-"""PL/pgSQL as PostgreSQL's own parser sees it: the queries and expressions of a block or function, as trees. Pure.
+"""Blocks and functions as PostgreSQL's own parser sees them: their queries and expressions, as trees. Pure.
 
 Needs pglast. The statements are those of https://github.com/pganalyze/libpg_query, which has no
 catalogue: it refuses bodies with types of schemas that it does not know.
@@ -39,6 +39,22 @@ def of_block(body: str) -> Body:
     while f"${tag}$" in body:
         tag += "_"
     return read(f"do ${tag}${body}${tag}$")
+
+
+def of_function(node: Node, text: str) -> Body | None:
+    """Read a `create function`, given as node and as text; None for languages other than SQL and PL/pgSQL.
+
+    NotSql where the parser does not understand its body.
+    """
+    options = {option.defname: option.arg for option in node.options or ()}
+    language = options.get("language", "sql").lower()
+    if node.sql_body is not None:
+        return Body(tuple(sqltree.children([node.sql_body])), False)
+    if language not in ("sql", "plpgsql") or "as" not in options:
+        return None
+    if language == "plpgsql":
+        return read(text)
+    return Body(tuple(statement.node for statement in sqltree.parse(options["as"][0])), False)
 
 
 def read(statement: str) -> Body:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from runner.database import Connection
@@ -190,6 +191,16 @@ def describe(connection: Connection) -> list[Table]:
             oid, name, sql, partitioned, key, leaf_oids, leaf_sqls, leaf_blocks, columns, generated, comparable,
         ) in found
     ]  # fmt: skip
+
+
+def resolve(connection: Connection, names: Iterable[str]) -> dict[str, str]:
+    """Return name as SQL may write it -> name as SQL quotes it, for those that exist; see `Table.name`."""
+    found = connection.execute(
+        "select name, to_regclass(name)::text from unnest(%s::text[]) as given(name)"
+        " where to_regclass(name) is not null",
+        (sorted(set(names)),),
+    )
+    return dict(found.fetchall())
 
 
 def quoted(name: str) -> str:

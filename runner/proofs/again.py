@@ -56,10 +56,10 @@ def _digests(bench: Bench, trial: Trial, way: Way) -> list[Digest]:
                 apply_day(trial, bench.whole, day, turned=way.turned)
                 digests.append(bench.take(trial))
         except StepBroke as broke:
-            # Other plans may take too long; that the step fails is not known.
+            # Other plans may take too long: that is no fault of the step.
             if not way.turned:
                 raise
-            bench.unturned = broke.step.id
+            bench.unturned = f"{broke.step.id} fails on {broke.day}: {broke.reason.splitlines()[0]}"
     return digests
 
 

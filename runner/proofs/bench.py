@@ -89,7 +89,7 @@ class Bench:
         """Proof -> tables that differ in it, by whichever step."""
         self.orders: list[Order] = []
         self.unturned = ""
-        """The step that fails where staging is turned around; empty where none does."""
+        """Which step fails where staging is turned around, and how; empty where none does."""
         self.chosen = {step.id for step in task.chosen}
         self._touched = Touched()
 

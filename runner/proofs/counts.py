@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from runner.proofs.effect import KINDS, Applied, Effect, key_of, words
 from runner.proofs.fault import Evidence, Fault
 from runner.proofs.orders import Order
+from runner.proofs.scope import Scope
 from runner.step import SqlFile
 
 
-def wrong(step: SqlFile, order: Order, applied: Applied) -> Fault:
+def wrong(scope: Scope, step: SqlFile, order: Order, applied: Applied) -> Fault:
     """Return the fault of counts that are not those of what was changed."""
+    named = scope.writes[step.id] - scope.unnamed.get(step.id, frozenset())
     said, real = applied.said, applied.total
     rewritten = sum(effect.rewritten for effect in applied.effects)
     missing = tuple(a - b for a, b in zip(real, said, strict=True))
@@ -22,7 +24,9 @@ def wrong(step: SqlFile, order: Order, applied: Applied) -> Fault:
         if all(count == gap for count, gap in zip(effect.counts, missing, strict=True) if gap)
     ]
     if min(missing) >= 0 and uncounted:
-        kind, table = "table-not-counted", uncounted[-1]
+        # What the step is about is the last to be forgotten, and what no statement of it names the first.
+        table = min(uncounted, key=lambda name: (name in named, name == table))
+        kind = "table-not-counted" if table in named else "side-effect-not-counted"
     elif sum(missing) == 0 and missing[2] == 0:
         kind = "update-counted-as-insert" if missing[0] < 0 else "insert-counted-as-update"
     elif rewritten and -sum(missing) == rewritten and missing[2] == 0:

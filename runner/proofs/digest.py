@@ -7,7 +7,7 @@ key, so that only a part of a large table need be looked at where two differ.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from runner.database import Connection
@@ -41,15 +41,17 @@ Row = tuple[str | None, ...]
 """A row's compared columns, each as its text."""
 
 
-def describe(connection: Connection, names: Iterable[str], technical: Iterable[str] = ()) -> dict[str, Table]:
+def describe(
+    connection: Connection, names: Iterable[str], technical: Mapping[str, Collection[str]] | None = None
+) -> dict[str, Table]:
     """Return name as SQL quotes it -> table, for those of `names` that are tables and not temporary.
 
-    `technical` are columns to leave out: `loaded_at` of any table, or `agents.loaded_at`.
+    `technical` is table, named likewise -> columns to leave out.
     """
-    left_out = set(technical)
+    left_out = technical or {}
     found = connection.execute(
         """
-        select class.oid, class.oid::regclass::text, class.relname, array(
+        select class.oid, class.oid::regclass::text, array(
             select attribute.attname::text
             from pg_attribute as attribute
             where attribute.attrelid = class.oid
@@ -70,8 +72,8 @@ def describe(connection: Connection, names: Iterable[str], technical: Iterable[s
     ).fetchall()
     keys = _keys(connection, [oid for oid, *_ in found])
     tables = {}
-    for oid, name, short, columns, numbers in found:
-        kept = tuple(c for c in columns if not left_out & {c, f"{short}.{c}", f"{name}.{c}"})
+    for oid, name, columns, numbers in found:
+        kept = tuple(column for column in columns if column not in left_out.get(name, ()))
         key = next((key for key in keys.get(oid, ()) if set(key) <= set(kept)), ())
         tables[name] = Table(name, key, kept, frozenset(numbers))
     return tables

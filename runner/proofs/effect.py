@@ -101,8 +101,8 @@ def _watched(
     trial.tidy()
     return Applied(
         metrics,
-        tuple(effect for effect in found if effect.table not in scope.apart),
-        tuple(effect for effect in found if effect.table in scope.marks),
+        tuple(effect for effect in found if effect.table not in scope.marked[step.id] | scope.books),
+        tuple(effect for effect in found if effect.table in scope.marked[step.id]),
         results,
     )
 

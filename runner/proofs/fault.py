@@ -40,6 +40,9 @@ CAUSES = {
     "'returning (xmax = 0) as inserted', in a merge with 'returning merge_action()' (PostgreSQL 17).",
     "rewrites-counted": "Rows that were written and stayed the same are counted: let only rows through that differ.",
     "table-not-counted": "What the step does to this table is missing in its counts: add what its statement returns.",
+    "side-effect-not-counted": "What a trigger or a foreign key writes is in no 'returning': count it with a query "
+    "after the writes, or, where the table only notes changes, declare it at the top of the step: -- watermark: TABLE. "
+    "Where a view or a built statement writes it, add what that returns.",
     "wrong-counts": "The counts are not those of what was written: take each from the 'returning' of its statement, "
     "and add up all tables.",
     "check-failed": "The check's rows must not exist: find out how the step makes them.",

@@ -5,44 +5,49 @@ As the server's catalogue has them. A statement that a block puts together itsel
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
 
-from runner import sqltext
+from runner import plpgsql, sqltree, treenames
 from runner.database import Connection
+from runner.plpgsql import Body
+from runner.sqltree import Node
+from runner.treenames import Relations
 
-_NAME = r'((?:"[^"]+"|[^\W\d][\w$]*)(?: \. (?:"[^"]+"|[^\W\d][\w$]*))?)'
-_WRITE = re.compile(
-    r"\b(?:insert into|merge into|delete from|update|truncate(?: table)?|copy|create table(?: if not exists)?|"
-    rf"drop table(?: if exists)?|alter table(?: if exists)?)(?: only)? {_NAME}((?: , {_NAME})*)",
-    re.I,
-)
+# Statements that do something to a table as a whole.
+_WHOLE = {"AlterTableStmt", "ClusterStmt", "CreateTrigStmt", "DropStmt", "ReindexStmt", "RenameStmt", "TruncateStmt"}
 
-_PLAIN = re.compile(r"[^\W\d][\w$]*")
-_WHOLE = {"truncate", "alter", "drop"}
-_TELLING = ("word", "quoted", "number", "open", "close", "end", "other")
+_FUNCTIONS = """
+select proc.proname::text, language.lanname::text, pg_get_functiondef(proc.oid)
+from pg_proc as proc
+inner join pg_language as language on language.oid = proc.prolang
+inner join pg_namespace as namespace on namespace.oid = proc.pronamespace
+where namespace.nspname not in ('pg_catalog', 'information_schema')
+    and proc.prokind in ('f', 'p')
+    and not exists (
+
+        select
+        from pg_depend
+        where classid = 'pg_proc'::regclass and objid = proc.oid and deptype = 'e'
+
+    )
+"""
 
 
 @dataclass(frozen=True)
 class Hidden:
-    """Names that may be of tables: those written, and `words` that stand anywhere; `unclear` is why there may be more.
+    """The tables that are read and written out of sight; `unclear` is why there may be more.
 
-    `emptied` are words of the texts that truncate, alter or drop something.
+    `emptied` are the bare names of those that are truncated, altered or dropped, see `changes.watch`.
     """
 
-    writes: frozenset[str] = frozenset()
-    words: frozenset[str] = frozenset()
+    relations: Relations = field(default_factory=Relations)
     unclear: str = ""
     emptied: frozenset[str] = frozenset()
 
     def __or__(self, other: Hidden) -> Hidden:
-        return Hidden(
-            self.writes | other.writes,
-            self.words | other.words,
-            self.unclear or other.unclear,
-            self.emptied | other.emptied,
-        )
+        return Hidden(self.relations | other.relations, self.unclear or other.unclear, self.emptied | other.emptied)
 
 
 class Catalog:
@@ -50,62 +55,60 @@ class Catalog:
 
     def __init__(self, connection: Connection) -> None:
         self._functions: dict[str, list[tuple[str, str]]] = {}
-        for name, language, body in connection.execute(
-            "select proc.proname::text, language.lanname::text,"
-            " coalesce(pg_get_function_sqlbody(proc.oid), proc.prosrc)"
-            " from pg_proc as proc inner join pg_language as language on language.oid = proc.prolang"
-            " inner join pg_namespace as namespace on namespace.oid = proc.pronamespace"
-            " where namespace.nspname not in ('pg_catalog', 'information_schema') and not exists ("
-            "select from pg_depend where classid = 'pg_proc'::regclass and objid = proc.oid and deptype = 'e')"
-        ):
-            self._functions.setdefault(name, []).append((language, body))
+        for name, language, text in connection.execute(_FUNCTIONS.encode()):
+            self._functions.setdefault(name, []).append((language, text))
 
-    def of_block(self, text: str, language: str = "plpgsql") -> Hidden:
-        """Return what the body of a `do` does, and the functions that it calls."""
-        return self._of_body(language, text, "a block", set())
+    def of(self, node: Node) -> Hidden:
+        """Return what a block does, or the functions that a statement calls."""
+        if node.kind != "DoStmt":
+            return self._of_calls(node, set())
+        options = {option.defname: option.arg for option in node.args}
+        language = options.get("language", "plpgsql").lower()
+        return self._of_body(partial(plpgsql.of_block, options["as"]), language, "a block", set())
 
-    def of_calls(self, names: Iterable[str]) -> Hidden:
-        """Return what the functions among `names` do."""
+    def _of_calls(self, node: Node, seen: set[str]) -> Hidden:
         found = Hidden()
-        for name in sorted(names):
-            found |= self._of_function(name, set())
-        return found
-
-    def _of_function(self, name: str, seen: set[str]) -> Hidden:
-        found = Hidden()
-        if name not in seen:
+        for name in sorted({call.funcname[-1] for call in sqltree.walk(node) if call.kind == "FuncCall"} - seen):
             seen.add(name)
-            for language, body in self._functions.get(name, ()):
-                found |= self._of_body(language, body, f"{name}()", seen)
+            for language, text in self._functions.get(name, ()):
+                found |= self._of_body(partial(_of_function, text), language, f"{name}()", seen)
         return found
 
-    def _of_body(self, language: str, text: str, who: str, seen: set[str]) -> Hidden:
+    def _of_body(self, read: Callable[[], Body], language: str, who: str, seen: set[str]) -> Hidden:
         if language not in ("sql", "plpgsql"):
             return Hidden(unclear=f"{who} is written in {language}")
-        words = frozenset(word for word in _words(text) if _PLAIN.fullmatch(word))
-        builds = language == "plpgsql" and "execute" in words
-        unclear = f"{who} builds its statements itself (execute)" if builds else ""
-        found = Hidden(frozenset(_written(text)), words, unclear, words if words & _WHOLE else frozenset())
-        for word in sorted(words & set(self._functions)):
-            found |= self._of_function(word, seen)
-        return found
+        try:
+            body = read()
+        except sqltree.NotSql as error:
+            return Hidden(unclear=f"{who} has what the parser cannot read ({error.message})")
+        found = Hidden(unclear=f"{who} builds its statements itself (execute)" if body.builds else "")
+        for node in body.nodes:
+            found |= self._of_calls(node, seen)
+        return found | _of_nodes(body.nodes)
 
 
-def _written(text: str) -> Iterator[str]:
-    """Yield the names that follow the words of a statement that writes."""
-    plain = " ".join(text[start:stop] for kind, start, stop in sqltext.tokens(text) if kind in _TELLING)
-    for match in _WRITE.finditer(" ".join(plain.split())):
-        for name in (match[1], *match[2].split(" , ")):
-            if name:
-                yield name.replace(" ", "")
+def _of_function(text: str) -> Body:
+    (statement,) = sqltree.parse(text)
+    return plpgsql.of_function(statement.node, text) or Body((), False)
 
 
-def _words(text: str) -> set[str]:
-    """Return the names and key words of a text; quoted names as they are, others in lower case."""
-    found = set()
-    for kind, start, stop in sqltext.tokens(text):
-        if kind == "word":
-            found.add(text[start:stop].lower())
-        elif kind == "quoted":
-            found.add(text[start + 1 : stop - 1].replace('""', '"'))
+def _of_nodes(nodes: Iterable[Node]) -> Hidden:
+    """Return what statements name that run one after the other, their temporary tables left out once they are made."""
+    found, own = Hidden(), frozenset[str]()
+    for node in nodes:
+        each = treenames.relations(node)
+        own |= treenames.made_temporary(node)
+        whole = _named(node) if node.kind in _WHOLE else frozenset()
+        found |= Hidden(Relations(each.reads - own, (each.writes | each.made | whole) - own), "", _bare(whole - own))
     return found
+
+
+def _named(node: Node) -> frozenset[str]:
+    """Return the tables that a statement names which does something to them as a whole."""
+    if node.kind == "DropStmt":
+        return frozenset(treenames.dropped(node))
+    return frozenset(treenames.table(each) for each in sqltree.walk(node) if each.kind == "RangeVar")
+
+
+def _bare(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(name.rpartition(".")[2] for name in names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from runner import changes, diagnosis, sqltext, sqltree, treenames
+from runner import changes, diagnosis, sqltext, sqltree, tables, treenames
 from runner.database import Connection
 from runner.errors import StepFailed
 from runner.proofs import digest, touched
@@ -17,26 +17,28 @@ from runner.treenames import Relations
 
 # The runner's own staging books: a day without them is not loaded.
 _BOOKS = {"stg_loads"}
-_COUNTED_NOWHERE = ("pipeline_metrics", "check_results")
+_BOOKKEPT = ("pipeline_metrics", "check_results")
 
 
 @dataclass(frozen=True)
 class Scope:
     """The tables of a pipeline, by name as SQL quotes it.
 
-    `staging` is what days bring, `final` what the steps make of it; `marks` are the watermarks, which
-    are proven nothing about but that a rerun does not move them.
+    `staging` is what days bring, `final` what the steps make of it; `marks` are the watermarks of any step,
+    which are not compared.
     """
 
     steps: tuple[SqlFile, ...]
     reads: Mapping[str, frozenset[str]]
     """Step -> tables it reads."""
     writes: Mapping[str, frozenset[str]]
-    """Step -> tables it writes, watermarks and the runner's own aside."""
+    """Step -> tables it writes, its watermarks and the runner's own aside."""
     emptied: Mapping[str, frozenset[str]]
     """Step -> names of what it truncates, alters or drops, see `changes.to_copy`."""
-    apart: frozenset[str]
-    """Tables whose rows are counted nowhere: watermarks and the runner's own."""
+    marked: Mapping[str, frozenset[str]]
+    """Step -> its watermarks, whose rows it does not count, and which a rerun must not write."""
+    books: frozenset[str]
+    """The runner's own tables, whose rows nobody counts."""
     final: Mapping[str, Table]
     staging: Mapping[str, Table]
     marks: Mapping[str, Table]
@@ -63,7 +65,7 @@ class Scope:
         while size < len(kept):
             size = len(kept)
             read = frozenset().union(*(self.reads[name] for name in kept))
-            kept |= {other.id for other in self.steps if self.writes[other.id] & read}
+            kept |= {other.id for other in self.steps if (self.writes[other.id] | self.marked[other.id]) & read}
         return [other for other in self.steps if other.id in kept]
 
     def from_later(self, step: SqlFile) -> list[str]:
@@ -108,25 +110,25 @@ class Scope:
             step.id: touched.writes.get(step.id, set())
             - self.writes[step.id]
             - self.left_out.get(step.id, frozenset())
-            - self.apart
+            - self.marked[step.id]
+            - self.books
             for step in self.steps
         }
         read = {step.id: touched.reads.get(step.id, set()) - self.reads[step.id] for step in self.steps}
         read = {step: names - _BOOKS if self.unclear[step] else set() for step, names in read.items()}
         if not any(seen.values()) and not any(read.values()):
             return self
-        technical = [name for step in self.steps for name in step.technical]
         names = {name for each in (*seen.values(), *read.values()) for name in each}
-        tables = digest.describe(connection, names, technical)
-        may = _may_empty(connection, tables)
+        known = digest.describe(connection, names)
+        may = _may_empty(connection, known)
         new = {step: frozenset(each & may) for step, each in seen.items()}
-        final = {name: tables[name] for each in new.values() for name in each if not _is_staging(name)}
-        staging = {name: table for name, table in tables.items() if _is_brought(table)}
+        writes = {step: each | new[step] for step, each in self.writes.items()}
+        staging = {name: table for name, table in known.items() if _is_brought(table)}
         return replace(
             self,
             reads={step: each | read[step] for step, each in self.reads.items()},
-            writes={step: each | new[step] for step, each in self.writes.items()},
-            final=dict(sorted({**self.final, **final}.items())),
+            writes=writes,
+            final=_final(connection, self.steps, writes, self.marks),
             staging=dict(sorted({**self.staging, **staging}.items())),
             unnamed={step: self.unnamed.get(step, frozenset()) | new[step] for step in new},
             left_out={step: self.left_out.get(step, frozenset()) | (names - may) for step, names in seen.items()},
@@ -137,38 +139,58 @@ def find(connection: Connection, steps: Sequence[SqlFile]) -> Scope:
     """Return what the steps read and write in this database; StepFailed for what is not SQL."""
     relations = {step.id: _relations(step) for step in steps}
     within = _within(connection, steps)
-    for name, each in within.items():
-        relations[name] |= Relations(each.words, each.writes)
-    named = {name for each in relations.values() for name in each.reads | each.writes}
-    canonical = _resolve(connection, named)
-    marks = _resolve(connection, {name for step in steps for name in step.watermark})
-    technical = [name for step in steps for name in step.technical]
-    tables = digest.describe(connection, {*canonical.values(), *marks.values()}, technical)
-    apart = frozenset({*marks.values(), *_resolve(connection, _COUNTED_NOWHERE).values()})
-
+    relations = {name: each | within[name].relations for name, each in relations.items()}
+    canonical = _resolve_exact(connection, {name for each in relations.values() for name in each.reads | each.writes})
+    spelled = tables.resolve(connection, {name for step in steps for name in (*step.watermark, *_BOOKKEPT)})
+    marked = {step.id: frozenset(spelled[name] for name in step.watermark if name in spelled) for step in steps}
+    books = frozenset(spelled[name] for name in _BOOKKEPT if name in spelled)
+    known = digest.describe(connection, {*canonical.values(), *spelled.values()})
     beyond = _beyond(connection, canonical.values())
 
-    def known(names: Iterable[str]) -> frozenset[str]:
-        return frozenset(canonical[name] for name in names if canonical.get(name) in tables)
+    def named(names: Iterable[str]) -> frozenset[str]:
+        return frozenset(canonical[name] for name in names if canonical.get(name) in known)
 
-    reads = {step.id: known(relations[step.id].reads) for step in steps}
-    writes = {step.id: known(relations[step.id].writes) - apart for step in steps}
-    written = frozenset().union(*writes.values())
+    reads = {step.id: named(relations[step.id].reads) for step in steps}
+    writes = {step.id: named(relations[step.id].writes) - marked[step.id] - books for step in steps}
+    marks = {name: known[name] for name in sorted(frozenset().union(*marked.values())) if name in known}
     return Scope(
         tuple(steps),
         reads,
         writes,
         {step.id: changes.to_copy(step) | within[step.id].emptied for step in steps},
-        apart,
-        final={name: tables[name] for name in sorted(written) if not _is_staging(name)},
-        staging={name: table for name, table in sorted(tables.items()) if _is_brought(table)},
-        marks={name: tables[name] for name in sorted(marks.values()) if name in tables},
+        marked,
+        books,
+        final=_final(connection, steps, writes, marks),
+        staging={name: table for name, table in sorted(known.items()) if _is_brought(table)},
+        marks=marks,
         unclear={name: each.unclear for name, each in within.items()},
         left_out={
             step.id: frozenset(canonical.get(name, "") for name in relations[step.id].writes) & beyond for step in steps
         },
         counted=touched.is_counted(connection),
     )
+
+
+def _final(
+    connection: Connection, steps: Sequence[SqlFile], writes: Mapping[str, frozenset[str]], marks: Iterable[str]
+) -> dict[str, Table]:
+    """Return the tables to compare of those that steps write, without the columns that the steps call technical."""
+    written = {name for each in writes.values() for name in each if not _is_staging(name)} - set(marks)
+    return dict(sorted(digest.describe(connection, written, _technical(connection, steps, writes)).items()))
+
+
+def _technical(
+    connection: Connection, steps: Sequence[SqlFile], writes: Mapping[str, frozenset[str]]
+) -> dict[str, set[str]]:
+    """Return table -> columns not to compare; one without its table is of all tables that its step writes."""
+    found: dict[str, set[str]] = {}
+    for step in steps:
+        for name in step.technical:
+            *table, column = sqltext.parts(name)
+            spelled = ".".join(map(digest.quote, table))
+            for each in tables.resolve(connection, [spelled]).values() if table else writes[step.id]:
+                found.setdefault(each, set()).add(column)
+    return found
 
 
 def _relations(step: SqlFile) -> Relations:
@@ -198,13 +220,11 @@ def _within(connection: Connection, steps: Sequence[SqlFile]) -> dict[str, Hidde
     found = {step.id: Hidden() for step in steps}
     for step in steps:
         for statement in step.statements:
-            for tree in sqltree.parse(statement.text):
-                if tree.node.kind == "DoStmt":
-                    options = {option.defname: option.arg for option in tree.node.args}
-                    found[step.id] |= catalog.of_block(options["as"], options.get("language", "plpgsql").lower())
-                    continue
-                calls = {node.funcname[-1] for node in sqltree.walk(tree.node) if node.kind == "FuncCall"}
-                found[step.id] |= catalog.of_calls(calls)
+            try:
+                for tree in sqltree.parse(statement.text):
+                    found[step.id] |= catalog.of(tree.node)
+            except sqltree.TooDeep as error:
+                found[step.id] |= Hidden(unclear=f"a statement is {error.message}")
     return found
 
 
@@ -237,11 +257,14 @@ def _is_staging(name: str) -> bool:
     return name.rpartition(".")[2].strip('"').startswith("stg_")
 
 
-def _resolve(connection: Connection, names: Iterable[str]) -> dict[str, str]:
-    """Return given name -> name as SQL quotes it, for those that exist."""
-    found = connection.execute(
-        "select name, to_regclass(name)::text from unnest(%s::text[]) as given(name)"
-        " where to_regclass(name) is not null",
-        (sorted(names),),
-    )
-    return dict(found.fetchall())
+def _resolve_exact(connection: Connection, names: Iterable[str]) -> dict[str, str]:
+    """Return name as the parser has it, without quotes -> name as SQL quotes it, for those that exist."""
+    spellings = {}
+    for name in names:
+        parts = name.split(".")
+        # Where a dot is part of a name, the parser does not tell.
+        for place in range(len(parts)):
+            split = (".".join(parts[:place]), ".".join(parts[place:]))
+            spellings[".".join(digest.quote(part) for part in split if part)] = name
+    found = tables.resolve(connection, spellings)
+    return {spellings[spelling]: name for spelling, name in found.items()}

@@ -41,7 +41,7 @@ def prove(
         first = apply(trial, scope, step, day, wanted if "checks" in proofs else ())
     faults = []
     if "metrics" in proofs and first.said != first.total:
-        faults.append(counts.wrong(step, order, first))
+        faults.append(counts.wrong(scope, step, order, first))
     failed = [result for result in first.checks if result.status == "failed"]
     faults += [_check_failed(step, order, first.metrics.table, result) for result in failed]
     if "rerun" in proofs:

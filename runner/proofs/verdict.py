@@ -29,7 +29,7 @@ def verdicts(bench: Bench, faults: Sequence[Fault]) -> list[Verdict]:
         for proof in [name for name in PROOFS if name in bench.task.proofs]:
             own = [fault for fault in faults if (fault.step, fault.proof) == (step.id, proof)]
             if own:
-                found.append(Verdict(step.id, proof, "fault", ", ".join(fault.kind for fault in own)))
+                found.append(Verdict(step.id, proof, "fault", ", ".join(dict.fromkeys(fault.kind for fault in own))))
             elif behind := bench.behind(step):
                 failing = ", ".join("it" if name == step.id else name for name in behind)
                 found.append(Verdict(step.id, proof, "open", f"not tried to the end: {failing} fails"))
@@ -63,6 +63,9 @@ def _from_nothing(bench: Bench, step: SqlFile, proof: str, faults: Sequence[Faul
         return "open", f"which tables it writes is not known: {scope.unclear[step.id]}, and track_counts is off"
     compared = scope.compared(step)
     others = sorted(scope.left_out.get(step.id, frozenset()))
+    for name in sorted(scope.writes[step.id] & set(scope.marks)):
+        marking = ", ".join(other for other, marks in scope.marked.items() if name in marks)
+        others.append(f"{name} (a watermark of {marking})")
     if not compared:
         named = f": {', '.join(others)}" if others else ""
         return "open", f"none of the tables that it writes can be compared{named}"
@@ -76,7 +79,7 @@ def _from_nothing(bench: Bench, step: SqlFile, proof: str, faults: Sequence[Faul
     count = len(bench.task.days)
     if proof == "deterministic":
         if bench.unturned:
-            return "open", f"with the rows of staging in another order, and other plans, {bench.unturned} fails"
+            return "open", f"with the rows of staging in another order, and other plans, {bench.unturned}"
         return "ok", f"{console.count(count, 'day')} made twice, and from staging rows in another order{left}"
     if count < 2:
         return "open", "takes two days in staging"

@@ -413,7 +413,11 @@ def test_a_table_without_a_key_may_count_updates(demo: Project) -> None:
 def test_a_watermark_is_shown_and_not_counted(demo: Project) -> None:
     """What a step calls its watermark is no part of its counts."""
     demo.step(
-        "010_items", "-- watermark: notes\ninsert into notes values ('seen'); delete from items where id = 1", 0, 0, 1
+        "010_items",
+        "-- watermark: public.\"notes\"\ninsert into notes values ('seen'); delete from items where id = 1",
+        0,
+        0,
+        1,
     )
     with demo.dry_run() as dry:
         (preview,) = dry.run(demo.pipeline.steps)

@@ -535,7 +535,7 @@ def test_a_declared_log_is_left_out(
     assert {each.outcome for each in verdicts} == {"ok"}
     _, faults = prove(("day1", "day2"), (make_step(counted),), checks=())
     assert {(fault.kind, fault.table) for fault in faults} == {
-        ("table-not-counted", "picked_log"),
+        ("side-effect-not-counted", "picked_log"),
         ("notes-changes", "picked_log"),
     }
     assert {fault.writers.partition(":")[0] for fault in faults} == {"No statement of 010_cards names picked_log"}
@@ -622,3 +622,123 @@ def test_updates_of_a_table_without_a_key_are_counted_as_such(
         ("day1",), (make_step(body.replace("(select count(*) from u)", "2")),), checks=(), proofs=("metrics",)
     )
     assert fault.kind == "wrong-counts"
+
+
+def test_a_technical_column_is_one_of_the_tables_that_its_step_writes(
+    connection: Connection, prove: Callable[..., Any], make_step: Callable[..., SqlFile]
+) -> None:
+    """It stays in staging, whose rows are turned around whole, and another step's column of that name is compared."""
+    connection.execute(
+        "create table stg_picked (day text, id int, updated_at timestamptz not null, loaded text not null);"
+        "create table picked (id int primary key, updated_at timestamptz, loaded timestamptz);"
+        'create table "Drawn" ("Id" int primary key, loaded float);'
+        "insert into stg_picked values"
+        " ('day1', 1, '2026-01-02', 'b'), ('day1', 1, '2026-01-01', 'a'), ('day2', 1, '2026-01-03', 'c')"
+    )
+    newest = (
+        "select distinct on (id) id, updated_at, now() from stg_picked where day = current_setting('app.day')"
+        " and loaded is not null order by id, updated_at desc"
+    )
+    upsert = (
+        f"insert into picked as old {newest} on conflict (id) do update"
+        " set updated_at = excluded.updated_at, loaded = now() where excluded.updated_at > old.updated_at"
+    )
+    draw = 'insert into "Drawn" select 1, random() on conflict do nothing'
+    right = make_step(f"-- technical: loaded\n{upsert}", METRICS.format("0"), name="010_right.sql")
+    for header, expected in (
+        ("", {"random"}),
+        ('-- technical: "Drawn".loaded\n', set()),
+        ("-- technical: picked.loaded\n", {"random"}),
+    ):
+        draws = make_step(header + draw, METRICS.format("0"), name="020_draws.sql")
+        verdicts, faults = prove(
+            ("day1", "day2"), (right, draws), proofs=("deterministic", "order"), checks=(), shrink=0.0
+        )
+        assert {fault.kind for fault in faults} == expected, header
+        assert {each.outcome for each in verdicts if each.step == "010_right"} == {"ok"}
+
+
+def test_names_in_quotes_are_compared(
+    connection: Connection, prove: Callable[..., Any], make_step: Callable[..., SqlFile]
+) -> None:
+    """A table whose name needs quotes, in its schema or in a block, is compared as others are."""
+    connection.execute(
+        'create table stg_picked (day text, id int); create schema "Mart";'
+        'create table "Mart"."Item. Prices" ("Id" int primary key, "a ""day""" text); create table "Quo Ted" (id int);'
+        "insert into stg_picked values ('day1', 1), ('day2', 1)"
+    )
+    upsert = '''
+        insert into "Mart"."Item. Prices" select id, day from stg_picked where day = current_setting('app.day')
+        on conflict ("Id") do update set "a ""day""" = excluded."a ""day""";
+        do $$ begin if not exists (select from "Quo Ted") then insert into "Quo Ted" values (1); end if; end $$'''
+    verdicts, (fault,) = prove(
+        ("day1", "day2"), (make_step(upsert, METRICS.format("0")),), proofs=("deterministic", "order"), checks=()
+    )
+    assert (fault.kind, fault.table) == ("last-applied-wins", '"Mart"."Item. Prices"')
+    assert ("deterministic", "ok") in {(each.proof, each.outcome) for each in verdicts}
+
+
+def test_a_watermark_is_one_of_its_step_alone(
+    connection: Connection, prove: Callable[..., Any], make_step: Callable[..., SqlFile]
+) -> None:
+    """Another step that writes the table counts its rows, and that they are not compared is said."""
+    connection.execute(
+        'create table stg_picked (day text, id int); create table "Log" (day text, id int);'
+        "insert into stg_picked values ('day1', 1), ('day2', 2)"
+    )
+    log = (
+        "insert into \"Log\" select day, {0} from stg_picked as staged where day = current_setting('app.day')"
+        ' and not exists (select from "Log" where "Log".day = staged.day and "Log".id = {0})'
+    )
+    first = make_step('-- watermark: "Log"\n' + log.format(7), METRICS.format("0"), name="010_first.sql")
+    counted = f"with i as ({log.format(8)} returning 1) {METRICS.format('(select count(*) from i)')}"
+    verdicts, faults = prove(("day1", "day2"), (first, make_step(counted, name="020_second.sql")), checks=())
+    assert faults == []
+    told = {each.proof: each.text for each in verdicts if each.step == "020_second"}
+    assert told["metrics"] == "3 inserted, 0 updated, 0 deleted, as counted"
+    assert told["order"] == 'none of the tables that it writes can be compared: "Log" (a watermark of 010_first)'
+
+
+def test_what_fails_where_staging_is_turned_is_said(
+    connection: Connection, prove: Callable[..., Any], make_step: Callable[..., SqlFile]
+) -> None:
+    """A step that fails when the rows of staging lie otherwise is open, with the server's message and its place."""
+    connection.execute(
+        "create table stg_picked (day text, id int); create table picked (id int primary key, name text);"
+        "insert into stg_picked values ('day1', 1), ('day1', 0)"
+    )
+    body = "insert into picked select 1 / id, '' from (select * from stg_picked limit 1) as one on conflict do nothing"
+    verdicts, faults = prove(("day1",), (make_step(body, METRICS.format("0")),), proofs=("deterministic",), checks=())
+    assert faults == []
+    assert [each.text for each in verdicts] == [
+        "with the rows of staging in another order, and other plans,"
+        " 010_cards fails on day1: 010_cards.sql:1:29: division by zero (22012)"
+    ]
+
+
+def test_what_blocks_and_functions_name(connection: Connection, make_step: Callable[..., SqlFile]) -> None:
+    """Their queries are read by PostgreSQL's own parser: what only looks like a table's name is none."""
+    connection.execute(
+        "create table picked (id int); create table seen (id int); create table cards_log (id int);"
+        "create function in_sql(cards int) returns int language sql begin atomic select id from seen; end;"
+        "create function in_text() returns void language sql as 'insert into cards_log select in_sql(1)';"
+        "create function unknown() returns void language plpgsql as 'begin execute ''delete from seen''; end'"
+    )
+    block = """
+        do $$
+        declare update record; agents int := 0; -- delete from roles
+        begin
+            create temp table groups on commit drop as select id from picked;
+            for update in select id from groups loop agents := agents + 1; end loop;
+            truncate only picked;
+            perform in_text(), 'delete from budgets';
+        end $$"""
+    steps = (make_step(block), make_step("select unknown()", name="020_unknown.sql"))
+    found = scope.find(connection, steps)
+    assert found.reads["010_cards"] == {"picked", "seen"}
+    assert found.writes["010_cards"] == {"picked", "cards_log"}
+    assert "cards_log" not in found.emptied["010_cards"]
+    assert found.unclear == {
+        "010_cards": "",
+        "020_unknown": "unknown() builds its statements itself (execute)",
+    }

@@ -78,6 +78,7 @@ def test_there_are_faults_of_all_kinds() -> None:
         "order-matters",
         "fails",
         "notes-changes",
+        "side-effect-not-counted",
     }
 
 
