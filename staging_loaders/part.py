@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runner.database import Connection, connect, is_transient, redact
 from runner.errors import DatabaseUnavailable, UnreadableFile
 from runner.places.fault import Fault
-from staging_loaders.checksum import Digest, digest_for, rewritten
+from staging_loaders.checksum import digest_for, rewritten
 from staging_loaders.convert import Rejected, compile_entity
 from staging_loaders.entity import Entity
-from staging_loaders.fast import compile_fast
+from staging_loaders.fast import compile_cells, compile_records
 from staging_loaders.files import SourceFile
 from staging_loaders.landing import REJECT_COLUMNS, Target
 from staging_loaders.lines import Lines, escaped
 from staging_loaders.read import read_batches
-from staging_loaders.record import record_text
+from staging_loaders.record import Batch, record_text
 from staging_loaders.spans import Span
 
 _PATIENT = "set local idle_in_transaction_session_timeout = 0"
@@ -145,29 +146,15 @@ def _done(connection: Connection, part: Part) -> Counts | None:
 def _copy(connection: Connection, part: Part, careful: bool = False) -> Counts:
     """Copy the part's rows and rejects; `careful` leaves every record to the exact converter."""
     started = time.perf_counter()
-    digest = digest_for(connection.info.server_version)
-    sender = _Sender(connection, part, digest)
-    build = None if careful else compile_fast(part.entity)
+    sender = _Sender(connection, part, careful)
     fields, arrays, jsons = part.entity.paths, part.entity.array_paths, part.entity.json_paths
     records = 0
     useless: list[UselessFile] = []
     for file in part.files:
         first = position = 0 if part.span is None else part.span.records
         before = sender.rows.count
-        beginning = f"{file.name}\t"
         for batch in read_batches(file.path, arrays, fields, jsons, part.span):
-            if batch.raws is None or build is None or escaped(file.name) != file.name:
-                for index in range(batch.count):
-                    sender.add(file, position + index + 1, *batch.exact(index))
-            else:
-                for start in range(0, batch.count, _SLICE):
-                    lines: list[str] = []
-                    odd: list[int] = []
-                    at = position + start
-                    checksum = build(batch.raws[start : start + _SLICE], at, beginning, digest, lines, odd)
-                    sender.rows.add_lines(lines, checksum)
-                    for number in odd:
-                        sender.add(file, number, *batch.exact(number - position - 1))
+            sender.add_batch(file, position, batch)
             position += batch.count
         records += position - first
         if position > first and sender.rows.count == before and part.entity.required:
@@ -181,18 +168,49 @@ def _copy(connection: Connection, part: Part, careful: bool = False) -> Counts:
 
 
 class _Sender:
-    """Sends records by the exact converter: rows, rejects and warnings."""
+    """Sends records as rows, rejects and warnings."""
 
-    def __init__(self, connection: Connection, part: Part, digest: Digest) -> None:
+    def __init__(self, connection: Connection, part: Part, careful: bool) -> None:
         self.rejects = self.warnings = 0
         columns = part.entity.columns
         left_out = tuple(index + 2 for index in rewritten(part.entity))
-        self.rows = Lines(connection, part.target.rows, ("source_file", "position", *columns), digest, left_out)
+        self._digest = digest_for(connection.info.server_version)
+        self.rows = Lines(connection, part.target.rows, ("source_file", "position", *columns), self._digest, left_out)
         self.odd = Lines(connection, part.target.rejects, REJECT_COLUMNS)
+        self._entity = part.entity
+        self._careful = careful
+        self._build = compile_records(part.entity)
         self._convert = compile_entity(part.entity)
         self._key = columns.index(part.entity.key)
 
-    def add(self, file: SourceFile, position: int, record: object, raw: object) -> None:
+    def add_batch(self, file: SourceFile, position: int, batch: Batch) -> None:
+        """Send the records that follow `position` in a file."""
+        if self._careful or escaped(file.name) != file.name:
+            odd: Sequence[int] = range(position + 1, position + batch.count + 1)
+        else:
+            odd = self._add_usual(file, position, batch)
+        for number in odd:
+            self._add(file, number, *batch.exact(number - position - 1))
+
+    def _add_usual(self, file: SourceFile, position: int, batch: Batch) -> Sequence[int]:
+        """Send the ordinary records of a batch; return the positions of the others."""
+        cells, beginning = batch.cells, f"{file.name}\t"
+        lines: list[str] = []
+        odd: list[int] = []
+        if cells and (build := compile_cells(self._entity, cells.paths, cells.blank_is_null)):
+            checksum = build(cells.columns, position, beginning, self._digest, lines, odd)
+            self.rows.add_lines(lines, checksum)
+        elif batch.raws is not None and self._build:
+            for start in range(0, batch.count, _SLICE):
+                lines = []
+                raws = batch.raws[start : start + _SLICE]
+                checksum = self._build(raws, position + start, beginning, self._digest, lines, odd)
+                self.rows.add_lines(lines, checksum)
+        else:
+            return range(position + 1, position + batch.count + 1)
+        return odd
+
+    def _add(self, file: SourceFile, position: int, record: object, raw: object) -> None:
         outcome = self._convert(record)
         at = str(position)
         if isinstance(outcome, Rejected):

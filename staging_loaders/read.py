@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import itertools
 import zlib
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
@@ -20,8 +19,6 @@ from staging_loaders.record import Batch, Record, unreadable
 from staging_loaders.spans import Span, read_span
 
 _CHUNK = 1 << 16
-# Records that are read at a time, where a file can be read in pieces.
-_RECORDS = 1_000
 _GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 
 ENDINGS = (".json", ".jsonl", ".ndjson", ".csv", ".json.gz", ".jsonl.gz", ".ndjson.gz", ".csv.gz", ".parquet")
@@ -58,7 +55,7 @@ def read_batches(
     if ending == ".parquet":
         from staging_loaders.read_parquet import read_parquet
 
-        yield from _batches(read_parquet(path, fields))
+        yield from read_parquet(path, fields)
         return
     try:
         with open(path, "rb") as file:
@@ -72,16 +69,11 @@ def read_batches(
             elif kind == ".csv":
                 from staging_loaders.read_csv import read_csv
 
-                yield from _batches(read_csv(path, _lines(path, stream), arrays, fields, jsons))
+                yield from read_csv(path, _lines(path, stream), arrays, fields, jsons)
             else:
                 yield from read_json.read_lines(path, _pieces(path, stream, span))
     except OSError as error:
         raise UnreadableFile(f"{path}: {error.strerror or error}", hint="Is it still there, and readable?") from error
-
-
-def _batches(records: Iterator[Record]) -> Iterator[Batch]:
-    while found := list(itertools.islice(records, _RECORDS)):
-        yield Batch(len(found), None, found.__getitem__)
 
 
 def _read_whole(path: str, stream: IO[bytes]) -> bytes:

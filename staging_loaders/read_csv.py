@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from staging_loaders import slow_json
-from staging_loaders.record import Record, decode_utf8, require_field, unreadable
+from staging_loaders.record import ODD_CELL, Batch, Cells, Record, decode_utf8, require_field, unreadable
 from staging_loaders.values import Unfit
 
 # The library's limit of 128 kB a cell is about memory; a cell is not larger than its file.
 csv.field_size_limit(sys.maxsize)
+_ROWS = 1_000
+# Index, path, and what reads a cell that is not mere text.
+Column = tuple[int, tuple[str, ...], Callable[[str], object] | None]
 
 
 def read_csv(
@@ -21,8 +24,8 @@ def read_csv(
     arrays: frozenset[tuple[str, ...]],
     fields: Sequence[tuple[str, ...]] = (),
     jsons: frozenset[tuple[str, ...]] = frozenset(),
-) -> Iterator[Record]:
-    """Yield one record a row; a header `contact.email` fills `email` of the object `contact`.
+) -> Iterator[Batch]:
+    """Yield one record a row, many at a time; a header `contact.email` fills `email` of the object `contact`.
 
     A row longer than the header is rejected whole: no one knows which cell is the odd one.
     Raises UnreadableFile for wrong quoting, a repeated column, a header without one of the `fields`,
@@ -45,26 +48,59 @@ def read_csv(
                 raise unreadable(path, 1, 1, f"the column {name} is there more than once")
         require_field(path, state["line"], header, fields)
         columns = _columns(header, arrays, jsons)
+        chosen = _chosen(columns, fields)
+        batch: list[list[str]] = []
         for row in rows:
-            if not row:
-                continue
-            if len(row) < len(header) and not state["ended"]:
+            if len(row) < len(header) and not state["ended"] and row:
                 told = f"the row has {len(row)} of the header's {len(header)} cells: is the file truncated?"
                 raise unreadable(path, state["line"], state["length"] + 1, told)
-            if any(row[len(header) :]):
-                cells: dict[str, object] = dict(zip(header, row, strict=False))
-                yield Unfit("the row has more cells than the header"), _text({**cells, "": row[len(header) :]})
-            else:
-                yield _record(row, columns), None
+            if row:
+                batch.append(row)
+            if len(batch) == _ROWS:
+                yield _batch(batch, header, columns, chosen)
+                batch = []
+        if batch:
+            yield _batch(batch, header, columns, chosen)
     except csv.Error as error:
         ended = str(error) == "unexpected end of data"
         problem = "the file ends in the middle of a quoted cell" if ended else f"not CSV: {error}"
         raise unreadable(path, state["line"], state["length"] + 1 if ended else 1, problem) from error
 
 
-def _columns(
-    header: list[str], arrays: frozenset[tuple[str, ...]], jsons: frozenset[tuple[str, ...]]
-) -> list[tuple[int, tuple[str, ...], Callable[[str], object] | None]]:
+def _batch(rows: list[list[str]], header: list[str], columns: list[Column], chosen: list[Column] | None) -> Batch:
+    width = len(header)
+
+    def exact(index: int) -> Record:
+        row = rows[index]
+        if any(row[width:]):
+            cells: dict[str, object] = dict(zip(header, row, strict=False))
+            return Unfit("the row has more cells than the header"), _text({**cells, "": row[width:]})
+        return _record(row, columns), None
+
+    if chosen is None:
+        return Batch(len(rows), None, exact)
+    odd = [ODD_CELL] * width
+    regular = list(zip(*(row if len(row) == width else odd for row in rows), strict=True))
+    cells = [
+        [cell if not cell or cell is ODD_CELL else reader(cell) for cell in regular[index]]
+        if reader
+        else regular[index]
+        for index, _, reader in chosen
+    ]
+    return Batch(len(rows), None, exact, Cells(tuple(path for _, path, _ in chosen), cells, blank_is_null=True))
+
+
+def _chosen(columns: list[Column], fields: Sequence[tuple[str, ...]]) -> list[Column] | None:
+    """Return the columns that stand for `fields`; None where one stands for the object around a field, or within it."""
+    wanted = set(fields)
+    around = {path[:depth] for path in wanted for depth in range(1, len(path))}
+    for _, path, _ in columns:
+        if path in around or any(path[:depth] in wanted for depth in range(1, len(path))):
+            return None
+    return [column for column in columns if column[1] in wanted]
+
+
+def _columns(header: list[str], arrays: frozenset[tuple[str, ...]], jsons: frozenset[tuple[str, ...]]) -> list[Column]:
     """Return index, path and what reads a cell, of each named column; `a` beside `a.b` gives way."""
     paths = [tuple(name.split(".")) for name in header]
     holders = {path[:depth] for path in paths for depth in range(1, len(path))}

@@ -3,38 +3,116 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from runner.errors import UnreadableFile
-from staging_loaders.record import Record, require_field
+from staging_loaders.record import ODD_CELL, Batch, Cells, Record, require_field
 from staging_loaders.values import Number
 
 _BATCH = 2000
 
 
-def read_parquet(path: str, fields: Sequence[tuple[str, ...]] = ()) -> Iterator[Record]:
-    """Yield one record a row, its values as JSON would hold them.
+def read_parquet(path: str, fields: Sequence[tuple[str, ...]] = ()) -> Iterator[Batch]:
+    """Yield one record a row, many at a time, its values as JSON would hold them.
 
     Raises UnreadableFile for a broken file, and for one without a column of the `fields`.
     """
     import pyarrow
     import pyarrow.parquet as parquet
 
+    with _told(path), parquet.ParquetFile(path) as file:
+        require_field(path, 1, [name for field in file.schema_arrow for name in _names(field)], fields)
+        plain = pyarrow.schema([(field.name, _storable(field.type)) for field in file.schema_arrow])
+        chosen = _chosen(plain, fields)
+        for batch in file.iter_batches(batch_size=_BATCH):
+            table = pyarrow.Table.from_batches([batch]).cast(plain, safe=False)
+            table.validate(full=True)  # not all of it is looked at
+            columns = None if chosen is None else [_cells(_column(table, path)) for path in chosen.values()]
+            cells = None if chosen is None or columns is None else Cells(tuple(chosen), columns, blank_is_null=False)
+            yield Batch(table.num_rows, None, _Rows(path, table), cells)
+
+
+class _Rows:
+    """The rows of a table as records, one by one."""
+
+    def __init__(self, path: str, table: Any) -> None:
+        self.path = path
+        self.table = table
+
+    def __call__(self, index: int) -> Record:
+        with _told(self.path):
+            (row,) = self.table.slice(index, 1).to_pylist()
+        return _nested({name: _value(value) for name, value in row.items()}), None
+
+
+@contextmanager
+def _told(path: str) -> Iterator[None]:
+    import pyarrow
+
     try:
-        with parquet.ParquetFile(path) as file:
-            require_field(path, 1, [name for field in file.schema_arrow for name in _names(field)], fields)
-            plain = pyarrow.schema([(field.name, _storable(field.type)) for field in file.schema_arrow])
-            for batch in file.iter_batches(batch_size=_BATCH):
-                table = pyarrow.Table.from_batches([batch]).cast(plain, safe=False)
-                for row in table.to_pylist():
-                    yield _nested({name: _value(value) for name, value in row.items()}), None
+        yield
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         problem = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UnreadableFile(
             f"{path}:1:1: not a Parquet file, or a broken one: {problem}",
             hint="Fetch the file again or mend it; nothing was changed.",
         ) from error
+
+
+def _chosen(schema: Any, fields: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], tuple[str, ...]] | None:
+    """Return the names that lead to the column of each of `fields` which there is; None where one is no column.
+
+    That is an object where a value is to be, a value where an object is to be, or a name that is there twice.
+    """
+    leaves: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+    for field in schema:
+        for names, leads in _leaves(field):
+            leaf = (*names[0].split("."), *names[1:])  # as `_nested` puts them
+            leaves.setdefault(leaf, []).append(names if leads else ())
+    wanted = set(fields)
+    chosen = {}
+    for leaf, found in leaves.items():
+        related = leaf in wanted or any(leaf[: len(path)] == path or path[: len(leaf)] == leaf for path in wanted)
+        if related and (leaf not in wanted or len(found) > 1 or not found[0]):
+            return None
+        if related:
+            chosen[leaf] = found[0]
+    return chosen
+
+
+def _leaves(field: Any) -> Iterator[tuple[tuple[str, ...], bool]]:
+    """Yield the names down to each value that a column holds, and whether it is one that cells have."""
+    from pyarrow import types
+
+    if types.is_struct(field.type) and field.type.num_fields:
+        for inner in field.type:
+            for names, leads in _leaves(inner):
+                yield (field.name, *names), leads
+        return
+    element = field.type.value_type if types.is_list(field.type) else field.type
+    yield (field.name,), not (types.is_nested(element) or types.is_binary(element) or types.is_large_binary(element))
+
+
+def _column(table: Any, names: tuple[str, ...]) -> Any:
+    from pyarrow import compute
+
+    column = table.column(names[0])
+    return compute.struct_field(column, list(names[1:])) if len(names) > 1 else column
+
+
+def _cells(column: Any) -> list[Any]:
+    """Return a column's values as a record has them; what is no number, and is not told apart later, as ODD_CELL."""
+    from pyarrow import types
+
+    values = column.to_pylist()
+    if types.is_string(column.type) or types.is_integer(column.type) or types.is_boolean(column.type):
+        return values  # type: ignore[no-any-return]
+    if types.is_floating(column.type):
+        return [None if value is None else Number(repr(value)) if isfinite(value) else ODD_CELL for value in values]
+    return list(map(_value, values))
 
 
 def _names(field: Any) -> Iterator[str]:

@@ -17,16 +17,34 @@ Record = tuple[object, Any]
 
 
 @dataclass(frozen=True)
+class Cells:
+    """Records as columns, of those declared paths that a file has: text, whole numbers, `Number`, booleans, lists.
+
+    `blank_is_null` says so of text. ODD_CELL, in each column, stands for a record that is none of cells.
+    """
+
+    paths: tuple[tuple[str, ...], ...]
+    columns: Sequence[Sequence[Any]]
+    blank_is_null: bool
+
+
+# Of no type that a value has.
+ODD_CELL = (None,)
+
+
+@dataclass(frozen=True)
 class Batch:
     """Records of a file that follow one another.
 
-    `raws` are their own bytes, JSON in UTF-8; None where they are not JSON, or not for the fast parser.
-    `exact` returns the record of an index (from 0); it raises UnreadableFile for one that is no JSON.
+    `raws` are their own bytes, JSON in UTF-8, or None where they are not JSON; `cells` their columns, where
+    these say all. `exact` returns the record of an index (from 0); it raises UnreadableFile for one that is
+    no JSON.
     """
 
     count: int
     raws: Sequence[Any] | None
     exact: Callable[[int], Record]
+    cells: Cells | None = None
 
 
 def record_text(record: object, raw: Any) -> str:

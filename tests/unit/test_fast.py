@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import tempfile
 from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -98,7 +101,7 @@ def value_of(cell: str) -> str:
 
 def usual(entity: Entity, raws: list[bytes]) -> list[int]:
     """Return the positions (from 1) of records that the fast way leaves to the exact one."""
-    build = fast.compile_fast(entity)
+    build = fast.compile_records(entity)
     assert build is not None
     odd: list[int] = []
     build(raws, 0, "f\t", lambda line: 0, [], odd)
@@ -268,6 +271,106 @@ def test_both_ways_agree(file: tuple[Entity, str, bytes]) -> None:
         assert outcome(entity, name, content, careful=False) == outcome(entity, name, content, careful=True)
 
 
+# Cells: files of columns.
+
+CELLS = st.sampled_from([
+    "", "x", " ", "7", "-0", "007", "1.50", "1e3", "é", "a\tb", "a\\b", "a\nb", "a\0b", "EUR", "true", "null", "[1]",
+    '["x", 1]', "k" * 3000, *TIMES,
+])  # fmt: skip
+
+
+@st.composite
+def csv_files(draw: st.DrawFn) -> tuple[Entity, bytes]:
+    """Return an entity and CSV with some of its fields, rows too short and too long among them."""
+    entity = draw(entities())
+    names = [".".join(path) for path in dict.fromkeys(entity.paths) if path and draw(st.integers(0, 9))]
+    header = draw(
+        st.permutations([*names, *draw(st.lists(st.sampled_from(["junk", "o", "o.x", "a.x", ""]), unique=True))])
+    )
+    header = list(dict.fromkeys(header))
+    rows = draw(st.lists(st.lists(CELLS, min_size=len(header), max_size=len(header)), max_size=4))
+    for row in rows:
+        if "id" in header and draw(st.booleans()):
+            row[header.index("id")] = "7"
+        if draw(st.integers(0, 9)) == 0:
+            row[:] = draw(st.sampled_from([row[:-1], [*row, ""], [*row, "x"]]))
+    text = io.StringIO()
+    csv.writer(text).writerows([header, *rows])
+    return entity, text.getvalue().encode()
+
+
+@given(csv_files())
+@settings(deadline=None)
+def test_both_ways_agree_about_csv(file: tuple[Entity, bytes]) -> None:
+    """Whatever its columns and cells."""
+    entity, content = file
+    assert outcome(entity, "f.csv", content, False) == outcome(entity, "f.csv", content, True)
+
+
+@st.composite
+def parquet_files(draw: st.DrawFn) -> tuple[Entity, bytes]:
+    """Return an entity and Parquet with some of its fields, nested or not, of types of any kind."""
+    import pyarrow
+    import pyarrow.parquet
+
+    count = draw(st.integers(1, 4))
+    entity = draw(entities())
+    arrays: dict[str, Any] = {}
+    for path in dict.fromkeys([*entity.paths, ("junk",), draw(PATHS)]):
+        if path and draw(st.integers(0, 9)):
+            kind, values = draw(st.sampled_from(COLUMNS))
+            cells = draw(st.lists(st.sampled_from([None, *values]), min_size=count, max_size=count))
+            array = pyarrow.array(cells, kind)
+            if len(path) > 1 and path[0] not in arrays and draw(st.booleans()):
+                nulls = pyarrow.array(draw(st.lists(st.booleans(), min_size=count, max_size=count)))
+                for name in reversed(path[1:]):
+                    array = pyarrow.StructArray.from_arrays([array], [name], mask=nulls)
+                arrays[path[0]] = array
+            else:
+                arrays[".".join(path)] = array
+    arrays.setdefault("id", pyarrow.array(["k"] * count))
+    sink = pyarrow.BufferOutputStream()
+    pyarrow.parquet.write_table(pyarrow.table(arrays), sink)
+    return entity, sink.getvalue().to_pybytes()
+
+
+def column_types() -> list[tuple[Any, list[Any]]]:
+    """Return types of columns, each with values."""
+    import pyarrow
+
+    return [
+        (pyarrow.string(), ["", " ", "x", "7", "EUR", "a\tb\\", "a\0", "true", *TIMES[:8]]),
+        (pyarrow.large_string(), ["x", "é"]),
+        (pyarrow.dictionary(pyarrow.int32(), pyarrow.string()), ["x", "EUR"]),
+        (pyarrow.int64(), [0, 7, -7, 2**63 - 1]),
+        (pyarrow.uint64(), [0, 2**64 - 1]),
+        (pyarrow.float64(), [0.0, -0.0, 1.5, 7.0, 1e300, 1e-7, float("nan"), float("inf")]),
+        (pyarrow.decimal128(20, 2), [Decimal("1.50"), Decimal("-0.00"), Decimal(7)]),
+        (pyarrow.bool_(), [True, False]),
+        (pyarrow.timestamp("us", "UTC"), [datetime(2026, 1, 5, 10, tzinfo=UTC), datetime(1, 1, 1, tzinfo=UTC)]),
+        (pyarrow.timestamp("ms"), [datetime(2026, 1, 5, 10, 0, 0, 120000)]),
+        (pyarrow.date32(), [date(2026, 1, 5)]),
+        (pyarrow.binary(), [b"x", b"\xff"]),
+        (pyarrow.list_(pyarrow.int64()), [[], [1, 2], [None]]),
+        (pyarrow.list_(pyarrow.string()), [[], ["x", "\\"], [None]]),
+        (pyarrow.list_(pyarrow.float64()), [[], [1.0, float("nan")]]),
+        (pyarrow.struct([("b", pyarrow.string())]), [{"b": "x"}, {"b": None}]),
+        (pyarrow.map_(pyarrow.string(), pyarrow.int64()), [[("a", 1)], []]),
+        (pyarrow.null(), []),
+    ]
+
+
+COLUMNS = column_types()
+
+
+@given(parquet_files())
+@settings(deadline=None)
+def test_both_ways_agree_about_parquet(file: tuple[Entity, bytes]) -> None:
+    """Whatever its columns hold, and whatever is around them."""
+    entity, content = file
+    assert outcome(entity, "f.parquet", content, False) == outcome(entity, "f.parquet", content, True)
+
+
 USUAL = {
     "agents": """{"id": 7, "contact": {"email": "a@x", "name": "Ada", "phone": null}, "available": true,
         "updated_at": null}""",
@@ -376,7 +479,7 @@ def test_names_of_files(name: str) -> None:
 )
 def test_entities_without_the_usual_way(fields: tuple[Field, ...]) -> None:
     """What no struct can say is left to the exact converter, all of it."""
-    assert fast.compile_fast(declared(*fields)) is None
+    assert fast.compile_records(declared(*fields)) is None
     assert outcome(declared(*fields), "f.json", b'[{"id": "k", "a": "x"}]', False).counts[:2] == (1, 1)
 
 
