@@ -41,7 +41,7 @@ def is_by_day(connection: Connection, table: str) -> bool:
     """Tell whether a day of `table` is a partition that can be exchanged without anybody missing anything.
 
     Not where triggers or foreign keys want to see each row, where a column counts itself, where a
-    default partition would be searched, or where another role owns the table.
+    default partition would be searched or one holds several days, or where another role owns the table.
     """
     row = connection.execute(
         "select exists (select from pg_partitioned_table as parted "
@@ -50,6 +50,8 @@ def is_by_day(connection: Connection, table: str) -> bool:
         "where parted.partrelid = to_regclass(%s) and parted.partstrat = 'l' and parted.partnatts = 1 "
         "and keys.attname = 'day' and parted.partdefid = 0 and not tables.relispartition "
         "and not tables.relrowsecurity and pg_has_role(tables.relowner, 'USAGE') "
+        "and not exists (select from pg_inherits inner join pg_class as parts on parts.oid = inhrelid "
+        "where inhparent = tables.oid and pg_get_expr(relpartbound, inhrelid) !~ '^FOR VALUES IN [(]''[^'']*''[)]$') "
         "and not exists (select from pg_trigger where tgrelid = tables.oid) "
         "and not exists (select from pg_attribute as others "
         "where others.attrelid = tables.oid and others.attidentity <> ''))",

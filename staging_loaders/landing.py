@@ -70,6 +70,8 @@ def alive(dsn: str, load: str) -> Iterator[Connection]:
         )
         if not try_lock(connection, exclusive=_life(load)):
             raise LoadFailed(f"another load calls itself {load}", hint="Try again.")
+        # A statement with parameters keeps its snapshot until the next one comes; one without does not.
+        connection.execute("select")
         yield connection
     finally:
         connection.close()
