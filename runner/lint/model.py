@@ -51,10 +51,7 @@ class Relation:
         keys: list[frozenset[str]] | None = None,
     ) -> None:
         self.alias = alias
-        self.outputs = outputs
-        self.columns: dict[str, Column] = {}
-        for column in outputs:
-            self.columns.setdefault(column.name, column)
+        self.set_outputs(outputs)
         self.is_open = is_open
         """Whether it may have other columns than these."""
         self.table, self.part, self.query = table, part, query
@@ -63,6 +60,13 @@ class Relation:
         """Whether an outer join may leave it empty."""
         self.is_qualified_only = False
         """Whether only `alias.column` means its columns: those of `excluded`, `old` and `new`."""
+
+    def set_outputs(self, outputs: list[Column]) -> None:
+        """Give it these columns; the first of a name is what the name means."""
+        self.outputs = outputs
+        self.columns: dict[str, Column] = {}
+        for column in outputs:
+            self.columns.setdefault(column.name, column)
 
 
 class Query:
@@ -128,11 +132,21 @@ class Part:
 
 
 class Temporary:
-    """A temporary table of the script: its columns, and the parts that fill it."""
+    """A temporary table or view of the script: its columns, and the parts that fill it.
 
-    def __init__(self, name: str, relation: Relation, makers: list[Part], node: Node) -> None:
+    `node` is the name where it is made; `ends` tells whether the commit or the script drops it.
+    """
+
+    def __init__(self, name: str, relation: Relation, makers: list[Part], node: Node, *, ends: bool = False) -> None:
         self.name, self.relation, self.makers, self.node = name, relation, makers, node
-        self.is_dropped = False
+        self.ends = ends
+        self.below: list[Temporary] = []
+        """What a view reads: it goes with the first of them."""
+
+    @property
+    def stays(self) -> bool:
+        """Whether it outlives the transaction."""
+        return not self.ends and all(other.stays for other in self.below)
 
 
 class Script:
@@ -141,6 +155,8 @@ class Script:
     def __init__(self) -> None:
         self.statements: list[list[Part]] = []
         self.temporaries: dict[str, Temporary] = {}
+        self.made: list[Temporary] = []
+        """All of them, also those that another one took the name of."""
         self.windows: list[tuple[Node, Query]] = []
         self.is_opaque = False
         """Whether a `do` block, a procedure or a function does things that are not seen."""

@@ -74,7 +74,8 @@ class Names:
 
     def columns(self, table: Table) -> list[Column]:
         """Return the columns of a table, the same ones each time."""
-        if table.name not in self._base or len(self._base[table.name]) != len(table.columns):
+        known = self._base.get(table.name)
+        if known is None or [column.name for column in known] != list(table.columns):
             self._base[table.name] = [Column(name, (), table) for name in table.columns]
         return self._base[table.name]
 

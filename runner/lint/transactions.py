@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner import sqltree
+from runner import sqltree, treenames
 from runner.lint.resolve import into_clause
 from runner.lint.source import Source
 from runner.sqltree import Node, Statement
@@ -163,6 +163,7 @@ _HANDLERS = {
 
 def _temporaries(source: Source) -> None:
     """Report temporary relations that are neither dropped on commit nor by the file."""
+    made = {id(temporary.node): temporary for temporary in source.script.made}
     for statement in source.statements:
         node = statement.node
         into = node.into if node.kind == "CreateTableAsStmt" else into_clause(node)
@@ -175,16 +176,11 @@ def _temporaries(source: Source) -> None:
             relation = node.view
         elif node.kind == "CreateSeqStmt":
             relation = node.sequence
-        if relation is None or ends or not _is_temporary(relation):
+        if relation is None or ends or not treenames.is_temporary(relation):
             continue
-        temporary = source.script.temporaries.get(relation.relname)
-        if temporary is not None and temporary.is_dropped:
-            continue
-        source.report("temporary-table", relation, f"'{relation.relname}' stays in the session after the commit")
-
-
-def _is_temporary(relation: Node) -> bool:
-    return bool(relation.relpersistence == "t" or relation.schemaname == "pg_temp")
+        temporary = made.get(id(relation))
+        if temporary is None or temporary.stays:
+            source.report("temporary-table", relation, f"'{relation.relname}' stays in the session after the commit")
 
 
 def _call(source: Source, call: Node) -> None:

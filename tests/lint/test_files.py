@@ -297,3 +297,54 @@ def test_system_columns_of_partitioned_tables(tmp_path: Path, text: str, place: 
     (folder / "010_it.sql").write_text(text)
     found = [each for each in project.lint(tmp_path, ["shop"]).findings if each.rule.id == "partitioned-xmax"]
     assert [(each.line, each.column) for each in found] == ([place] if place else [])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(
+            "create temp table q on commit drop as select id from a; create temp view v as select id from q;"
+            "alter table q add column z int; update q set z = 1 where z is null;"
+            "select v.id, q.z from v join q using (id);",
+            [],
+            id="view and column",
+        ),
+        pytest.param(
+            "create temp table q on commit drop as select id, name from a; create view v (key) as select id from q;"
+            "alter table q rename name to title; alter table q rename to r; select key, title from v, r;",
+            [],
+            id="renamed, and a view that is temporary by its table",
+        ),
+        pytest.param(
+            "create temp table q on commit drop as select id, name from a;\nalter table q drop column name;\n"
+            "select name from q;",
+            [(3, "unknown-column")],
+            id="dropped column",
+        ),
+        pytest.param("create temp view v as select id from a;", [(1, "temporary-table")], id="view of what stays"),
+        pytest.param("create temp view v as select id from a; drop view v;", [], id="dropped view"),
+        pytest.param(
+            "create temp table q as select id from a; alter table q rename to r; drop table r;",
+            [],
+            id="dropped renamed",
+        ),
+        pytest.param(
+            "create temp table q on commit drop as select 1 as x; drop table q;\ncreate temp table q as select 2 as y;"
+            "select y from q;",
+            [(2, "temporary-table")],
+            id="two of a name",
+        ),
+        pytest.param(
+            "alter table a add column size int; update a set size = 1 where size is null;", [], id="column of a table"
+        ),
+        pytest.param("alter table a rename to b; select id from b;", [], id="renamed table"),
+        pytest.param(
+            "drop table if exists a; create table a as select 1 as other; select other from a;", [], id="made anew"
+        ),
+        pytest.param("create or replace view v as select id from a;\nselect name from v;", [(2, "unknown-column")]),
+    ],
+)
+def test_what_a_step_makes_and_alters(tmp_path: Path, text: str, expected: list[tuple[int, str]]) -> None:
+    """What stands behind a statement knows what it made, renamed or dropped."""
+    found = [(line, rule) for line, rule in _step(tmp_path, text + _METRICS) if rule != "uncounted-write"]
+    assert found == expected
