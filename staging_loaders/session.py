@@ -228,13 +228,15 @@ class Session:
             masters.require_yarn(self.master)
         masters.check_configuration(self.master, spark_settings.defaults() | self._given)
         masters.reach(self.master)
-        os.environ["JAVA_HOME"] = str(java.java_home(self._cache))
         os.environ["PYSPARK_PYTHON"] = spark_settings.python()
         os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
-        if self._launch or not masters.is_local(self.master) or spark_settings.needs_scripts(self._given):
-            return self._launch
-        found = java.find()
-        return class_archive.find(found) if found else None
+        launch = self._launch
+        if launch is None and masters.is_local(self.master) and not spark_settings.needs_scripts(self._given):
+            found = java.find()
+            launch = class_archive.find(found) if found else None
+        if launch is None:
+            os.environ["JAVA_HOME"] = str(java.java_home(self._cache))
+        return launch
 
     def _submitted(self, conf: SparkConf) -> SparkConf:
         """Return what spark-submit was told, and ours where it was told nothing."""

