@@ -190,7 +190,7 @@ def _say_fault(fault: Fault, command: str) -> None:
         of_table = [row for row in fault.staging if row.table == table]
         headers = fault.evidence.headers if fault.evidence else ()
         values = {text for line in (fault.evidence.rows if fault.evidence else ()) for text in line if text}
-        columns = shown_columns(of_table, [*headers, *values])
+        columns = shown_columns(of_table, [*headers, *values], fault.keys)
         console.say(f"  {console.style(table, 'bold')}")
         _say_table([[row.values[name] for name in columns] for row in of_table], columns, 0)
     if not fault.from_empty:

@@ -110,11 +110,14 @@ class Lineage:
         """Return what `table.column` names (`table.*`: which rows it has); UsageError with what may be meant."""
         from difflib import get_close_matches
 
+        known = {f"{t}.{c}": Origin("column", c, t) for t, columns in self.tables.items() for c in columns}
+        known = {f"{each.table}.{each.name}": each for each in self._edges} | known
+        # As the page of lineage prints it, or else as SQL spells it.
+        if name not in known and "." in name:
+            name = ".".join(sqltext.parts(name))
         table, _, column = name.rpartition(".")
         table = table.removeprefix("public.")
         table = self.wholes.get(table, table)
-        known = {f"{t}.{c}": Origin("column", c, t) for t, columns in self.tables.items() for c in columns}
-        known = {f"{each.table}.{each.name}": each for each in self._edges} | known
         if (found := known.get(f"{table}.{column}")) is not None:
             return found
         if not table:

@@ -146,13 +146,19 @@ class Fault:
         }
 
 
-def shown_columns(rows: Sequence[StagingRow], wanted: Sequence[str], most: int = 7) -> list[str]:
-    """Return which columns of staging rows are worth showing: those wanted, those that differ, then others."""
+def shown_columns(
+    rows: Sequence[StagingRow], wanted: Sequence[str], keys: Sequence[str] = (), most: int = 7
+) -> list[str]:
+    """Return which columns of staging rows are worth showing: those wanted, those that differ, then others.
+
+    Wanted are those, too, that hold one of `keys`, whatever they are called here.
+    """
     names = [name for name in rows[0].values if any(row.values[name] is not None for row in rows)]
     differing = [name for name in names if len({row.values[name] for row in rows}) > 1]
     place = ("source_file", "position")
     order = [
         *(name for name in names if name == "day" or name in wanted),
+        *(name for name in names if {row.values[name] for row in rows} & set(keys)),
         *(name for name in names if name.startswith("updated")),
         *(name for name in differing if name not in place),
         *(name for name in names if name.endswith(("_id", "_ids", "_at", "_time", "status")) and name not in place),

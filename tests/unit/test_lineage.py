@@ -506,6 +506,20 @@ def test_columns_by_name(shipped: Lineage) -> None:
     assert shipped.column("rates.minor_unit") == Origin("column", "minor_unit", "rates", "040_transactions")
 
 
+@pytest.mark.parametrize("name", ['"Mart"."Item. Prices"."Made At"', "Mart.Item. Prices.Made At"])
+def test_columns_in_quotes(tmp_path: Path, name: str) -> None:
+    """A column may be named as SQL spells it, or as lineage prints it; what is not quoted is in lower case."""
+    folder = tmp_path / "migrations" / "p"
+    (folder / "schema").mkdir(parents=True)
+    (folder / "schema" / "001_tables.sql").write_text(
+        'create table "Mart"."Item. Prices" ("Made At" text); create table plain (id int);', encoding="utf-8"
+    )
+    (folder / "010_step.sql").write_text('insert into "Mart"."Item. Prices" values (1)', encoding="utf-8")
+    lineage = read(tmp_path)
+    assert lineage.column(name) == Origin("column", "Made At", "Mart.Item. Prices")
+    assert lineage.column("PLAIN.Id") == Origin("column", "id", "plain")
+
+
 MERMAID = re.compile(
     r"flowchart LR|    subgraph g\d+\[\"[^\"]+\"\]|    end"
     r"|(    |        )[nst]\d+(\[\"[^\"]+\"\]|\(\[\"[^\"]+\"\]\)|\[\(\"[^\"]+\"\)\])"

@@ -140,6 +140,9 @@ def test_what_differs_is_shown_of_staging() -> None:
     assert {"name", "updated_at"} <= set(shown)
     assert "none" not in shown
     assert len(shown) == 7
+    common["column_15"] = "7"
+    rows = [StagingRow("stg_things", {"day": "day1", **common})]
+    assert "column_15" in shown_columns(rows, [], ["7"])
 
 
 @pytest.mark.parametrize("kind", CAUSES)
