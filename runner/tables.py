@@ -194,10 +194,10 @@ def describe(connection: Connection) -> list[Table]:
 
 
 def resolve(connection: Connection, names: Iterable[str]) -> dict[str, str]:
-    """Return name as SQL may write it -> name as SQL quotes it, for those that exist; see `Table.name`."""
+    """Return name as SQL may write it -> name as SQL quotes it, for those that exist; of a partition its table's."""
     found = connection.execute(
-        "select name, to_regclass(name)::text from unnest(%s::text[]) as given(name)"
-        " where to_regclass(name) is not null",
+        "select name, coalesce(pg_partition_root(to_regclass(name)), to_regclass(name))::text"
+        " from unnest(%s::text[]) as given(name) where to_regclass(name) is not null",
         (sorted(set(names)),),
     )
     return dict(found.fetchall())

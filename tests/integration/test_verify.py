@@ -742,3 +742,23 @@ def test_what_blocks_and_functions_name(connection: Connection, make_step: Calla
         "010_cards": "",
         "020_unknown": "unknown() builds its statements itself (execute)",
     }
+
+
+def test_a_partition_is_its_table(
+    connection: Connection, prove: Callable[..., Any], make_step: Callable[..., SqlFile]
+) -> None:
+    """A step that names a partition writes the table, which is compared once."""
+    connection.execute(
+        "create table stg_picked (day text, id int);"
+        "create table picked (id int, name text, primary key (id, name)) partition by list (name);"
+        "create table picked_a partition of picked for values in ('a');"
+        "insert into stg_picked values ('day1', 1), ('day2', 2)"
+    )
+    insert = (
+        "insert into picked_a select id, 'a' from stg_picked where day = current_setting('app.day')"
+        " on conflict do nothing returning 1"
+    )
+    body = f"with i as ({insert}) {METRICS.format('(select count(*) from i)')}"
+    verdicts, faults = prove(("day1", "day2"), (make_step(body),), proofs=("metrics", "order"), checks=())
+    assert faults == []
+    assert verdicts[-1].text == "2 orders of 2 days, the same rows in 1 table"
