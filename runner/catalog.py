@@ -38,12 +38,22 @@ class Catalog:
 
     tables: dict[str, Table] = field(default_factory=dict)
     functions: dict[str, Function] = field(default_factory=dict)
+    sequences: set[str] = field(default_factory=set)
+    schemas: set[str] = field(default_factory=set)
+    """Schemas that the project makes, or makes tables in: it says what is in them."""
     is_open: bool = False
     made: int = 0
 
     def table(self, name: str) -> Table | None:
         """Return the table that a statement calls `name` (`agents`, `public.agents`, `other.agents`)."""
         return self.tables.get(name.removeprefix("public."))
+
+    def put(self, table: Table) -> None:
+        """Take in a table that the project makes."""
+        self.tables[table.name] = table
+        schema = table.name.rpartition(".")[0]
+        self.schemas |= {schema} if schema else set()
+        self.made += 1
 
     def add(self, statements: Iterable[Statement]) -> None:
         """Take in what statements of a schema file do."""
@@ -66,6 +76,7 @@ def of_the_runner() -> Catalog:
     catalog = Catalog()
     catalog.add(sqltree.parse(_bookkeeping()))
     catalog.made = 0
+    catalog.schemas.clear()
     return catalog
 
 
@@ -87,8 +98,7 @@ def _create_table(catalog: Catalog, node: Node) -> None:
             table.copy(catalog.table(sqltree.name_of(element.relation)), element)
     for constraint in node.constraints or ():
         table.add_key(constraint)
-    catalog.tables[name] = table
-    catalog.made += 1
+    catalog.put(table)
 
 
 def _alter_table(catalog: Catalog, node: Node) -> None:
@@ -109,10 +119,21 @@ def _rename(catalog: Catalog, node: Node) -> None:
     if node.renameType == "OBJECT_COLUMN":
         table.rename_column(node.subname, node.newname)
     elif node.renameType in ("OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_MATVIEW"):
-        del catalog.tables[table.name]
         schema = table.name.rpartition(".")[0]
-        table.name = f"{schema}.{node.newname}" if schema else node.newname
-        catalog.tables[table.name] = table
+        _move(catalog, table, f"{schema}.{node.newname}" if schema else node.newname)
+
+
+def _move(catalog: Catalog, table: Table, name: str) -> None:
+    del catalog.tables[table.name]
+    table.name = name
+    catalog.put(table)
+
+
+def _set_schema(catalog: Catalog, node: Node) -> None:
+    table = catalog.table(sqltree.name_of(node.relation)) if node.relation is not None else None
+    if table is not None:
+        name = table.name.rpartition(".")[2]
+        _move(catalog, table, name if node.newschema == "public" else f"{node.newschema}.{name}")
 
 
 def _index(catalog: Catalog, node: Node) -> None:
@@ -137,8 +158,7 @@ def _add_view(catalog: Catalog, relation: Node, query: Node | None, aliases: lis
         names, table.is_open = headings.of_select(query)
         names[: len(aliases or ())] = aliases or ()
         table.columns = dict.fromkeys(names, "")
-    catalog.tables[table.name] = table
-    catalog.made += 1
+    catalog.put(table)
 
 
 def _function(catalog: Catalog, node: Node) -> None:
@@ -179,6 +199,23 @@ def _extension(catalog: Catalog, node: Node) -> None:
     catalog.is_open |= node.extname not in _TABLELESS
 
 
+def _sequence(catalog: Catalog, node: Node) -> None:
+    catalog.sequences.add(sqltree.name_of(node.sequence))
+
+
+def _schema(catalog: Catalog, node: Node) -> None:
+    if node.schemaname and not node.schemaElts:
+        catalog.schemas.add(node.schemaname)
+    else:
+        catalog.is_open = True
+
+
+def _set(catalog: Catalog, node: Node) -> None:
+    # What follows is made elsewhere than it says.
+    setting = node if node.kind == "VariableSetStmt" else node.setstmt
+    catalog.is_open |= setting.name == "search_path"
+
+
 def _anything(catalog: Catalog, _node: Node) -> None:
     catalog.is_open = True
 
@@ -197,6 +234,10 @@ _HANDLERS = {
     "CallStmt": _anything,
     "ImportForeignSchemaStmt": _anything,
     "CreateForeignTableStmt": _anything,
-    "CreateSchemaStmt": _anything,
-    "AlterObjectSchemaStmt": _anything,
+    "CreateSchemaStmt": _schema,
+    "CreateSeqStmt": _sequence,
+    "AlterObjectSchemaStmt": _set_schema,
+    "VariableSetStmt": _set,
+    "AlterDatabaseSetStmt": _set,
+    "AlterRoleSetStmt": _set,
 }

@@ -65,12 +65,17 @@ class Names:
         name = sqltree.name_of(node)
         table = self.catalog.table(name)
         hidden = self.catalog.is_open or self.script.is_opaque or self.script.is_elsewhere
-        if table is None and self.catalog.made and not hidden:
-            foreign = node.schemaname not in (None, "public") or node.relname.startswith("pg_")
-            if not foreign:
-                meant = _meant(node.relname, self.catalog.tables)
-                self.report("unknown-table", node, f"no schema file makes a table '{name}'{meant}")
+        if table is None and self.catalog.made and not hidden and not self._is_elsewhere(node, name):
+            meant = _meant(name, self.catalog.tables)
+            self.report("unknown-table", node, f"no schema file makes a table '{name}'{meant}")
         return table
+
+    def _is_elsewhere(self, node: Node, name: str) -> bool:
+        """Return whether a relation may be there without a schema file that makes it as a table."""
+        if node.relname.startswith("pg_") or node.schemaname not in (None, "public", *self.catalog.schemas):
+            return True
+        # Sequences of columns are made with their tables.
+        return name in self.catalog.sequences or node.relname.endswith("_seq")
 
     def columns(self, table: Table) -> list[Column]:
         """Return the columns of a table, the same ones each time."""

@@ -81,7 +81,10 @@ def _linted(text: str) -> Source:
         source.statements = sqltree.parse(text)
     except sqltree.NotSql:
         assume(False)
-    known = Catalog(dict(_CATALOG.tables), _CATALOG.functions, _CATALOG.is_open, _CATALOG.made)
+    known = Catalog(
+        dict(_CATALOG.tables), _CATALOG.functions, set(_CATALOG.sequences), set(_CATALOG.schemas),
+        _CATALOG.is_open, _CATALOG.made,
+    )  # fmt: skip
     project.examine(source, known)
     known.add(source.statements)
     return source

@@ -348,3 +348,26 @@ def test_what_a_step_makes_and_alters(tmp_path: Path, text: str, expected: list[
     """What stands behind a statement knows what it made, renamed or dropped."""
     found = [(line, rule) for line, rule in _step(tmp_path, text + _METRICS) if rule != "uncounted-write"]
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "expected"),
+    [
+        pytest.param("create schema dw; create table dw.b (id int);", "select 1 from itemz;", True, id="public"),
+        pytest.param("create schema dw;", "select 1 from dw.b;", True, id="schema"),
+        pytest.param("create table dw.b (id int);", "select 1 from dw.c;", True, id="schema that is named"),
+        pytest.param("create schema dw;", "select 1 from other.b;", False, id="another schema"),
+        pytest.param("create schema dw create table b (id int);", "select 1 from c;", False, id="schema with tables"),
+        pytest.param(
+            "create schema dw; set local search_path to dw; create table b (x int);", "select 1 from dw.b;", False
+        ),
+        pytest.param("create schema dw; alter table a set schema dw;", "select id from dw.a;", False, id="moved"),
+        pytest.param("create schema dw; alter table a set schema dw;", "select id from a;", True, id="moved away"),
+        pytest.param("create sequence s;", "select last_value from s;", False, id="sequence"),
+        pytest.param("create table b (id serial);", "select last_value from b_id_seq;", False, id="serial"),
+    ],
+)
+def test_tables_of_schemas(tmp_path: Path, schema: str, text: str, expected: bool) -> None:
+    """A table is unknown where the project says what is in its schema."""
+    found = _step(tmp_path, text + _METRICS, f"{_SCHEMA} {schema}")
+    assert [rule for _, rule in found] == ["unknown-table"] * expected
