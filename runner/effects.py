@@ -15,6 +15,7 @@ from runner import plpgsql, sqltree, treenames
 from runner.check import Check
 from runner.sqltree import Node
 from runner.step import SqlFile
+from runner.temporary import Temporary, makes_view
 
 # Statements that change no table that others see, whatever else they do.
 _HARMLESS = {
@@ -51,6 +52,10 @@ class Effects:
 
     def __or__(self, other: Effects) -> Effects:
         return Effects(self.reads | other.reads, self.writes | other.writes, self.unclear or other.unclear)
+
+    def beside(self, own: Temporary) -> Effects:
+        """Return what is left where `own` are the step's alone."""
+        return Effects(own.hide(self.reads), own.through(self.writes), self.unclear)
 
 
 class Schema:
@@ -129,15 +134,15 @@ class Schema:
                 found |= Effects(unclear=f"it is {error.message}")
             except sqltree.NotSql as error:
                 return Effects(unclear=f"PostgreSQL does not understand it: {error.message}")
-        temporary = {name for node in nodes for name in treenames.made_temporary(node)}
-        own: set[str] = set()
+        own, dropped = Temporary(), Temporary.dropped(nodes)
         for node in nodes:
-            effects = self._of_statement(node)
             # A temporary table hides another from when it is made; one that is dropped before is its own of old.
-            hidden = temporary if node.kind == "DropStmt" else own
-            found |= Effects(effects.reads - hidden, effects.writes - hidden, effects.unclear)
-            own |= treenames.made_temporary(node)
-        return self._spread(found)
+            found |= self._of_statement(node).beside(dropped if node.kind == "DropStmt" else own)
+            own.learn(node)
+        found = self._spread(found)
+        # A trigger may write through a view of the step's.
+        found = self._spread(found | Effects(writes=own.through(found.writes)))
+        return Effects(found.reads - {treenames.TEMPORARY}, found.writes - {treenames.TEMPORARY}, found.unclear)
 
     def _of_statement(self, node: Node) -> Effects:
         kind = node.kind
@@ -154,14 +159,17 @@ class Schema:
             return self._of_refresh(treenames.table(node.relation))
         if kind in _REMAKING:
             names = frozenset(treenames.table(found) for found in sqltree.walk(node) if found.kind == "RangeVar")
-            return Effects(reads=names, writes=names - {treenames.TEMPORARY})
+            effects = Effects(reads=names, writes=names)
+            return effects | self._of_call_by_trigger(node.funcname[-1]) if kind == "CreateTrigStmt" else effects
+        if makes_view(node):
+            return Effects(treenames.read(node.query)) | self._of_calls(node.query)
         if kind not in _QUERIES:
             return Effects(unclear=f"it has a statement of the kind {kind.removesuffix('Stmt')}")
         relations = treenames.relations(node)
         made = {treenames.plain(name) for name in relations.made} - treenames.made_temporary(node)
         effects = Effects(
-            frozenset(map(treenames.plain, relations.reads)) - {treenames.TEMPORARY},
-            frozenset([*map(treenames.plain, relations.writes), *made]) - {treenames.TEMPORARY},
+            frozenset(map(treenames.plain, relations.reads)),
+            frozenset([*map(treenames.plain, relations.writes), *made]),
         )
         return effects | self._of_calls(node)
 
@@ -169,8 +177,7 @@ class Schema:
         query = self._materialized.get(view)
         if query is None:
             return Effects(writes=frozenset([view]), unclear=f"it refreshes {view}, which no schema file makes")
-        reads = frozenset(map(treenames.plain, treenames.relations(query).reads))
-        return Effects(reads, frozenset([view])) | self._of_calls(query)
+        return Effects(treenames.read(query), frozenset([view])) | self._of_calls(query)
 
     def _of_calls(self, node: Node) -> Effects:
         found = Effects()
@@ -219,15 +226,16 @@ class Schema:
 
     def _of_nodes(self, nodes: Iterable[Node]) -> Effects:
         found = Effects()
-        own: set[str] = set()
+        own = Temporary()
         for node in nodes:
             effects = self._of_statement(node) if node.kind != "ReturnStmt" else self._of_return(node)
-            found |= Effects(effects.reads - own, effects.writes - own, effects.unclear)
-            own |= treenames.made_temporary(node)
-        return found
+            found |= effects.beside(own)
+            own.learn(node)
+        # A view outlives the function that makes it: who calls that may write through it.
+        return found | Effects(writes=own.below)
 
     def _of_return(self, node: Node) -> Effects:
-        return Effects(frozenset(map(treenames.plain, treenames.relations(node).reads))) | self._of_calls(node)
+        return Effects(treenames.read(node)) | self._of_calls(node)
 
     def _of_block(self, node: Node) -> Effects:
         texts = {option.defname: option.arg for option in node.args}
@@ -256,7 +264,7 @@ class Schema:
                 relatives = frozenset(self._family.get(name, ()))
                 effects |= Effects(writes=relatives) if written else Effects(relatives)
                 if name in self._views:
-                    below = frozenset(map(treenames.plain, treenames.relations(self._views[name]).reads))
+                    below = treenames.read(self._views[name])
                     effects |= Effects(below, below if written else frozenset()) | self._of_calls(self._views[name])
                 if written:
                     effects |= Effects(

@@ -91,6 +91,11 @@ def plain(name: str) -> str:
     return TEMPORARY if name.startswith(f"{TEMPORARY}.") else name.removeprefix("public.")
 
 
+def read(query: Node) -> frozenset[str]:
+    """Return the tables that a query reads, as `plain` has them."""
+    return frozenset(map(plain, relations(query).reads))
+
+
 def made_temporary(node: Node) -> set[str]:
     """Return the temporary table that a statement makes."""
     into = _into(node)

@@ -39,6 +39,7 @@ create function guesses() returns void language plpgsql as $$ begin execute 'dro
 create function strange() returns void language plpgsql as $$ declare x other.kind; begin x := null; end $$;
 create function foreign_one() returns void language plpython3u as 'pass';
 create function note() returns trigger language plpgsql as $$ begin insert into audit values (1); return null; end $$;
+create function enters() returns void language plpgsql as $$ begin insert into pg_temp.entries select 1; end $$;
 create table watched (id int);
 create trigger noted after insert on watched for each row execute function note();
 """
@@ -66,6 +67,76 @@ def effects(tmp_path: Path) -> Callable[..., Effects]:
         pytest.param("create table pg_temp.t (x int); insert into pg_temp.t select 1", set(), set(), id="pg_temp"),
         pytest.param("create table new as select * from b", {"b"}, {"new"}, id="a new table"),
         pytest.param("drop table if exists t; create temp table t (x int)", set(), set(), id="temp, dropped before"),
+        pytest.param(
+            "create temp view t as select * from a; insert into b select * from t", {"a"}, {"b"}, id="temp view"
+        ),
+        pytest.param(
+            "create or replace temp view t as select stays() from a; insert into t select 1",
+            {"a", "b", "d"},
+            {"a", "c"},
+            id="temp view, written through",
+        ),
+        pytest.param(
+            "create view pg_temp.t as select * from b; insert into pg_temp.t select 1",
+            {"b"},
+            {"b"},
+            id="temp view, named with its schema",
+        ),
+        pytest.param(
+            "create temp view t as select * from b; create temp view u as select * from t; delete from u",
+            {"b"},
+            {"b"},
+            id="temp view on another",
+        ),
+        pytest.param(
+            "create temp view t as select * from b; create temp table b (id int); insert into t select 1",
+            {"b"},
+            {"b"},
+            id="temp view, its table hidden later",
+        ),
+        pytest.param(
+            "create temp table b (id int); create temp view t as select * from b; insert into t select 1",
+            set(),
+            set(),
+            id="temp view of a temp table",
+        ),
+        pytest.param(
+            "create temp recursive view t (n) as select id from b union select n from t; select * from t",
+            {"b"},
+            set(),
+            id="temp view, recursive",
+        ),
+        pytest.param(
+            "drop view if exists t; create temp view t as select * from b; drop view t",
+            {"b"},
+            set(),
+            id="temp view, dropped",
+        ),
+        pytest.param(
+            "do $$ begin create temp view t as select * from b; end $$; insert into t select 1",
+            {"b"},
+            {"b", "t"},
+            id="temp view of a block",
+        ),
+        pytest.param(
+            "create temp view entries as select * from b; select enters()",
+            {"b"},
+            {"b"},
+            id="temp view that a function writes",
+        ),
+        pytest.param(
+            "create temp view audit as select * from b; insert into watched select 1",
+            {"b"},
+            {"audit", "b", "watched"},
+            id="temp view that a trigger writes",
+        ),
+        pytest.param(
+            "create temp table t (id int); insert into t select 1; "
+            "create trigger noted after insert on t for each row execute function note()",
+            set(),
+            {"audit"},
+            id="temp table with a trigger",
+        ),
         pytest.param("truncate b", set(), {"b"}, id="truncate"),
         pytest.param("set local work_mem = '1GB'; analyze a", set(), set(), id="settings"),
         pytest.param("select set_config('app.x', '1', true), now(), count(*)", set(), set(), id="harmless functions"),
@@ -147,6 +218,8 @@ def test_reads_and_writes(effects: Callable[..., Effects], text: str, reads: set
         pytest.param("select set_config('search_path', 'x', true)", "it calls set_config()", id="set_config"),
         pytest.param("select nextval(name) from b as names (name)", "it calls nextval()", id="some sequence"),
         pytest.param("create extension dblink", "it has a statement of the kind CreateExtension", id="statement"),
+        pytest.param("create view t as select * from a", "it has a statement of the kind View", id="a view that stays"),
+        pytest.param("create temp view t as select guesses()", "it calls guesses()", id="temp view that calls"),
         pytest.param("drop function stays", "it drops what is no table", id="drop of a function"),
         pytest.param("selec 1", "PostgreSQL does not understand it: syntax error", id="no SQL"),
         pytest.param("select 1" + " + 1" * 2000, "it is nested deeper than a person writes", id="deep"),
