@@ -1,4 +1,4 @@
-"""Divisions, arithmetic, calls and subqueries in a fragment: what can fail while a statement runs. Pure."""
+"""Divisions, arithmetic, calls, subqueries and branches in a fragment: what can fail in an expression. Pure."""
 
 from __future__ import annotations
 
@@ -154,6 +154,23 @@ def _is_one_row(tokens: list[Token], opening: int) -> bool:
     aggregates = len(inside) > 1 and _AGGREGATE.fullmatch(inside[1]) is not None and "group" not in inside
     first = any(pair == ("limit", "1") for pair in itertools.pairwise(inside))
     return aggregates or first or "from" not in inside
+
+
+def otherwise(fragment: Fragment, offset: int) -> int:
+    """Return the value behind `else` where the server names the only one behind `then`, which it compares with it."""
+    cases: list[list[Token]] = []
+    for index, token in enumerate(fragment.tokens):
+        if token.kind != "word":
+            continue
+        if token.text == "case":
+            cases.append([])
+        elif cases and token.text in ("then", "else"):
+            cases[-1] += fragment.tokens[index + 1 : index + 2]
+        elif cases and token.text == "end":
+            values = [value.offset for value in cases.pop()]
+            if len(values) == 2 and values[0] == offset:
+                return values[1]
+    return offset
 
 
 _CLAUSES = re.compile(

@@ -23,7 +23,9 @@ def misspelt(text: str, offset: int) -> tuple[str, str] | None:
     at = _WORD.match(text, offset)
     for match in [at, *before]:
         word = match[0].lower() if match else ""
-        if len(word) > 3 and word not in _KEYWORDS and (close := difflib.get_close_matches(word, _KEYWORDS, 1, 0.8)):
+        # A slip adds a letter or leaves one out: `ifnull` is no `full`.
+        likely = [key for key in _KEYWORDS if abs(len(key) - len(word)) < 2]
+        if len(word) > 3 and word not in _KEYWORDS and (close := difflib.get_close_matches(word, likely, 1, 0.8)):
             return word, close[0]
         # Two letters of a short word have changed places.
         if len(word) == 4 and (turned := [key for key in _KEYWORDS if sorted(key) == sorted(word) and key != word]):

@@ -90,6 +90,8 @@ def nearer(fragment: Fragment, offset: int, fault: Fault) -> int:
     """Return a place that says more than the one that the server names, where it is known to be beside the point."""
     if fault.sqlstate == "42601" and (found := _backticks(fragment)) and found[0] < offset:
         return found[0]
+    if fault.sqlstate == "42804" and fault.message.startswith("CASE types"):
+        return expressions.otherwise(fragment, offset)
     for token, following in itertools.pairwise(fragment.tokens):
         if token.offset == offset and token.text == "(" and f'"{following.text}"' in fault.message:
             return following.offset

@@ -79,6 +79,7 @@ select
     amount / payment_id as first,
     amount ▲/ parts as second
 from payments;
+-- Only the rows tell which of the two it was: the message points at the first, and names this place, too.
 --# a not-null in the second of two upserts | 23502 | "account_id"
 with new_accounts as (
 
@@ -197,6 +198,7 @@ insert into shares (account_id, day, part)
 select account_id, 'day1', share::integer from shares;
 --# two calls of a function in one statement | 22012 | division by zero | in=002_functions.sql: / whole
 select ratio(1, 2), ▲ratio(balance, 0) from accounts;
+-- The server names the function, not which of its calls: the message points at the first, and names this one, too.
 --# a trigger on the second of two written tables | P0001 | is forbidden | in=002_functions.sql: raise exception 'payment
 with renamed as (
 

@@ -121,7 +121,7 @@ begin
     perform 1;
 end
 $two$;
---# backticks | 42601 | double quotes
+--# backticks | 42601 | In PostgreSQL's words, perhaps: SELECT "name" FROM accounts
 select ▲`name` from accounts;
 --# square brackets around a name | 42601 | near "["
 select ▲[name] from accounts;

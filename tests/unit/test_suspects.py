@@ -68,3 +68,25 @@ def test_any_text_is_looked_through(text: str, sqlstate: str, message: str) -> N
     fault = Fault(sqlstate, message, "Key (a, b)=(1, 2)", "t", "a", "c")
     places = [*suspects.find(fragment(text), fault), suspects.fallback(fragment(text), fault)]
     assert all(0 <= place <= len(text) for place in places)
+
+
+@pytest.mark.parametrize(
+    "marked",
+    [
+        pytest.param("select case when a then △1 else ▲now() end", id="one branch"),
+        pytest.param("select case when a then △1 else ▲case when b then 'x' else 'y' end end", id="one in its else"),
+        pytest.param(
+            "select case when case when a then b else c end then △1 else ▲now() end", id="one in its condition"
+        ),
+        pytest.param("select case when a then 1 when b then ▲△now() else 2 end", id="another branch"),
+        pytest.param("select case when a then ▲△1 when b then now() else now() end", id="one of several"),
+        pytest.param("select case when a then (▲△1) else now() end", id="what begins elsewhere"),
+        pytest.param('select "case", "end" from t where ▲△a', id="names"),
+    ],
+)
+def test_the_branches_of_a_case_are_read_in_their_order(marked: str) -> None:
+    """The server compares with `else` first, and names a branch; ▲ is where a reader is told to look."""
+    text = marked.replace("▲", "").replace("△", "")
+    named = marked.replace("▲", "").index("△")
+    fault = Fault("42804", "CASE types timestamp with time zone and integer cannot be matched")
+    assert suspects.nearer(fragment(text), named, fault) == marked.replace("△", "").index("▲")
