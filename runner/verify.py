@@ -114,7 +114,7 @@ class Verifier:
         with bench.trial(bench.whole) as trial:
             bench.empty(trial)
             expected = self._naturally(trial)
-            if bench.survey_again(trial):
+            if expected is None:
                 return False
         # A later transaction, in which the clock shows another time.
         later: list[Difference] = []
@@ -131,8 +131,11 @@ class Verifier:
             again.note_later(bench, difference)
         return True
 
-    def _naturally(self, trial: Trial) -> list[Digest]:
-        """Apply the days in their natural order, and return what the tables hold after each; then backwards."""
+    def _naturally(self, trial: Trial) -> list[Digest] | None:
+        """Apply the days in their natural order, and return what the tables hold after each; then backwards.
+
+        None where tables were seen that should have been emptied, too.
+        """
         bench, natural = self._bench, self._task.days
         # The days once more, the last first; what begins from nothing was proven before.
         backward = (*reversed(natural), natural[-1]) if len(natural) > 1 else ()
@@ -145,6 +148,8 @@ class Verifier:
                 else:
                     self._apply(trial, natural[: number + 1], _FROM_EMPTY, from_empty=True)
                 expected.append(bench.take(trial))
+            # Before the tables are gone that a step has made.
+            seen = bench.survey_again(trial)
         # A step that fails here is one that the orders find, or a rerun did.
         with suppress(StepBroke):
             for number, day in enumerate(backward if self._single_proofs else ()):
@@ -152,7 +157,7 @@ class Verifier:
                     apply_day(trial, bench.whole, day)
                 else:
                     self._apply(trial, backward[: number + 1], _FROM_EMPTY, from_empty=True)
-        return expected
+        return None if bench.survey_again(trial) or seen else expected
 
     def _in_orders(self, trial: Trial, blocked: Sequence[str]) -> None:
         bench = self._bench

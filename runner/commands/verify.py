@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 
 from runner import console, database, days, loading, metrics, project, schema
@@ -190,7 +191,9 @@ def _say_fault(fault: Fault, command: str) -> None:
         of_table = [row for row in fault.staging if row.table == table]
         headers = fault.evidence.headers if fault.evidence else ()
         values = {text for line in (fault.evidence.rows if fault.evidence else ()) for text in line if text}
-        columns = shown_columns(of_table, [*headers, *values], fault.keys)
+        # Of a table without a key the row is its columns and values.
+        named = re.findall(r"(\w+)=", " ".join(values))
+        columns = shown_columns(of_table, [*headers, *values, *named], fault.keys)
         console.say(f"  {console.style(table, 'bold')}")
         _say_table([[row.values[name] for name in columns] for row in of_table], columns, 0)
     if not fault.from_empty:

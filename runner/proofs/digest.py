@@ -106,20 +106,32 @@ def _keys(connection: Connection, oids: Sequence[int]) -> dict[int, list[tuple[s
 
 
 def take(connection: Connection, tables: Iterable[Table]) -> Digest:
-    """Return the digest of tables as they are now."""
+    """Return the digest of tables as they are now; one that a step is yet to make is empty."""
     tables = list(tables)
-    if not tables:
-        return {}
+    there = existing(connection, tables)
     parts = [
         f"select {number}, bucket, count(*), sum(hash) from ("
         f"select {_bucket(table)} as bucket, hashtextextended({_record(table, table.columns)}, 0)::numeric as hash"
         f" from {table.name}) as hashed group by bucket"
         for number, table in enumerate(tables)
+        if table in there
     ]
     digest: dict[str, dict[int, tuple[int, int]]] = {table.name: {} for table in tables}
+    if not parts:
+        return digest
     for number, bucket, count, total in connection.execute(" union all ".join(parts).encode()):
         digest[tables[number].name][bucket] = count, int(total)
     return digest
+
+
+def existing(connection: Connection, tables: Iterable[Table]) -> list[Table]:
+    """Return those of `tables` that are there now: others a step makes anew."""
+    tables = list(tables)
+    found = connection.execute(
+        "select name from unnest(%s::text[]) as given(name) where to_regclass(name) is not null",
+        ([table.name for table in tables],),
+    ).fetchall()
+    return [table for table in tables if (table.name,) in found]
 
 
 def differing(one: Digest, other: Digest) -> dict[str, list[int]]:
@@ -135,6 +147,8 @@ def differing(one: Digest, other: Digest) -> dict[str, list[int]]:
 
 def rows(connection: Connection, table: Table, buckets: Sequence[int]) -> Counter[Row]:
     """Return the rows of some buckets, with how often each is there."""
+    if not existing(connection, [table]):
+        return Counter()
     columns = ", ".join(f"{_value(table, column)}::text" for column in table.columns)
     found = connection.execute(
         f"select {columns or 'null'} from {table.name} where {_bucket(table)} = any(%s)", (list(buckets),)

@@ -7,6 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from runner import database, diagnosis
 from runner.errors import RunnerError
+from runner.proofs import digest
 from runner.proofs.digest import Table
 
 # Emptying a table may fill another by a trigger, which is emptied once more, but not for ever.
@@ -18,7 +19,7 @@ def empty(connection: database.Connection, tables: Iterable[Table]) -> None:
     """Delete the rows of tables, referencing tables first; readers go on reading them as they are."""
     import psycopg
 
-    names = [table.name for table in tables]
+    names = [table.name for table in digest.existing(connection, tables)]
     left = _referencing_first(connection, names)
     try:
         for _ in range(_TIMES):

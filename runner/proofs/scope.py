@@ -42,6 +42,8 @@ class Scope:
     final: Mapping[str, Table]
     staging: Mapping[str, Table]
     marks: Mapping[str, Table]
+    texts: Mapping[str, Relations]
+    """Step -> what its text names, its blocks and functions among it, tables that it is yet to make, too."""
     unclear: Mapping[str, str]
     """Step -> why its text does not say all that it reads and writes; empty where it does."""
     unnamed: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -118,6 +120,8 @@ class Scope:
         read = {step: names - _BOOKS if self.unclear[step] else set() for step, names in read.items()}
         if not any(seen.values()) and not any(read.values()):
             return self
+        named = _resolve_exact(connection, {name for each in self.texts.values() for name in each.reads | each.writes})
+        read = {step: each | _only(named, self.texts[step].reads) for step, each in read.items()}
         names = {name for each in (*seen.values(), *read.values()) for name in each}
         known = digest.describe(connection, names)
         may = _may_empty(connection, known)
@@ -126,11 +130,14 @@ class Scope:
         staging = {name: table for name, table in known.items() if _is_brought(table)}
         return replace(
             self,
-            reads={step: each | read[step] for step, each in self.reads.items()},
+            reads={step: each | (read[step] & set(known)) for step, each in self.reads.items()},
             writes=writes,
-            final=_final(connection, self.steps, writes, self.marks),
+            final=_final(connection, self.steps, writes, self.marks, self.final),
             staging=dict(sorted({**self.staging, **staging}.items())),
-            unnamed={step: self.unnamed.get(step, frozenset()) | new[step] for step in new},
+            unnamed={
+                step: self.unnamed.get(step, frozenset()) | (new[step] - _only(named, self.texts[step].writes))
+                for step in new
+            },
             left_out={step: self.left_out.get(step, frozenset()) | (names - may) for step, names in seen.items()},
         )
 
@@ -163,6 +170,7 @@ def find(connection: Connection, steps: Sequence[SqlFile]) -> Scope:
         final=_final(connection, steps, writes, marks),
         staging={name: table for name, table in sorted(known.items()) if _is_brought(table)},
         marks=marks,
+        texts=relations,
         unclear={name: each.unclear for name, each in within.items()},
         left_out={
             step.id: frozenset(canonical.get(name, "") for name in relations[step.id].writes) & beyond for step in steps
@@ -172,11 +180,19 @@ def find(connection: Connection, steps: Sequence[SqlFile]) -> Scope:
 
 
 def _final(
-    connection: Connection, steps: Sequence[SqlFile], writes: Mapping[str, frozenset[str]], marks: Iterable[str]
+    connection: Connection,
+    steps: Sequence[SqlFile],
+    writes: Mapping[str, frozenset[str]],
+    marks: Iterable[str],
+    seen: Mapping[str, Table] | None = None,
 ) -> dict[str, Table]:
-    """Return the tables to compare of those that steps write, without the columns that the steps call technical."""
+    """Return the tables to compare of those that steps write, without the columns that the steps call technical.
+
+    `seen` is what is known already, of tables, too, that a step makes and a rollback took back.
+    """
     written = {name for each in writes.values() for name in each if not _is_staging(name)} - set(marks)
-    return dict(sorted(digest.describe(connection, written, _technical(connection, steps, writes)).items()))
+    found = digest.describe(connection, written, _technical(connection, steps, writes))
+    return dict(sorted({**(seen or {}), **found}.items()))
 
 
 def _technical(
@@ -191,6 +207,10 @@ def _technical(
             for each in tables.resolve(connection, [spelled]).values() if table else writes[step.id]:
                 found.setdefault(each, set()).add(column)
     return found
+
+
+def _only(resolved: Mapping[str, str], names: Iterable[str]) -> set[str]:
+    return {resolved[name] for name in names if name in resolved}
 
 
 def _relations(step: SqlFile) -> Relations:

@@ -290,6 +290,30 @@ def test_a_table_made_anew(
     assert {verdict.proof for verdict in verdicts} == set(PROOFS)
 
 
+@pytest.mark.parametrize("proofs", [tuple(PROOFS), ("order",)], ids=["all", "from empty tables alone"])
+def test_a_table_that_is_not_there_yet(
+    connection: Connection, prove: Callable[..., Any], make_step: Callable[..., SqlFile], proofs: tuple[str, ...]
+) -> None:
+    """A table that steps make for themselves is emptied and compared from when it is there."""
+    days.stage(connection)
+    before = everything(connection)
+    made = "create table listed as select day, card_id from stg_cards where day = current_setting('app.day')"
+    steps = (
+        make_step("drop table if exists listed", made, METRICS.format("(select count(*) from listed)")),
+        make_step(
+            "drop table if exists copied; create table copied as table listed",
+            METRICS.format("(select count(*) from copied)").replace("cards_task", "copy_task"),
+            name="020_copy.sql",
+        ),
+    )
+    _, faults = prove(steps=steps, checks=(), proofs=proofs)
+    (fault,) = (fault for fault in faults if fault.proof == "order")
+    assert (fault.step, fault.kind, fault.table, fault.writers, fault.also) == (
+        "010_cards", "last-applied-wins", "listed", "", ("copied",),
+    )  # fmt: skip
+    assert everything(connection) == before
+
+
 BLOCK = """
 do $$ begin
     update picked set name = day from stg_picked where picked.id = stg_picked.id and day = current_setting('app.day');
