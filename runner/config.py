@@ -23,7 +23,8 @@ class Settings:
     `database_url` is a libpq URL or conninfo string, `""` for libpq's own `PG*`
     environment, and None for the embedded PostgreSQL. `spark` holds Spark's own settings
     by their full names (`spark.executor.memory`). `engine` is what reads files: `spark`, `local`
-    (processes of this machine) or `auto`: local below `local_limit` bytes, Spark above.
+    (processes of this machine) or `auto`: local below `local_limit` bytes, Spark above. What `s3_…` leaves
+    open, the configuration of AWS says.
     """
 
     project: Path
@@ -39,6 +40,9 @@ class Settings:
     master: str = "local[*]"
     require_yarn: bool = False
     spark: Mapping[str, str] = field(default_factory=dict)
+    s3_endpoint: str | None = None
+    s3_region: str | None = None
+    s3_anonymous: bool = False
     rates: str | None = None
     attempts: int = 5
 
@@ -57,8 +61,8 @@ class Size(int):
     """A number of bytes, which is written with its unit: 64MB."""
 
 
-# Where each setting is found: its key in runner.toml, its environment variable, its type.
-_SOURCES: dict[str, tuple[str, str | None, type]] = {
+# Where each setting is found: its key in runner.toml, its environment variables, the first one set counting, its type.
+_SOURCES: dict[str, tuple[str, str, type]] = {
     "pipeline": ("pipeline", "RUNNER_PIPELINE", str),
     "env": ("env", "RUNNER_ENV", str),
     "data": ("data", "DATA_BASE_PATH", str),
@@ -71,6 +75,9 @@ _SOURCES: dict[str, tuple[str, str | None, type]] = {
     "local_limit": ("load.local_limit", "RUNNER_LOCAL_LIMIT", Size),
     "master": ("spark.master", "SPARK_MASTER", str),
     "require_yarn": ("spark.require_yarn", "RUNNER_REQUIRE_YARN", bool),
+    "s3_endpoint": ("s3.endpoint", "AWS_ENDPOINT_URL_S3 AWS_ENDPOINT_URL", str),
+    "s3_region": ("s3.region", "AWS_REGION AWS_DEFAULT_REGION", str),
+    "s3_anonymous": ("s3.anonymous", "RUNNER_S3_ANONYMOUS", bool),
     "rates": ("rates.source", "FX_RATES_SOURCE", str),
 }
 
@@ -114,10 +121,11 @@ def load(
     spark = _spark(content, project / FILE)
     file_values = _flatten(content, project / FILE)
     values: dict[str, Any] = {"spark": spark}
-    for name, (key, variable, kind) in _SOURCES.items():
+    for name, (key, variables, kind) in _SOURCES.items():
+        variable = next(filter(environ.get, variables.split()), None)
         if flags.get(name) is not None:
             values[name] = flags[name]
-        elif variable and environ.get(variable):
+        elif variable:
             values[name] = _convert(environ[variable], kind, f"the environment variable {variable}")
         elif key in file_values:
             values[name] = _convert(file_values[key], kind, f"{key} in {project / FILE}")

@@ -43,6 +43,12 @@ class DatabaseUnavailable(RunnerError):
     exit_code = 2
 
 
+class StoreUnavailable(RunnerError):
+    """No store answers where the days lie."""
+
+    exit_code = 2
+
+
 class EditedSchemaFile(RunnerError):
     """A schema file was changed after it was applied."""
 

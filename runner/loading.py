@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from runner import console, database, days, extras, master
 from runner.config import Settings
-from runner.errors import ConfigError, DatabaseUnavailable, LoadFailed, NotLoaded, RunnerError
+from runner.errors import ConfigError, DatabaseUnavailable, LoadFailed, NotLoaded, RunnerError, StoreUnavailable
 from runner.progress import Progress
 from runner.step import SqlFile
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from staging_loaders.choice import Choice, Chosen, Wish
     from staging_loaders.load import EntityLoad, EntityPlan
     from staging_loaders.session import Session
+    from staging_loaders.store import Store
 
 # How a step names what it reads: by staging table, or by asking whether the day has it at all.
 _STAGING = re.compile(r"\bstg_(?!loads\b|rejects\b)(\w+)|\b(?:is|require)_loaded\(\s*'(\w+)'")
@@ -45,8 +46,16 @@ def check(settings: Settings, day: str, *, mode: str, max_rejects: str | None = 
     check_master(settings)
     if max_rejects is not None:
         parse_limit(max_rejects)
-    find_day_files(settings.data, day, load_declarations(settings.declarations))
+    find_day_files(store(settings), day, load_declarations(settings.declarations))
     check_source(settings.rates)
+
+
+def store(settings: Settings) -> Store:
+    """Return where the days lie; ConfigError for an address of a kind that is not read."""
+    from staging_loaders.s3 import Access
+    from staging_loaders.store import open_store
+
+    return open_store(settings.data, Access(settings.s3_endpoint, settings.s3_region, settings.s3_anonymous))
 
 
 def check_master(settings: Settings) -> None:
@@ -161,7 +170,7 @@ def load(
                     dsn=dsn,
                     pipeline=settings.pipeline,
                     day=day,
-                    base=settings.data,
+                    base=store(settings),
                     declarations=settings.declarations,
                     flow_run_id=flow_run_id,
                     mode="always" if mode == "always" else "auto",
@@ -175,7 +184,7 @@ def load(
                 for doubt in doubts(loads):
                     console.warn(f"{day}: {doubt}")
                 return loads, engine.choice
-            except (LoadFailed, DatabaseUnavailable) as error:
+            except (LoadFailed, DatabaseUnavailable, StoreUnavailable) as error:
                 if pause is None or not (error.transient or isinstance(error, DatabaseUnavailable)):
                     raise
                 note(f"{error.message.splitlines()[0]}; again in {pause:.1f} s")
@@ -190,7 +199,7 @@ def unclaimed(settings: Settings, day: str) -> list[str]:
     from staging_loaders import plan
     from staging_loaders.entity import load_declarations
 
-    return plan.unclaimed(settings.data, day, load_declarations(settings.declarations), settings.declarations)
+    return plan.unclaimed(store(settings), day, load_declarations(settings.declarations), settings.declarations)
 
 
 def plan(settings: Settings, dsn: str | None, day: str, mode: str) -> list[EntityPlan]:
@@ -201,7 +210,7 @@ def plan(settings: Settings, dsn: str | None, day: str, mode: str) -> list[Entit
         dsn=dsn,
         pipeline=settings.pipeline,
         day=day,
-        base=settings.data,
+        base=store(settings),
         declarations=settings.declarations,
         mode="always" if mode == "always" else "auto",
     )

@@ -32,6 +32,7 @@ from staging_loaders.outcome import EntityLoad, Phases, landed, outcome
 from staging_loaders.part import Counts, Failed, Part, land_part
 from staging_loaders.plan import EntityPlan, Loaded, plan_entities, read_loaded
 from staging_loaders.publish import Landing, parse_limit
+from staging_loaders.store import Store
 from staging_loaders.toml_lines import line_of
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class DayLoad:
         dsn: str,
         pipeline: str,
         day: str,
-        base: str,
+        base: str | Store,
         declarations: Path,
         flow_run_id: str,
         session: Engine,

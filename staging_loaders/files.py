@@ -1,16 +1,21 @@
-"""The source files of a day: where they are, which count, what identifies their content."""
+"""The source files of a day: where they are, which count, how they are opened, what identifies their content."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from runner.errors import ConfigError, UnreadableFile
+from runner.errors import UnreadableFile
 from staging_loaders.digest import digests
 from staging_loaders.entity import Entity
+
+if TYPE_CHECKING:
+    from staging_loaders.s3 import Access
 
 # Part of every fingerprint: a change of what the loader makes of the same files raises it.
 LOADER_VERSION = "3"
@@ -20,32 +25,41 @@ LOADER_VERSION = "3"
 class SourceFile:
     """A file of an entity; `name` is its path below the entity's folder, which is what orders files.
 
-    `modified` is nanoseconds since the epoch, 0 where nobody looked.
+    `path` is its address, where it is an object of a bucket. `modified` is nanoseconds since the epoch,
+    0 where nobody looked.
     """
 
     path: str
     name: str
     size: int
     modified: int = 0
+    etag: str | None = None
+    """What S3 says of an object's content: another content, another ETag."""
+    access: Access | None = None
+    """How the bucket is reached; None for a file of this machine."""
+
+
+def open_file(file: SourceFile | str) -> io.BufferedReader:
+    """Open a file for reading; a bare path is one of this machine.
+
+    Raises OSError; of an object, UnreadableFile, also while it is read (see ObjectStream).
+    """
+    if isinstance(file, str) or file.access is None:
+        return open(file if isinstance(file, str) else file.path, "rb")
+    from staging_loaders.object_stream import open_object
+
+    return open_object(file)
 
 
 def has_changed(file: SourceFile) -> bool:
-    """Tell whether a file is another one than when it was found."""
+    """Tell whether a file is another one than when it was found; of an object, each request has asked that already."""
+    if file.access is not None:
+        return False
     try:
         status = os.stat(file.path)
     except OSError:
         return True
     return (status.st_size, status.st_mtime_ns) != (file.size, file.modified)
-
-
-def local_base(base: str) -> Path:
-    """Return the folder of the days; ConfigError for what is no local folder."""
-    if "://" in base and not base.startswith("file://"):
-        raise ConfigError(
-            f"{base}: only local folders can be read for now",
-            hint="Copy the days to a local folder and name it with --data or DATA_BASE_PATH.",
-        )
-    return Path(base.removeprefix("file://"))
 
 
 def find_files(folder: Path) -> tuple[SourceFile, ...]:
@@ -91,7 +105,10 @@ def _readable(name: str) -> str:
 
 
 def fingerprint(entity: Entity, files: tuple[SourceFile, ...]) -> str:
-    """Return what identifies a load: the files' names and content, the declaration and the loader's version."""
+    """Return what identifies a load: the files' names and content, the declaration and the loader's version.
+
+    An object is not read for that: its ETag and size stand for its content.
+    """
     total = hashlib.sha256(f"{LOADER_VERSION}\n{entity.name}\n{entity.text}".encode())
     for file, content in zip(files, digests(files), strict=True):
         # Lengths first, so that no two lists of files can be told apart only by where a name ends.

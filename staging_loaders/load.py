@@ -21,6 +21,7 @@ from staging_loaders.files import SourceFile
 from staging_loaders.outcome import EntityLoad, doubts
 from staging_loaders.plan import EntityPlan, Loaded, plan_entities, read_loaded
 from staging_loaders.publish import Landing, parse_limit
+from staging_loaders.store import Store
 
 __all__ = [
     "DayLoad",
@@ -41,7 +42,7 @@ def load_day(
     dsn: str,
     pipeline: str,
     day: str,
-    base: str,
+    base: str | Store,
     declarations: Path,
     flow_run_id: str,
     session: Engine,
@@ -76,7 +77,7 @@ def load_day(
 
 
 def plan_day(
-    *, dsn: str | None, pipeline: str, day: str, base: str, declarations: Path, mode: Mode = "auto"
+    *, dsn: str | None, pipeline: str, day: str, base: str | Store, declarations: Path, mode: Mode = "auto"
 ) -> list[EntityPlan]:
     """Return what `load_day` would do. Writes nothing; without a `dsn` everything is new."""
     declared = load_declarations(declarations)

@@ -123,7 +123,7 @@ def land_part(part: Part) -> Counts | Failed:
             connection.commit()
             return counts
     except UnreadableFile as error:
-        return Failed(error.message, error.hint, unreadable=True)
+        return Failed(error.message, error.hint, unreadable=not error.transient, transient=error.transient)
     except DatabaseUnavailable as error:
         return Failed(error.message, error.hint, transient=True)
     except psycopg.Error as error:
@@ -153,7 +153,7 @@ def _copy(connection: Connection, part: Part, careful: bool = False) -> Counts:
     for file in part.files:
         first = position = 0 if part.span is None else part.span.records
         before = sender.rows.count
-        for batch in read_batches(file.path, arrays, fields, jsons, part.span):
+        for batch in read_batches(file, arrays, fields, jsons, part.span):
             sender.add_batch(file, position, batch)
             position += batch.count
         records += position - first

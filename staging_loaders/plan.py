@@ -13,7 +13,8 @@ from runner import days
 from runner.database import Connection
 from runner.errors import DayNotFound, UsageError
 from staging_loaders.entity import Entity
-from staging_loaders.files import SourceFile, find_files, fingerprint, local_base
+from staging_loaders.files import SourceFile, fingerprint
+from staging_loaders.store import Store, as_store
 
 PREFIX = "sync-"
 
@@ -79,28 +80,31 @@ def _has_rows(connection: Connection, entity: Entity | None, day: str) -> bool:
 
 
 def plan_entities(
-    base: str, day: str, declared: Mapping[str, Entity], loaded: Mapping[str, Loaded], mode: str
+    base: str | Store, day: str, declared: Mapping[str, Entity], loaded: Mapping[str, Loaded], mode: str
 ) -> list[EntityPlan]:
     """Return the plan of each declared entity, in the order of their names.
 
-    `mode` is `auto` (read what is new) or `always`. Raises DayNotFound where the day's folder
-    or a required entity is missing, UnreadableFile where a file cannot be opened.
+    `base` is where the days lie: a path, an address or a store. `mode` is `auto` (read what is new) or
+    `always`. Raises DayNotFound where the day's folder or a required entity is missing, UnreadableFile
+    where a file cannot be opened, ConfigError and StoreUnavailable for a bucket that cannot be listed.
     """
     files = find_day_files(base, day, declared)
     return [_plan(declared[name], found, loaded.get(name), mode) for name, found in files.items()]
 
 
-def find_day_files(base: str, day: str, declared: Mapping[str, Entity]) -> dict[str, tuple[SourceFile, ...]]:
+def find_day_files(base: str | Store, day: str, declared: Mapping[str, Entity]) -> dict[str, tuple[SourceFile, ...]]:
     """Return the files of each declared entity, in the order of their names; raises as `plan_entities` does."""
-    folder = find_day(base, day)
-    files = {name: find_files(folder / name) for name in sorted(declared)}
+    store = find_day(base, day)
+    folder = PREFIX + day
+    files = {name: store.files(folder, name) for name in sorted(declared)}
     missing = [name for name, found in files.items() if declared[name].required and not found]
     if missing:
-        strays = _strays(folder, declared)
+        strays = _strays(store, day, declared)
         near = {name: get_close_matches(name, strays, n=1, cutoff=_NEAR) for name in missing}
-        asked = [f"{folder / found[0]} is there: is it {name}? " for name, found in near.items() if found]
+        asked = [f"{store.where(folder, found[0])} is there: is it {name}? " for name, found in near.items() if found]
+        places = ", ".join(store.where(folder, name) for name in missing)
         raise DayNotFound(
-            f"{day} lacks {' and '.join(missing)}: no data file in {', '.join(str(folder / name) for name in missing)}",
+            f"{day} lacks {' and '.join(missing)}: no data file in {places}",
             hint="".join(asked)
             + "A day without them would look like one on which nobody exists. "
             + ("Rename it, or fetch the day again." if asked else "Fetch the day again."),
@@ -108,25 +112,25 @@ def find_day_files(base: str, day: str, declared: Mapping[str, Entity]) -> dict[
     return files
 
 
-def unclaimed(base: str, day: str, declared: Mapping[str, Entity], declarations: Path) -> list[str]:
+def unclaimed(base: str | Store, day: str, declared: Mapping[str, Entity], declarations: Path) -> list[str]:
     """Return what a person should hear of: folders of the day that no entity reads, of any pipeline of the project.
 
     `declarations` is the folder of the pipeline's own; those of the others are beside it.
     """
-    folder = find_day(base, day)
+    store = find_day(base, day)
     told = []
-    for name in _strays(folder, declared):
+    for name in _strays(store, day, declared):
         if not any(declarations.parent.glob(f"*/{escape(name)}.toml")):
             near = get_close_matches(name.lower(), declared, n=1, cutoff=_NEAR)
             asked = f"; did you mean {near[0]}?" if near else ""
-            told.append(f"{folder / name} belongs to no entity and is not read{asked}")
+            told.append(f"{store.where(PREFIX + day, name)} belongs to no entity and is not read{asked}")
     return told
 
 
-def _strays(folder: Path, declared: Mapping[str, Entity]) -> list[str]:
+def _strays(store: Store, day: str, declared: Mapping[str, Entity]) -> list[str]:
     """Return the names of the folders in a day's folder that are no declared entity's."""
-    names = (entry.name for entry in folder.iterdir() if entry.name not in declared and entry.is_dir())
-    return sorted(name for name in names if not name.startswith((".", "_")))
+    names = store.folders(PREFIX + day)
+    return [name for name in names if name not in declared and not name.startswith((".", "_"))]
 
 
 def _plan(entity: Entity, files: tuple[SourceFile, ...], loaded: Loaded | None, mode: str) -> EntityPlan:
@@ -145,18 +149,18 @@ def _plan(entity: Entity, files: tuple[SourceFile, ...], loaded: Loaded | None, 
     return EntityPlan(entity.name, entity.table, bool(files), entity.required, files, size, mark, changed, reason)
 
 
-def find_day(base: str, day: str) -> Path:
-    """Return the day's folder; DayNotFound tells which days there are."""
-    root = local_base(base)
-    folder = root / (PREFIX + days.check(day))
-    if folder.is_dir():
-        return folder
-    if not root.is_dir():
+def find_day(base: str | Store, day: str) -> Store:
+    """Return the store, which has a folder of the day; DayNotFound tells which days there are."""
+    store = as_store(base)
+    if store.has(PREFIX + days.check(day)):
+        return store
+    root, folder = store.where(), store.where(PREFIX + day)
+    if not store.exists():
         raise DayNotFound(
             f"the data folder {root} does not exist",
             hint="Name the one that holds sync-<day>/: --data or DATA_BASE_PATH.",
         )
-    there = available_days(root)
+    there = available_days(store)
     if not there:
         raise DayNotFound(
             f"no files for {day}: {root} holds no sync-<day> folder", hint="Name another one: --data or DATA_BASE_PATH."
@@ -183,9 +187,9 @@ def _numbers(day: str) -> list[int]:
     return [int(digits) for digits in re.findall(r"[0-9]+", day)]
 
 
-def available_days(root: Path) -> list[str]:
-    """Return the days that have a folder in `root`, in their natural order."""
-    names = (entry.name.removeprefix(PREFIX) for entry in root.glob(PREFIX + "*") if entry.is_dir())
+def available_days(store: Store) -> list[str]:
+    """Return the days that have a folder, in their natural order."""
+    names = (name.removeprefix(PREFIX) for name in store.folders(beginning=PREFIX))
     return sorted((name for name in names if _is_day(name)), key=days.order)
 
 

@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from runner.errors import UnreadableFile
 from staging_loaders import read_json
+from staging_loaders.files import SourceFile, open_file
 from staging_loaders.read_json import BOM
 from staging_loaders.record import Batch, Record, unreadable
 from staging_loaders.spans import Span, read_span
@@ -25,27 +26,28 @@ ENDINGS = (".json", ".jsonl", ".ndjson", ".csv", ".json.gz", ".jsonl.gz", ".ndjs
 
 
 def read_records(
-    path: str, arrays: frozenset[tuple[str, ...]] = frozenset(), fields: Sequence[tuple[str, ...]] = ()
+    file: SourceFile | str, arrays: frozenset[tuple[str, ...]] = frozenset(), fields: Sequence[tuple[str, ...]] = ()
 ) -> Iterator[Record]:
-    """Yield the records of the file at `path`, one by one; see `read_batches`."""
-    for batch in read_batches(path, arrays, fields):
+    """Yield the records of a file, one by one; see `read_batches`."""
+    for batch in read_batches(file, arrays, fields):
         yield from map(batch.exact, range(batch.count))
 
 
 def read_batches(
-    path: str,
+    file: SourceFile | str,
     arrays: frozenset[tuple[str, ...]] = frozenset(),
     fields: Sequence[tuple[str, ...]] = (),
     jsons: frozenset[tuple[str, ...]] = frozenset(),
     span: Span | None = None,
 ) -> Iterator[Batch]:
-    """Yield the records of the file at `path`, many at a time.
+    """Yield the records of a file, many at a time; a bare path is one of this machine.
 
     `arrays` are the paths at which a CSV cell holds an array as JSON text, `jsons` those at which it may
     hold any JSON, `fields` those of which the columns of CSV and Parquet must name one; `span` is the part
     of JSON Lines to read, None for all. Raises UnreadableFile, naming file, line and column, for a file
     that is not what its ending says.
     """
+    path = file if isinstance(file, str) else file.path
     lowered = path.lower()
     ending = next((ending for ending in ENDINGS if lowered.endswith(ending)), None)
     if ending is None:
@@ -55,58 +57,59 @@ def read_batches(
     if ending == ".parquet":
         from staging_loaders.read_parquet import read_parquet
 
-        yield from read_parquet(path, fields)
+        yield from read_parquet(file, fields)
         return
     try:
-        with open(path, "rb") as file:
-            if ending.endswith(".gz") and not file.peek(1):
+        with open_file(file) as opened:
+            if ending.endswith(".gz") and not opened.peek(1):
                 # What a failed upload leaves; the library would read it as nothing at all.
                 raise unreadable(path, 1, 1, "the compressed file is empty")
-            stream: Any = gzip.GzipFile(fileobj=file) if ending.endswith(".gz") else file
+            stream: Any = gzip.GzipFile(fileobj=opened) if ending.endswith(".gz") else opened
             kind = ending.removesuffix(".gz")
             if kind == ".json":
-                yield from read_json.read_page(path, _read_whole(path, stream))
+                yield from read_json.read_page(path, _read_whole(file, stream))
             elif kind == ".csv":
                 from staging_loaders.read_csv import read_csv
 
-                yield from read_csv(path, _lines(path, stream), arrays, fields, jsons)
+                yield from read_csv(path, _lines(file, stream), arrays, fields, jsons)
             else:
-                yield from read_json.read_lines(path, _pieces(path, stream, span))
+                yield from read_json.read_lines(path, _pieces(file, stream, span))
     except OSError as error:
         raise UnreadableFile(f"{path}: {error.strerror or error}", hint="Is it still there, and readable?") from error
 
 
-def _read_whole(path: str, stream: IO[bytes]) -> bytes:
+def _read_whole(file: SourceFile | str, stream: IO[bytes]) -> bytes:
     try:
         return stream.read().removeprefix(BOM)
     except _GZIP_ERRORS as error:
-        raise _not_gzip(path, error) from error
+        raise _not_gzip(file, error) from error
 
 
-def _lines(path: str, stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+def _lines(file: SourceFile | str, stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     """Yield each line with its number; only a line feed ends one."""
     try:
         for number, line in enumerate(stream, 1):
             yield number, line.removeprefix(BOM) if number == 1 else line
     except _GZIP_ERRORS as error:
-        raise _not_gzip(path, error) from error
+        raise _not_gzip(file, error) from error
 
 
-def _pieces(path: str, stream: IO[bytes], span: Span | None) -> Iterator[tuple[int, list[bytes]]]:
+def _pieces(file: SourceFile | str, stream: IO[bytes], span: Span | None) -> Iterator[tuple[int, list[bytes]]]:
     """Yield pieces of a file as the number of their first line, and the lines; only a line feed ends one."""
     try:
         yield from read_span(stream, span)
     except _GZIP_ERRORS as error:
-        raise _not_gzip(path, error) from error
+        raise _not_gzip(file, error) from error
 
 
-def _not_gzip(path: str, error: BaseException) -> UnreadableFile:
+def _not_gzip(file: SourceFile | str, error: BaseException) -> UnreadableFile:
     """Return the error for a compressed file, with the line and column up to which it can be unpacked."""
     line, column = 1, 1
-    with contextlib.suppress(*_GZIP_ERRORS), gzip.open(path) as stream:
+    with contextlib.suppress(*_GZIP_ERRORS), open_file(file) as opened, gzip.GzipFile(fileobj=opened) as stream:
         while chunk := stream.read1(_CHUNK):
             line += chunk.count(b"\n")
             last = chunk.rfind(b"\n")
             column = column + len(chunk) if last < 0 else len(chunk) - last
     truncated = isinstance(error, EOFError)
+    path = file if isinstance(file, str) else file.path
     return unreadable(path, line, column, "the compressed file is truncated" if truncated else f"not gzip: {error}")

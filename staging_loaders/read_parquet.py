@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from decimal import Decimal
 from math import isfinite
 from typing import Any
 
 from runner.errors import UnreadableFile
+from staging_loaders.files import SourceFile
 from staging_loaders.record import ODD_CELL, Batch, Cells, Record, require_field
 from staging_loaders.values import Number
 
 _BATCH = 2000
 
 
-def read_parquet(path: str, fields: Sequence[tuple[str, ...]] = ()) -> Iterator[Batch]:
+def read_parquet(source: SourceFile | str, fields: Sequence[tuple[str, ...]] = ()) -> Iterator[Batch]:
     """Yield one record a row, many at a time, its values as JSON would hold them.
 
     Raises UnreadableFile for a broken file, and for one without a column of the `fields`.
@@ -23,7 +24,8 @@ def read_parquet(path: str, fields: Sequence[tuple[str, ...]] = ()) -> Iterator[
     import pyarrow
     import pyarrow.parquet as parquet
 
-    with _told(path), parquet.ParquetFile(path) as file:
+    path = source if isinstance(source, str) else source.path
+    with _told(path), _opened(source) as opened, parquet.ParquetFile(opened) as file:
         require_field(path, 1, [name for field in file.schema_arrow for name in _names(field)], fields)
         plain = pyarrow.schema([(field.name, _storable(field.type)) for field in file.schema_arrow])
         chosen = _chosen(plain, fields)
@@ -33,6 +35,15 @@ def read_parquet(path: str, fields: Sequence[tuple[str, ...]] = ()) -> Iterator[
             columns = None if chosen is None else [_cells(_column(table, path)) for path in chosen.values()]
             cells = None if chosen is None or columns is None else Cells(tuple(chosen), columns, blank_is_null=False)
             yield Batch(table.num_rows, None, _Rows(path, table), cells)
+
+
+def _opened(source: SourceFile | str) -> Any:
+    """Return a context with what the library reads from: a path, or an object, of which it takes parts in its order."""
+    if isinstance(source, str) or source.access is None:
+        return nullcontext(source if isinstance(source, str) else source.path)
+    from staging_loaders.object_stream import ObjectStream
+
+    return ObjectStream(source)
 
 
 class _Rows:

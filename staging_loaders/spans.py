@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import IO
 
-from staging_loaders.files import SourceFile
+from runner.errors import UnreadableFile
+from staging_loaders.files import SourceFile, open_file
 from staging_loaders.read_json import BLANK, BOM
 
 _CHUNK = 1 << 20
@@ -62,20 +63,20 @@ def read_span(stream: IO[bytes], span: Span | None) -> Iterator[tuple[int, list[
         number += len(lines)
 
 
-def count(item: tuple[str, Span]) -> tuple[int, int]:
-    """Return how many lines and how many records a file (its path) has in a span.
+def count(item: tuple[SourceFile, Span]) -> tuple[int, int]:
+    """Return how many lines and how many records a file has in a span.
 
     A file that cannot be read has none: reading it will tell why.
     """
-    path, span = item
+    file, span = item
     lines = records = 0
     try:
-        with open(path, "rb") as stream:
+        with open_file(file) as stream:
             for _, piece in read_span(stream, span):
                 lines += len(piece)
                 # Stripping a line copies it: hardly any begins with what a blank one does.
                 records += sum(1 for line in piece if line[:1] > b" " or line.strip(BLANK))
-    except OSError:
+    except (OSError, UnreadableFile):
         return 0, 0
     return lines, records
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from staging_loaders import spans
+from staging_loaders.files import SourceFile
 from staging_loaders.part import Counts, Part, UselessFile
 from staging_loaders.spans import Span
 
@@ -16,14 +17,14 @@ if TYPE_CHECKING:
 
 def place(parts: Sequence[Part], engine: Engine) -> list[Part]:
     """Return the parts, each span with its place in the file, for which the workers count lines."""
-    items = [(part.files[0].path, part.span) for part in parts if part.span is not None]
+    items = [(part.files[0], part.span) for part in parts if part.span is not None]
     counts = dict(zip(items, engine.run(spans.count, items), strict=True)) if items else {}
-    placed: dict[tuple[str, Span], Span] = {}
-    for path in dict.fromkeys(path for path, _ in items):
-        found = [span for other, span in items if other == path]
-        for span, with_place in zip(found, spans.place(found, [counts[path, span] for span in found]), strict=True):
-            placed[path, span] = with_place
-    return [part if part.span is None else replace(part, span=placed[part.files[0].path, part.span]) for part in parts]
+    placed: dict[tuple[SourceFile, Span], Span] = {}
+    for file in dict.fromkeys(file for file, _ in items):
+        found = [span for other, span in items if other == file]
+        for span, with_place in zip(found, spans.place(found, [counts[file, span] for span in found]), strict=True):
+            placed[file, span] = with_place
+    return [part if part.span is None else replace(part, span=placed[part.files[0], part.span]) for part in parts]
 
 
 def join(parts: Sequence[Part], counts: Sequence[Counts]) -> list[Counts]:

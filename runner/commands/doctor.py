@@ -257,7 +257,13 @@ def _project(settings: Settings) -> Iterator[Finding]:
 
 def _data(settings: Settings) -> Iterator[Finding]:
     if "://" in settings.data:
-        yield Finding("data", "warn", f"{settings.data}: not on this machine, so not checked here")
+        from runner import loading
+        from staging_loaders.plan import available_days
+
+        store = loading.store(settings)
+        there = len(available_days(store))
+        hint = None if there else "Name the address below which sync-<day> is: --data, DATA_BASE_PATH."
+        yield Finding("data", "ok" if there else "warn", f"{store.where()}: {console.count(there, 'day')}", hint)
         return
     folder = Path(settings.data)
     if folder == settings.project / "data" and not folder.exists() and not _any_loaders(settings):

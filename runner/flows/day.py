@@ -175,7 +175,7 @@ class _Day:
                     dsn=run.dsn,
                     pipeline=run.pipeline,
                     day=run.day,
-                    base=settings.data,
+                    base=loading.store(settings),
                     declarations=settings.declarations,
                     flow_run_id=run.flow_run_id,
                     session=engine,

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runner.errors import ConfigError, UnreadableFile
+from runner.errors import UnreadableFile
 from staging_loaders import slow_json
-from staging_loaders.files import find_files, fingerprint, local_base
+from staging_loaders.files import find_files, fingerprint
 from staging_loaders.read import read_records
 from staging_loaders.record import record_text
 from staging_loaders.values import Number, Unfit
@@ -379,10 +379,3 @@ def test_a_fingerprint_tells_loads_apart(tmp_path: Path, change: str) -> None:
     else:
         entity = ENTITIES["agents"]
     assert fingerprint(entity, find_files(tmp_path / "other")) != before
-
-
-def test_other_stores_are_refused_for_now() -> None:
-    """The error says what to do instead."""
-    with pytest.raises(ConfigError, match="s3a://bucket/x: only local folders"):
-        local_base("s3a://bucket/x")
-    assert local_base("file:///data") == Path("/data")

@@ -1,0 +1,113 @@
+"""How a bucket is reached: addresses, options and the client, which finds credentials where AWS's own tools do."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from urllib.parse import urlsplit
+
+from runner import extras
+from runner.errors import ConfigError
+
+SCHEMES = ("s3", "s3a")
+
+_CONNECT_SECONDS, _READ_SECONDS = 10, 60
+_CONNECTIONS = 16
+
+
+@dataclass(frozen=True)
+class Access:
+    """How a bucket is reached, as it travels to the workers: no secrets, which each process finds by itself.
+
+    None leaves a choice to the AWS configuration; `anonymous` signs nothing.
+    """
+
+    endpoint: str | None = None
+    region: str | None = None
+    anonymous: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The endpoint as people may read it."""
+        if self.endpoint is None:
+            return "the endpoint of AWS's configuration" if _is_set_elsewhere() else "AWS"
+        scheme, _, rest = self.endpoint.partition("://")
+        return f"{scheme}://{rest.rpartition('@')[2]}" if rest else self.endpoint
+
+
+def _is_set_elsewhere() -> bool:
+    return bool(os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"))
+
+
+def is_address(base: str) -> bool:
+    """Tell whether `base` names a bucket."""
+    scheme, separator, _ = base.partition("://")
+    return bool(separator) and scheme.lower() in SCHEMES
+
+
+def split_address(address: str) -> tuple[str, str]:
+    """Return the bucket and the key, which may be empty, of `s3a://bucket/key`; nothing in them is decoded.
+
+    Raises ConfigError without a bucket, and for credentials in the address, which others would read.
+    """
+    scheme, _, rest = address.partition("://")
+    bucket, _, key = rest.partition("/")
+    if "@" in bucket:
+        raise ConfigError(
+            f"{scheme}://…@{bucket.rpartition('@')[2]}: credentials do not belong into an address",
+            hint="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile with AWS_PROFILE.",
+        )
+    if not bucket:
+        raise ConfigError(f"{address}: no bucket is named", hint=f"Write {scheme}://BUCKET/FOLDER.")
+    return bucket, key
+
+
+def client(access: Access) -> Any:
+    """Return this process's client; one serves all threads. What botocore raises is for s3_faults.py to explain.
+
+    Raises ConfigError without boto3, and for an endpoint that is no address.
+    """
+    # A fork must not share its parent's connections.
+    return _client(access, os.getpid())
+
+
+@cache
+def _client(access: Access, process: int) -> Any:
+    try:
+        from boto3.session import Session
+        from botocore import UNSIGNED
+        from botocore.config import Config
+    except ImportError as error:
+        raise ConfigError(
+            f"reading from a bucket needs boto3, which is not installed: {error}",
+            hint=f"Install it: {extras.install('s3')}",
+        ) from error
+    _check_endpoint(access)
+    options: dict[str, Any] = {"signature_version": UNSIGNED} if access.anonymous else {}
+    config = Config(
+        connect_timeout=_CONNECT_SECONDS,
+        read_timeout=_READ_SECONDS,
+        max_pool_connections=_CONNECTIONS,
+        user_agent_extra="warehouse-runner",
+        # Files are read in ranges, of which there are no checksums; TLS and the length say whether one is whole.
+        response_checksum_validation="when_required",
+        **options,
+    )
+    return Session().client("s3", region_name=access.region, endpoint_url=access.endpoint, config=config)
+
+
+def _check_endpoint(access: Access) -> None:
+    if access.endpoint is None:
+        return
+    hint = "Write http://host:port or https://host: endpoint under [s3] in runner.toml, or AWS_ENDPOINT_URL_S3."
+    try:
+        parts = urlsplit(access.endpoint)
+        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ConfigError(f"{access.shown!r} is no endpoint of S3", hint=hint)
+    if "@" in parts.netloc:
+        raise ConfigError(f"{access.shown}: credentials do not belong into an endpoint", hint=hint)
