@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,15 @@ def left_over(url: str) -> list[tuple[Any, ...]]:
         ).fetchall()
 
 
+def project(folder: Path, base: Path, settings: dict[str, str]) -> Path:
+    """Make a project of the repository's pipeline in `folder`, with these settings of Spark."""
+    for name in ("migrations", "staging_loaders"):
+        (folder / name).symlink_to(ROOT / name)
+    lines = "\n".join(f'"{key}" = "{value}"' for key, value in settings.items())
+    (folder / "runner.toml").write_text(f'pipeline = "zluri"\ndata = "{base}"\n[spark]\n{lines}\n')
+    return folder
+
+
 @pytest.fixture(scope="module")
 def spark_master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a standalone cluster."""
@@ -110,20 +119,25 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """An environment in which Spark finds only what a test gives it."""
     names = ("PG", "SPARK_", "HADOOP_", "YARN_", "PYSPARK_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(names)}
-    return kept | {"PYTHONPATH": str(ROOT), "SPARK_LOCAL_IP": "127.0.0.1"}
+    return kept | {
+        "PYTHONPATH": str(ROOT),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_LAUNCHER_OPTS": "-XX:TieredStopAtLevel=1",
+    }
 
 
 @pytest.fixture
 def faulty_load(
     days: Days, database: str, tmp_path: Path, environment: dict[str, str]
 ) -> Callable[..., dict[str, Any]]:
-    """Load day1 three times on a cluster, executors dying, and return what was said of it."""
+    """Load day1 several times on a cluster, executors dying, and return what was said of it."""
 
-    def run(master: str, **more: str) -> dict[str, Any]:
+    def run(master: str, deaths: Sequence[str], **more: str) -> dict[str, Any]:
         extra = ON_YARN if master == "yarn" else {}
         given = {
             "master": master, "dsn": database, "base": str(days.base), "cache": str(tmp_path),
             "settings": SMALL | extra, "yarn": master == "yarn",
+            "deaths": deaths,
         }  # fmt: skip
         done = subprocess.run(
             [sys.executable, "-m", "tests.clusters.faulty_load", json.dumps(given)],
@@ -132,5 +146,24 @@ def faulty_load(
         assert done.returncode == 0, done.stderr
         found: dict[str, Any] = json.loads(done.stdout)
         return found
+
+    return run
+
+
+Submit = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def submit(tmp_path: Path, environment: dict[str, str], database: str, days: Days) -> Submit:
+    """Run the script in a project with the given settings, on the test's database."""
+
+    def run(*words: str, settings: dict[str, str], **more: str) -> subprocess.CompletedProcess[str]:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        given = {"DATABASE_URL": database, "PYSPARK_DRIVER_PYTHON": sys.executable, **more}
+        return subprocess.run(
+            [ROOT / "scripts" / "spark_submit.sh", *words], cwd=project(folder, days.base, settings),
+            env=environment | given, capture_output=True, text=True, check=False, timeout=600,
+        )  # fmt: skip
 
     return run

@@ -1,9 +1,9 @@
-"""Load a day three times through one session of a cluster; an executor dies in each but the first.
+"""Load a day several times through one session of a cluster; an executor dies in each but the first.
 
     python -m tests.clusters.faulty_load OPTIONS_AS_JSON
 
-prints, for each load, what it says of the day; the second loses an executor in the middle of a COPY, the third
-one whose part was just committed.
+prints, for each load, what it says of the day. An executor dies `copying`, in the middle of a COPY, or when its part
+was just `committed`.
 """
 
 from __future__ import annotations
@@ -67,10 +67,11 @@ def _kill_executor() -> None:
     kill(os.getpid())
 
 
-class Unlucky:
-    """An engine that runs each part through such a task."""
+class Unlucky(Session):
+    """A session that runs each part through such a task, on another's Spark."""
 
     def __init__(self, session: Session, task: Killing) -> None:
+        super().__init__(session.master)
         self.session = session
         self.task = task
 
@@ -89,7 +90,7 @@ def main() -> None:
     settings = given["settings"] | {"spark.executorEnv.PYTHONPATH": str(ROOT)}
     found = []
     with Session(given["master"], Path(given["cache"]), settings=settings, require_yarn=given["yarn"]) as session:
-        for when in ("", "copying", "committed"):
+        for when in ("", *given["deaths"]):
             marker = Path(given["cache"], f"killed-{when}")
             engine = Unlucky(session, Killing(marker, when)) if when else session
             loads = load_day(

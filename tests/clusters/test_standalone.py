@@ -16,7 +16,7 @@ import pytest
 
 from staging_loaders.load import load_day
 from staging_loaders.session import Inline
-from tests.clusters.conftest import ROOT, SMALL, Days, left_over, staging
+from tests.clusters.conftest import ROOT, SMALL, Days, Submit, left_over, project, staging
 from tests.clusters.processes import executors
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
@@ -26,20 +26,11 @@ def test_executors_may_die(
     spark_master: str, days: Days, database: str, faulty_load: Callable[..., dict[str, Any]]
 ) -> None:
     """A cluster loads what one process loads, also when it loses an executor before or after a part's commit."""
-    found = faulty_load(spark_master)
+    found = faulty_load(spark_master, ["copying", "committed"])
     assert found["master"] == spark_master
     assert found["loads"][1:] == found["loads"][:1] * 2
     assert staging(database) == days.expected
     assert left_over(database) == []
-
-
-def project(folder: Path, base: Path) -> Path:
-    """Make a project of the repository's pipeline with Spark's settings for a small cluster."""
-    for name in ("migrations", "staging_loaders"):
-        (folder / name).symlink_to(ROOT / name)
-    settings = "\n".join(f'"{key}" = "{value}"' for key, value in SMALL.items())
-    (folder / "runner.toml").write_text(f'pipeline = "zluri"\ndata = "{base}"\n[spark]\n{settings}\n')
-    return folder
 
 
 @contextmanager
@@ -69,7 +60,7 @@ def test_a_driver_may_die(
     """What a killed `runner load` has left on the cluster ends, and in the database the next load removes it."""
     load = subprocess.Popen(
         [sys.executable, "-m", "runner", "load", "--day", "day1", "--master", spark_master],
-        cwd=project(tmp_path, days.base), env=environment | {"DATABASE_URL": database},
+        cwd=project(tmp_path, days.base, SMALL), env=environment | {"DATABASE_URL": database},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     with locked(database, lambda connection: has_landing_tables(connection) or load.poll() is not None) as connection:
@@ -94,3 +85,18 @@ def _some_part_is_done(connection: psycopg.Connection[Any]) -> bool:
         "select relname from pg_class where relnamespace = to_regnamespace('landing') and relname like '%parts'"
     ).fetchall()
     return any(connection.execute(f"select from landing.{name} limit 1").fetchall() for (name,) in names)
+
+
+def test_a_submitted_driver(spark_master: str, days: Days, database: str, submit: Submit) -> None:
+    """The day and all options reach the runner, whose words and exit code come back."""
+    words = ["--conf", "spark.cores.max=2", "load", "--day", "day1", "--master", spark_master]
+    done = submit(*words, settings=SMALL)
+    assert done.returncode == 0, done.stderr
+    assert "day1  load    transactions" in done.stdout
+    assert staging(database) == days.expected
+    assert left_over(database) == []
+    refused = submit(
+        "--conf", "spark.ui.enabled=false", "load", "--day", "day9", "--master", spark_master, settings=SMALL
+    )
+    assert refused.returncode == 2, refused.stderr
+    assert "error: " in refused.stdout  # Spark hands both streams of a driver on as one
