@@ -7,65 +7,167 @@ import shutil
 import socket
 import sys
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
 
-from benchmarks import dry_run, light, load, load_data, memory, start, steps
+from benchmarks import checks, dry_run, jobs, light, lint, load, load_data, memory, publish, start, steps
 from benchmarks.report import Limits, machine
 from runner import embedded
 
 
-def main() -> int:
-    """Run the parts on a server of their own, which is removed afterwards."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the rows; ratios are only printed")
-    parser.add_argument(
-        "--only", choices=("light", "start", "steps", "dry_run", "load", "memory"), help="one part alone"
+@dataclass(frozen=True)
+class Bench:
+    """What the parts measure on, and how much of it."""
+
+    given: argparse.Namespace
+    folder: Path
+    limits: Limits
+    url: str = ""
+    """Of the server; empty where no part needs one."""
+    tcp: str = ""
+
+    @property
+    def home(self) -> Path:
+        """Where the server and what is fetched lie."""
+        return self.folder / "home"
+
+    @property
+    def quick(self) -> bool:
+        """Whether a tenth is enough."""
+        return bool(self.given.quick)
+
+    @property
+    def times(self) -> int:
+        """How often each is measured."""
+        return int(self.given.times)
+
+    @property
+    def rows(self) -> int:
+        """How many transactions stand in staging."""
+        return int(min(self.given.rows, 100_000) if self.quick else self.given.rows)
+
+    @property
+    def records(self) -> int:
+        """How many transactions are loaded."""
+        return int(min(self.given.records, 30_000) if self.quick else self.given.records)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something to measure; `asked` is what a run of all leaves out, `port` what its server must be reached by."""
+
+    what: str
+    run: Callable[[Bench], None]
+    asked: bool = False
+    server: bool = True
+    port: bool = False
+
+
+PARTS = {
+    "light": Part(
+        "the client beside psql: start-up, a rerun, what a step costs",
+        lambda b: light.run(b.home, b.url, b.limits, 5 if b.quick else 9, b.quick),
+    ),
+    "start": Part(
+        "Spark's first result, and a day from cold",
+        lambda b: start.run(b.home, b.url, b.limits, min(b.times, 1 if b.quick else 3), b.quick),
+    ),
+    "steps": Part(
+        "the steps beside bare upserts; what a rerun costs and writes",
+        lambda b: steps.run(b.home, b.url, b.limits, b.rows, b.times, b.quick),
+    ),
+    "dry_run": Part(
+        "a dry run beside the step alone", lambda b: dry_run.run(b.url, b.limits, b.rows, b.times, b.quick)
+    ),
+    "publish": Part(
+        "how long publishing keeps readers out, and what reloads leave behind",
+        lambda b: publish.run(b.url, b.limits, b.rows, b.times, b.quick),
+    ),
+    "checks": Part("the checks beside their steps", lambda b: checks.run(b.url, b.rows)),
+    "lint": Part(
+        "runner lint on many steps",
+        lambda b: lint.run(b.folder, b.limits, b.given.steps, b.times),
+        server=False,
+    ),
+    "jobs": Part(
+        "the steps one by one and side by side, by the clock", lambda b: jobs.run(b.url, b.rows, b.times), asked=True
+    ),
+    # Loading is measured beside programs that know no way to the server but a port.
+    "load": Part(
+        "loading beside other loaders",
+        lambda b: load.run(b.home, b.tcp, b.folder, b.limits, b.records, b.times, b.quick, b.given.loaders),
+        asked=True,
+        port=True,
+    ),
+    "memory": Part(
+        "days of every shape, and the memory that loading them takes; 15 GB of disk",
+        lambda b: memory.run(b.home, load_data.server(b.tcp), b.folder, b.limits, b.quick),
+        asked=True,
+        port=True,
+    ),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the parts, on a server of their own where they need one, which is removed afterwards."""
+    given = _parser().parse_args(arguments)
+    parts = [part for name, part in PARTS.items() if given.only == name or (not given.only and not part.asked)]
+    folder = Path(tempfile.mkdtemp(prefix="warehouse-bench-"))
+    folder.chmod(0o711)
+    bench = Bench(given, folder, limits := Limits())
+    try:
+        if any(part.server for part in parts):
+            bench = _serve(bench, any(part.port for part in parts))
+        else:
+            machine("is not asked")
+        for part in parts:
+            part.run(bench)
+    finally:
+        embedded.reset(bench.home)
+        shutil.rmtree(folder, ignore_errors=True)
+    for line in limits.missed:
+        print(f"missed: {line}")
+    print("all limits are kept" if not limits.missed else f"{len(limits.missed)} limits are missed")
+    return 1 if limits.missed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    lines = [f"  {name:8} {part.what}{' *' * part.asked}" for name, part in PARTS.items()]
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog="\n".join(["parts:", *lines, "  * only where --only names it"]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--times", type=int, default=3, help="how often each step is measured; the least counts (3)")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the rows; ratios are only printed")
+    parser.add_argument("--only", choices=PARTS, metavar="PART", help="one part alone; they are named below")
+    parser.add_argument("--times", type=int, default=3, help="how often each is measured; the least counts (3)")
+    parser.add_argument(
+        "--rows", type=_number, default=1_000_000, metavar="N",
+        help="steps, dry_run, publish, checks, jobs: how many transactions, as in 100k or 1M, where limits hold (1M)",
+    )  # fmt: skip
+    parser.add_argument("--steps", type=int, default=200, metavar="N", help="lint: how many steps (200)")
     parser.add_argument(
         "--records", type=_number, default=300_000, metavar="N", help="load: how many records, as in 300k or 1M (300k)"
     )
     parser.add_argument(
         "--loaders", type=_loaders, default=[*load.NAMES], metavar="A,B", help="load: some of them (all)"
     )
-    given = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="warehouse-bench-"))
-    folder.chmod(0o711)
-    home = folder / "home"
-    limits = Limits()
-    try:
-        # Loading is measured beside programs that know no other way; it is no part of a run of all.
-        url = embedded.ensure_running(home, port=_free_port() if given.only in ("load", "memory") else None)
-        with psycopg.connect(url, autocommit=True) as connection:
-            # Its work would count as the steps'; what they need to know is counted by hand.
-            connection.execute("alter system set autovacuum = off")
-            connection.execute("select pg_reload_conf()")
-            machine(str(connection.info.parameter_status("server_version")))
-        if given.only in (None, "light"):
-            light.run(home, url, limits, times=5 if given.quick else 9, quick=given.quick)
-        if given.only in (None, "start"):
-            start.run(home, url, limits, min(given.times, 1 if given.quick else 3), given.quick)
-        rows = 100_000 if given.quick else 1_000_000
-        if given.only in (None, "steps"):
-            steps.run(home, url, limits, rows, given.times, given.quick)
-        if given.only in (None, "dry_run"):
-            dry_run.run(url, limits, rows, given.times, given.quick)
-        tcp = str(embedded.status(home).tcp_url)
-        if given.only == "load":
-            records = min(given.records, 30_000) if given.quick else given.records
-            only = given.loaders
-            load.run(home, tcp, folder, limits, records, given.times, given.quick, only)
-        if given.only == "memory":
-            memory.run(home, load_data.server(tcp), folder, limits, given.quick)
-    finally:
-        embedded.reset(home)
-        shutil.rmtree(folder, ignore_errors=True)
-    for line in limits.missed:
-        print(f"missed: {line}")
-    print("all limits are kept" if not limits.missed else f"{len(limits.missed)} limits are missed")
-    return 1 if limits.missed else 0
+    return parser
+
+
+def _serve(bench: Bench, port: bool) -> Bench:
+    """Start a server, and say what the numbers are of."""
+    url = embedded.ensure_running(bench.home, port=_free_port() if port else None)
+    with psycopg.connect(url, autocommit=True) as connection:
+        # Its work would count as the steps'; what they need to know is counted by hand.
+        connection.execute("alter system set autovacuum = off")
+        connection.execute("select pg_reload_conf()")
+        machine(str(connection.info.parameter_status("server_version")))
+    return replace(bench, url=url, tcp=str(embedded.status(bench.home).tcp_url))
 
 
 def _number(text: str) -> int:

@@ -9,7 +9,7 @@ nothing is ever between two partitions.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from runner.database import Connection
@@ -97,33 +97,31 @@ def exchange_all(
     connection: Connection,
     exchanges: Sequence[Exchange],
     replace: Callable[[Exchange], None],
-    finish: Callable[[], None],
+    finish: str,
 ) -> None:
-    """Make all `exchanges` at one moment, in the transaction that is open, then call `finish`.
+    """Make all `exchanges` at one moment, in the transaction that is open, then run the statement `finish`.
 
     `replace` is called for those that readers do not let happen. Raises LoadFailed where a day that
     staging does not have yet cannot be attached for ten minutes.
     """
-    pending = list(exchanges)
-    for each in pending:
-        _prepare(connection, each)
+    pending = {each: _prepare(connection, each) for each in exchanges}
     # Who took a snapshot before the rows were there would find a new partition empty: better the old rows.
     readers = find_readers(connection) if any(each.old for each in pending) else []
     while not _attempt(connection, pending, readers, finish):
-        blocked = [each for each in pending if each.old and not _try(connection, [each], readers)]
+        blocked = [each for each in pending if each.old and not _try(connection, {each: pending[each]}, readers)]
         # Together they could not be had, one by one they can: then somebody is always at one of them.
         for each in blocked or [each for each in pending if each.old]:
             replace(each)
             if each.new:
                 connection.execute(f"drop table {moved(each)}")
-            pending.remove(each)
+            del pending[each]
 
 
 def _attempt(
     connection: Connection,
-    exchanges: Sequence[Exchange],
+    exchanges: Mapping[Exchange, str],
     readers: Sequence[tuple[int, str, str]],
-    finish: Callable[[], None],
+    finish: str,
 ) -> bool:
     """Try until it has worked, or patience is over; where there is nothing to fall back upon, for longer."""
     started = time.monotonic()
@@ -146,60 +144,66 @@ def _attempt(
 
 def _try(
     connection: Connection,
-    exchanges: Sequence[Exchange],
+    exchanges: Mapping[Exchange, str],
     readers: Sequence[tuple[int, str, str]],
-    finish: Callable[[], None] | None = None,
+    finish: str = "",
 ) -> bool:
     """Take all locks and make the exchanges; without `finish` only look whether the locks can be had."""
     import psycopg
 
     if any(each.old for each in exchanges) and set(readers) & set(find_readers(connection)):
         return False
+    locks = _locks(list(exchanges))
+    statements = [*locks, *exchanges.values(), finish] if finish else locks
+    connection.execute("savepoint exchange")
     try:
-        with connection.transaction() as attempt:
-            _lock(connection, exchanges)
-            if finish is None:
-                raise psycopg.Rollback(attempt)
-            for each in exchanges:
-                _exchange(connection, each)
-            finish()
+        _send(connection, [*statements, "release exchange"] if finish else statements)
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DependentObjectsStillExist):
+        connection.execute("rollback to exchange; release exchange")
         return False
+    if not finish:
+        connection.execute("rollback to exchange; release exchange")
     return True
 
 
-def _lock(connection: Connection, exchanges: Sequence[Exchange]) -> None:
+def _send(connection: Connection, statements: Sequence[str]) -> None:
+    """Send all in one message: each answer that we wait for keeps readers waiting."""
+    connection.execute("; ".join(statements))
+
+
+def _locks(exchanges: Sequence[Exchange]) -> list[str]:
     # A reader takes the table first, then its partitions: so do we.
     shared = [each.table for each in exchanges if not each.old]
     exclusive = [name for each in exchanges if each.old for name in (each.table, each.old)]
+    statements = []
     if shared:  # beside readers, but not beside others who attach
-        connection.execute(f"lock table {_only(shared)} in share update exclusive mode nowait")
+        statements.append(f"lock table {_only(shared)} in share update exclusive mode nowait")
     if exclusive:
-        connection.execute(f"lock table {_only(exclusive)} in access exclusive mode nowait")
+        statements.append(f"lock table {_only(exclusive)} in access exclusive mode nowait")
+    return statements
 
 
 def _only(tables: Sequence[str]) -> str:
     return ", ".join(f"only {table}" for table in tables)
 
 
-def _prepare(connection: Connection, each: Exchange) -> None:
-    """Do what can be done before anybody is kept out."""
+def _prepare(connection: Connection, each: Exchange) -> str:
+    """Do what can be done before anybody is kept out; return the statements that make the exchange."""
+    statements = []
+    if each.old:
+        statements.append(f"drop table {each.old}")
     if each.new:
         connection.execute(f"alter table {each.new} alter column day drop default")
         connection.execute(f"alter table {each.new} set schema {SCHEMA}")
-
-
-def _exchange(connection: Connection, each: Exchange) -> None:
-    if each.old:
-        connection.execute(f"drop table {each.old}")
-    if each.new:
-        name = moved(each)
-        connection.execute(f"alter table {each.table} attach partition {name} for values in ({_quoted(each.day)})")
-        connection.execute(f"alter table {name} drop constraint {CONSTRAINT}")
         row = connection.execute(
             "select quote_ident(staging_partition_name(%s, %s))", (each.table, each.day)
         ).fetchone()
-        connection.execute(f"alter table {name} rename to {row[0]}")
+        statements += [
+            f"alter table {each.table} attach partition {moved(each)} for values in ({_quoted(each.day)})",
+            f"alter table {moved(each)} drop constraint {CONSTRAINT}",
+            f"alter table {moved(each)} rename to {row[0]}",
+        ]
+    return "; ".join(statements)
 
 
 def moved(each: Exchange) -> str:

@@ -19,18 +19,9 @@ from runner.errors import LoadFailed
 from staging_loaders import exchange, landing
 from staging_loaders import part as parts
 from staging_loaders import publish as publishing
+from staging_loaders.entity import load_declarations
 from staging_loaders.files import find_files
-from tests.integration.test_load import (
-    AGENT,
-    ROOT,
-    TABLES,
-    ZLURI,
-    Connection,
-    day_load,
-    landed,
-    load,
-    load_declarations,
-)
+from tests.integration.test_load import AGENT, ROOT, TABLES, ZLURI, Connection, day_load, landed, load
 
 pytestmark = pytest.mark.usefixtures("_no_rates")
 
@@ -466,7 +457,7 @@ with day_load(sys.argv[1], Path(sys.argv[2])) as load:
 MOMENTS = {
     "landing": ("parts._copy = after(parts._copy)", False),
     "landed": ("publishing.publish = stop", False),
-    "dropped": ("exchange._exchange = after(exchange._exchange)", False),
+    "exchanged": ("exchange._send = after(exchange._send)", False),
     "at the commit": ("import staging_loaders.publish as p; really = p.publish\n"
                       "p.publish = lambda *a: really(*a[:-1], stop)", False),
     "published": ("publishing.publish = after(publishing.publish)", True),
