@@ -76,12 +76,13 @@ def compile_cells(entity: Entity, paths: tuple[tuple[str, ...], ...], blank_is_n
     """
     if entity.json_paths:
         return None
-    cells = {path: f"c{number}" for number, path in enumerate(paths)}
+    cells, arrays = {path: f"c{number}" for number, path in enumerate(paths)}, entity.array_paths
     opening = [f"for ({', '.join(cells.values())},) in zip(*records):", "    position += 1"]
 
     def get(path: tuple[str, ...]) -> str:
         cell = cells.get(path, "None")
-        return f"{cell} or None" if blank_is_null and path in cells else cell
+        # An empty array is no blank.
+        return f"{cell} or None" if blank_is_null and path in cells and path not in arrays else cell
 
     return _compiled(entity, RowCode(entity, opening, get).build(), {})
 

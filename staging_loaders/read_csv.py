@@ -82,7 +82,7 @@ def _batch(rows: list[list[str]], header: list[str], columns: list[Column], chos
     odd = [ODD_CELL] * width
     regular = list(zip(*(row if len(row) == width else odd for row in rows), strict=True))
     cells = [
-        [cell if not cell or cell is ODD_CELL else reader(cell) for cell in regular[index]]
+        [(cell if cell is ODD_CELL else reader(cell)) if cell else None for cell in regular[index]]
         if reader
         else regular[index]
         for index, _, reader in chosen

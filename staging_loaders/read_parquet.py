@@ -84,12 +84,14 @@ def _chosen(schema: Any, fields: Sequence[tuple[str, ...]]) -> dict[tuple[str, .
             leaf = (*names[0].split("."), *names[1:])  # as `_nested` puts them
             leaves.setdefault(leaf, []).append(names if leads else ())
     wanted = set(fields)
+    around = {path[:depth] for path in wanted for depth in range(1, len(path))}
     chosen = {}
     for leaf, found in leaves.items():
-        related = leaf in wanted or any(leaf[: len(path)] == path or path[: len(leaf)] == leaf for path in wanted)
-        if related and (leaf not in wanted or len(found) > 1 or not found[0]):
+        if leaf in around or any(leaf[:depth] in wanted for depth in range(1, len(leaf))):
             return None
-        if related:
+        if leaf in wanted:
+            if len(found) > 1 or not found[0]:
+                return None
             chosen[leaf] = found[0]
     return chosen
 
@@ -176,6 +178,8 @@ def _nested(row: dict[str, Any]) -> dict[str, Any]:
     record: dict[str, Any] = {name: value for name, value in row.items() if "." not in name}
     for name, value in row.items():
         *parents, last = name.split(".")
+        if not parents:
+            continue
         node = record
         for parent in parents:
             inner = node.get(parent)

@@ -20,7 +20,7 @@ Record = tuple[object, Any]
 class Cells:
     """Records as columns, of those declared paths that a file has: text, whole numbers, `Number`, booleans, lists.
 
-    `blank_is_null` says so of text. ODD_CELL, in each column, stands for a record that is none of cells.
+    `blank_is_null` says so of all but arrays. ODD_CELL, in each column, stands for a record that is none of cells.
     """
 
     paths: tuple[tuple[str, ...], ...]

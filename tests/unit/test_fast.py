@@ -288,10 +288,15 @@ def csv_files(draw: st.DrawFn) -> tuple[Entity, bytes]:
         st.permutations([*names, *draw(st.lists(st.sampled_from(["junk", "o", "o.x", "a.x", ""]), unique=True))])
     )
     header = list(dict.fromkeys(header))
-    rows = draw(st.lists(st.lists(CELLS, min_size=len(header), max_size=len(header)), max_size=4))
+    types = {".".join(path): each.type for each in entity.fields for path in each.paths}
+    rows = []
+    for _ in range(draw(st.integers(0, 4))):
+        fine = [json.loads(draw(FINE[types[name]])) if name in types else "x" for name in header]
+        row = [cell if isinstance(cell, str) else json.dumps(cell) for cell in fine]
+        if row and draw(st.booleans()):
+            row[draw(st.integers(0, len(row) - 1))] = draw(CELLS)
+        rows.append(row)
     for row in rows:
-        if "id" in header and draw(st.booleans()):
-            row[header.index("id")] = "7"
         if draw(st.integers(0, 9)) == 0:
             row[:] = draw(st.sampled_from([row[:-1], [*row, ""], [*row, "x"]]))
     text = io.StringIO()
@@ -316,10 +321,13 @@ def parquet_files(draw: st.DrawFn) -> tuple[Entity, bytes]:
     count = draw(st.integers(1, 4))
     entity = draw(entities())
     arrays: dict[str, Any] = {}
-    for path in dict.fromkeys([*entity.paths, ("junk",), draw(PATHS)]):
-        if path and draw(st.integers(0, 9)):
-            kind, values = draw(st.sampled_from(COLUMNS))
-            cells = draw(st.lists(st.sampled_from([None, *values]), min_size=count, max_size=count))
+    types = {path: each.type for each in entity.fields for path in each.paths}
+    for path in [*types, *(draw(PATHS) for _ in range(draw(st.integers(0, 1))))]:
+        if path and draw(st.integers(0, 19)):
+            usual = types.get(path) in FITTING and draw(st.integers(0, 5))
+            kind, values = FITTING[types[path]] if usual else draw(st.sampled_from(COLUMNS))
+            nullable = [None] if path != ("id",) or not values else []
+            cells = draw(st.lists(st.sampled_from([*values, *nullable]), min_size=count, max_size=count))
             array = pyarrow.array(cells, kind)
             if len(path) > 1 and path[0] not in arrays and draw(st.booleans()):
                 nulls = pyarrow.array(draw(st.lists(st.booleans(), min_size=count, max_size=count)))
@@ -361,6 +369,17 @@ def column_types() -> list[tuple[Any, list[Any]]]:
 
 
 COLUMNS = column_types()
+FITTING = {
+    "text": (COLUMNS[0][0], ["x", "é", "a\\b"]),
+    "integer": COLUMNS[3],
+    "number": (COLUMNS[5][0], [1.5, 0.0, -0.5]),
+    "boolean": COLUMNS[7],
+    "time": COLUMNS[8],
+    "date": COLUMNS[10],
+    "currency": (COLUMNS[0][0], ["EUR", "JPY"]),
+    "integer[]": COLUMNS[12],
+    "text[]": COLUMNS[13],
+}
 
 
 @given(parquet_files())
@@ -389,6 +408,19 @@ USUAL = {
 def test_usual_records_take_the_usual_way(entity: str) -> None:
     """Each shipped entity has it, and records as they are wont to be need no other."""
     assert usual(ENTITIES[entity], [USUAL[entity].encode()] * 3) == []
+
+
+def test_a_null_object_gives_way_to_a_dotted_column() -> None:
+    """In Parquet a field may stand in a column of its own beside the object that it belongs to."""
+    import pyarrow
+    import pyarrow.parquet
+
+    nothing = pyarrow.array([None], pyarrow.struct([("b", pyarrow.string())]))
+    sink = pyarrow.BufferOutputStream()
+    pyarrow.parquet.write_table(pyarrow.table({"id": ["k"], "o.a": ["x"], "o": nothing}), sink)
+    for careful in (False, True):
+        (row,) = outcome(FIELDS["either"], "f.parquet", sink.getvalue().to_pybytes(), careful).rows
+        assert row[3] == "x"
 
 
 FIELDS = {
