@@ -77,7 +77,7 @@ def _refuse_all_but_a_select(file: SqlFile) -> None:
     if len(statements) > 1:
         raise _refused(file, statements[1].start, "a second statement")
     (statement,) = statements
-    if statement.words[:1] not in (("select",), ("with",)):
+    if statement.words[:1] not in (("select",), ("with",), ("table",), ("values",)):
         raise _refused(file, statement.start, f"{(*statement.words, 'this')[0]} is no select")
     found = _writer(statement)
     if found is not None:

@@ -126,30 +126,35 @@ def _wrong(call: Node, column: str, writers: set[Part]) -> str:
     (writer,) = writers
     if writer.kind not in _COUNTED[column]:
         return f"counts {writer.shown}, which {_VERBS.get(writer.kind, writer.kind)} rows"
-    if writer.kind not in ("upsert", "merge"):
+    if writer.kind not in ("upsert", "merge") or (query.node is not None and query.node.groupClause):
         return ""
     filters = [condition for condition in (call.agg_filter, *query.conditions) if condition is not None]
     if not filters:
         if call.args and not call.agg_star:
             return ""
         return f"counts all of {writer.shown}, inserted and updated alike"
-    if writer.kind == "upsert" and len(filters) == 1:
-        is_insert = _asks_for_insert(filters[0])
-        if is_insert is not None and is_insert != (column == "rows_inserted"):
-            return f"counts the rows of {writer.shown} that were {'inserted' if is_insert else 'updated'}"
+    asked = _asked_for(filters[0]) if len(filters) == 1 else ""
+    if asked and asked != column.removeprefix("rows_"):
+        return f"counts the rows of {writer.shown} that were {asked}"
     return ""
 
 
-def _asks_for_insert(node: Node) -> bool | None:
-    """Return whether a condition asks for rows whose xmax is 0, or for the others; None for anything else."""
+_ACTIONS = {"INSERT": "inserted", "UPDATE": "updated", "DELETE": "deleted"}
+
+
+def _asked_for(node: Node) -> str:
+    """Return which rows a condition asks for, by an xmax that is 0 or not or by merge_action(); empty for others."""
     node, is_true = conditions.unfolded(node)
-    if node.kind == "A_Expr" and conditions.operator(node) in ("=", "<>", "!="):
-        sides = (node.lexpr, node.rexpr)
-        names = [side.fields[-1] for side in sides if side is not None and side.kind == "ColumnRef"]
-        zero = [side for side in sides if sqltree.constant(side) == "0"]
-        if names == ["xmax"] and zero:
-            return is_true == (conditions.operator(node) == "=")
-    return None
+    if node.kind != "A_Expr" or conditions.operator(node) not in ("=", "<>", "!="):
+        return ""
+    is_equal = is_true == (conditions.operator(node) == "=")
+    sides = [conditions.expanded(side) for side in (node.lexpr, node.rexpr) if side is not None]
+    constants = [text for side in sides if (text := sqltree.constant(side)) is not None]
+    if constants == ["0"] and any(side.kind == "ColumnRef" and side.fields[-1] == "xmax" for side in sides):
+        return "inserted" if is_equal else "updated"
+    if len(constants) == 1 and is_equal and any(side.kind == "MergeSupportFunc" for side in sides):
+        return _ACTIONS.get(constants[0], "")
+    return ""
 
 
 def _counted(part: Part) -> set[Part]:

@@ -11,7 +11,7 @@ import re
 
 from runner import sqltree
 from runner.lint.conditions import operator, unfolded
-from runner.lint.model import Column, Part, Query, Relation, closure, leaves
+from runner.lint.model import Column, Part, Query, Relation, closure, function, leaves
 from runner.lint.paths import absences
 from runner.sqltree import Node
 
@@ -122,10 +122,11 @@ def is_clock(value: Node | Column) -> bool:
     return (
         bool(found)
         and all(
-            isinstance(leaf, Node) and leaf.kind in ("FuncCall", "SQLValueFunction", "A_Const", "SetToDefault")
+            isinstance(leaf, Node)
+            and leaf.kind in ("FuncCall", "SQLValueFunction", "A_Const", "SetToDefault", "TypeCast")
             for leaf in found
         )
-        and any(isinstance(leaf, Node) and sqltree.function(leaf) in CLOCKS for leaf in found)
+        and any(isinstance(leaf, Node) and function(leaf) in CLOCKS for leaf in found)
     )
 
 

@@ -30,7 +30,8 @@ def read(path: Path, root: Path, kind: Kind) -> Source:
     except sqltree.TooDeep:
         pass  # left to the server
     except sqltree.NotSql as error:
-        source.report_at("syntax", error.offset, _syntax(source.text, error))
+        if not _is_data(source, error.offset):
+            source.report_at("syntax", error.offset, _syntax(source.text, error))
     else:
         if not source.statements:
             source.report_at("empty", 0, f"{source.shown} contains no statement")
@@ -42,6 +43,22 @@ def _syntax(text: str, error: sqltree.NotSql) -> str:
     statements = [found for found in sqltext.split(text) if found.start <= error.offset]
     reading = dialects.recognise(statements[-1].text) if statements else None
     return f"{error.message}. {reading.hint}" if reading else error.message
+
+
+def _is_data(source: Source, offset: int) -> bool:
+    """Report a copy from the client whose lines of data follow it, and are no SQL."""
+    before = [statement for statement in sqltext.split(source.text) if statement.start + len(statement.text) <= offset]
+    try:
+        nodes = [found.node for found in sqltree.parse(before[-1].text)] if before else []
+    except sqltree.NotSql:
+        return False
+    if not nodes or nodes[-1].kind != "CopyStmt" or not nodes[-1].is_from or nodes[-1].filename:
+        return False
+    source.report_at("client-copy", before[-1].start, CLIENT_COPY)
+    return True
+
+
+CLIENT_COPY = "there is no client that this copy could read from or write to"
 
 
 def _shown(path: Path, root: Path) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from runner.definition import Table
+from runner import sqltree
+from runner.definition import SYSTEM_COLUMNS, Table, type_of
 from runner.sqltree import Node
 
 
@@ -182,6 +183,24 @@ def closure(part: Part) -> set[Part]:
     return found
 
 
+def function(node: Node) -> str:
+    """Return the function that a node calls; `now` for what asks the clock in another way: 'today'::date, age(born)."""
+    if node.kind == "TypeCast":
+        is_moment = type_of(node.typeName) in _MOMENTS and (sqltree.text_of(node.arg) or "").strip().lower() in _NOW
+        return "now" if is_moment else ""
+    name = sqltree.function(node)
+    return "now" if name == "age" and len(node.args or ()) == 1 and not _is_of_row(node.args[0]) else name
+
+
+_MOMENTS = ("timestamptz", "timestamp", "date", "time", "timetz")
+_NOW = ("now", "today", "tomorrow", "yesterday")
+
+
+def _is_of_row(node: Node) -> bool:
+    """Return whether a node names the transaction that wrote a row, whose age is not one of time."""
+    return node.kind == "ColumnRef" and node.fields[-1] in SYSTEM_COLUMNS
+
+
 def leaves(thing: Node | Column | None, seen: set[int] | None = None) -> Iterator[Node | Column]:
     """Return where a value comes from: columns of tables, function calls, constants, and what is not known.
 
@@ -210,7 +229,7 @@ def leaves(thing: Node | Column | None, seen: set[int] | None = None) -> Iterato
         else:
             yield thing
         return
-    if thing.kind in ("FuncCall", "SQLValueFunction", "A_Const", "SetToDefault", "MergeSupportFunc"):
+    if thing.kind in ("FuncCall", "SQLValueFunction", "A_Const", "SetToDefault", "MergeSupportFunc") or function(thing):
         yield thing
     for child in _values(thing):
         yield from leaves(child, seen)

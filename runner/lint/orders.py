@@ -35,6 +35,8 @@ def _distinct(source: Source, query: Query) -> None:
     keys = list(node.distinctClause)
     if all(_is_among(output, keys) for output in query.outputs) and not query.is_open:
         return
+    if len(query.relations) == 1 and _is_unique(query.relations[0], {name for key in keys for name in _names(key)}):
+        return
     rest = [key for key in query.sort if not _is_among(key, keys)]
     if not rest:
         source.report("distinct-on-order", keys[0], "any row of each key may be kept: nothing else orders them")
@@ -43,6 +45,23 @@ def _distinct(source: Source, query: Query) -> None:
     if missing:
         source.report("distinct-on-order", rest[-1] if isinstance(rest[-1], Node) else keys[0],
                       f"rows that are equal so far are kept by chance: {missing} would tell them apart")  # fmt: skip
+
+
+def _is_unique(relation: Relation, names: set[str]) -> bool:
+    """Return whether no two rows of a relation are equal in these columns: they hold a key, or all it is grouped by."""
+    if any(key <= names for key in relation.keys):
+        return True
+    query = relation.query or (relation.part.query if relation.part is not None and not relation.part.writes else None)
+    if query is None or query.node is None or not query.node.groupClause or query.is_open:
+        return False
+    texts = [conditions.render(output) for output in query.outputs]
+    for item in query.node.groupClause:
+        number = sqltree.constant(item) if item.kind == "A_Const" else None
+        text = conditions.render(item)
+        places = [int(number) - 1] if number else [place for place, other in enumerate(texts) if other == text]
+        if item.kind == "GroupingSet" or not any(relation.outputs[place].name in names for place in places):
+            return False
+    return True
 
 
 def _limit(source: Source, query: Query, parts: list[Part]) -> None:

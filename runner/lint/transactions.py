@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from runner import sqltree, treenames
+from runner.lint import files
 from runner.lint.resolve import into_clause
 from runner.lint.source import Source
 from runner.sqltree import Node, Statement
@@ -130,11 +131,7 @@ def _set(source: Source, statement: Statement) -> None:
 
 def _copy(source: Source, statement: Statement) -> None:
     if not statement.node.filename:
-        source.report_at(
-            "client-copy",
-            source.first_token(statement),
-            "there is no client that this copy could read from or write to",
-        )
+        source.report_at("client-copy", source.first_token(statement), files.CLIENT_COPY)
 
 
 def _prepare(source: Source, statement: Statement) -> None:

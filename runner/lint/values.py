@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from runner import sqltree
 from runner.lint import evidence
-from runner.lint.model import Column, Part, closure, leaves, results
+from runner.lint.model import Column, Part, closure, function, leaves, results
 from runner.lint.source import Source
 from runner.lint.upserts import BOOKKEEPING
 from runner.sqltree import Node
@@ -45,7 +45,7 @@ def _values(source: Source, written: Iterable[Part]) -> None:
             for leaf in leaves(value):
                 if not isinstance(leaf, Node) or id(leaf) in seen:
                     continue
-                name = sqltree.function(leaf)
+                name = function(leaf)
                 if not name:
                     continue
                 if name in evidence.CLOCKS and evidence.is_clock(value) and _is_technical(column, part):
@@ -89,7 +89,7 @@ def _conditions(source: Source, parts: Iterable[Part]) -> None:
                 if isinstance(node, Column):
                     continue
                 for inner in sqltree.walk(node):
-                    name = sqltree.function(inner)
+                    name = function(inner)
                     if not name or id(inner) in seen:
                         continue
                     seen.add(id(inner))

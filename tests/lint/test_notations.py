@@ -1,0 +1,162 @@
+"""One thing written in several ways: the right ones are not called wrong, and the slip in each is found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from runner.lint import project
+
+SCHEMA = """
+create table stg_items (
+    day text not null, source_file text not null, position bigint not null, item_id bigint, sku text, name text,
+    updated_at timestamptz
+);
+create table items (item_id bigint primary key, sku text not null unique, name text, updated_at timestamptz);
+create table totals (sku text constraint sku_of_totals primary key, n bigint not null);
+create table log (item_id bigint, day text, what text);
+"""
+METRICS = """
+insert into pipeline_metrics (
+    flow_run_id, task_name, pipeline_name, table_name, day, rows_inserted, rows_updated, rows_deleted, rows_affected,
+    status, started_at, finished_at, duration_seconds
+)
+select
+    current_setting('app.flow_run_id'), 'step_task', 'p', 'items', current_setting('app.day'), inserted, updated,
+    deleted, inserted + updated + deleted, 'success', now(), finished_at, extract(epoch from finished_at - now())
+from (select counts.*, clock_timestamp() as finished_at from counts) as finished;
+"""
+ADDED = "counts as (select count(*) as inserted, 0 as updated, 0 as deleted from added)" + METRICS
+MERGED = """
+with merged as (
+    merge into totals as target
+    using (select sku, count(*) as n from items group by sku) as source on source.sku = target.sku
+    when matched and target.n <> source.n then update set n = source.n
+    when not matched then insert (sku, n) values (source.sku, source.n)
+    returning merge_action() as action
+),
+counts as (
+    select
+        count(*) filter (where action = '{}') as inserted, count(*) filter (where action = '{}') as updated,
+        0 as deleted
+    from merged
+)
+"""
+UPSERT = """
+with written as (
+    insert into totals as target (sku, n) select sku, count(*) from items group by sku
+    on conflict {} do update set n = excluded.n where target.n <> excluded.n
+    returning (xmax = 0) as inserted
+),
+"""
+BY_KIND = """
+kinds as (select inserted as is_new, count(*) as n from written group by inserted),
+counts as (
+    select
+        coalesce((select n from kinds where is_new), 0) as inserted,
+        coalesce((select n from kinds where not is_new), 0) as updated, 0 as deleted
+)
+"""
+BY_FILTER = """
+counts as (
+    select
+        count(*) filter (where inserted) as inserted, count(*) filter (where not inserted) as updated, 0 as deleted
+    from written
+)
+"""
+LOGGED = "with added as (insert into log (item_id, day, what) {} where not exists (select from log) returning 1),"
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> Callable[..., set[str]]:
+    """Return the rules that a step breaks."""
+
+    def lint(text: str, name: str = "010_step.sql") -> set[str]:
+        folder = tmp_path / "migrations" / "p"
+        for part in ("schema", "checks"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        (folder / "schema" / "001_tables.sql").write_text(SCHEMA)
+        (folder / name).write_text(text)
+        return {finding.rule.id for finding in project.lint(tmp_path, ["p"]).findings if finding.file.endswith(name)}
+
+    return lint
+
+
+@pytest.mark.parametrize(
+    ("text", "rules"),
+    [
+        pytest.param(MERGED.format("INSERT", "UPDATE") + METRICS, set(), id="merge_action"),
+        pytest.param(MERGED.format("UPDATE", "INSERT") + METRICS, {"metrics-kind"}, id="merge_action, swapped"),
+        pytest.param(UPSERT.format("(sku)") + BY_KIND + METRICS, set(), id="counted by kind"),
+        pytest.param(UPSERT.format("on constraint sku_of_totals") + BY_FILTER + METRICS, set(), id="constraint"),
+        pytest.param(
+            "with newest as (select distinct on (sku) * from items order by sku), "
+            + LOGGED.removeprefix("with ").format("select item_id, '', name from newest")
+            + ADDED,
+            set(),
+            id="distinct on a key",
+        ),
+        pytest.param(
+            "with newest as (select distinct on (name) * from items order by name), "
+            + LOGGED.removeprefix("with ").format("select item_id, '', name from newest")
+            + ADDED,
+            {"distinct-on-order"},
+            id="distinct on no key",
+        ),
+        pytest.param(
+            "with newest as (select distinct on (i.sku) l.* from items i join log l using (item_id) order by i.sku), "
+            + LOGGED.removeprefix("with ").format("select item_id, '', what from newest")
+            + ADDED,
+            {"distinct-on-order"},
+            id="distinct on a key of one side",
+        ),
+        pytest.param(
+            "with each as (select sku, max(updated_at) as u from stg_items group by 1), "
+            "newest as (select distinct on (sku) sku, u from each order by sku), "
+            + LOGGED.removeprefix("with ").format("select 1, '', sku || u from newest")
+            + ADDED,
+            set(),
+            id="distinct on what is grouped",
+        ),
+        pytest.param(
+            "with each as (select sku, name, max(updated_at) as u from stg_items group by sku, name), "
+            "newest as (select distinct on (sku) sku, u from each order by sku), "
+            + LOGGED.removeprefix("with ").format("select 1, '', sku || u from newest")
+            + ADDED,
+            {"distinct-on-order"},
+            id="distinct on less than is grouped",
+        ),
+        pytest.param(
+            LOGGED.format("select item_id, '', extract(year from age(updated_at))::text from items") + ADDED,
+            {"clock-in-data"},
+            id="age of today",
+        ),
+        pytest.param(
+            LOGGED.format("select item_id, '', age(updated_at, timestamptz '2026-01-01')::text from items") + ADDED,
+            set(),
+            id="age of a date",
+        ),
+        pytest.param(
+            LOGGED.format("select item_id, 'today'::date::text, '' from items") + ADDED, {"clock-in-data"}, id="'today'"
+        ),
+        pytest.param(LOGGED.format("select item_id, 'now'::text, '' from items") + ADDED, set(), id="the word now"),
+    ],
+)
+def test_steps(found: Callable[..., set[str]], text: str, rules: set[str]) -> None:
+    """Merges, upserts, keys and clocks."""
+    assert found(text) == rules
+
+
+def test_data_of_a_copy(found: Callable[..., set[str]]) -> None:
+    """Of a copy from the client only that is said, at its own place, and nothing of the data behind it."""
+    assert found("copy log (item_id, day) from stdin;\n4\tday1\n\\.\n" + METRICS) == {"client-copy"}
+
+
+@pytest.mark.parametrize("select", ["table log", "values (1) limit 0"])
+def test_checks_without_the_word_select(found: Callable[..., set[str]], select: str) -> None:
+    """They are selects of rows, too."""
+    header = "-- check: 010_step\n-- severity: warn\n-- description: rows that must not be\n"
+    found(LOGGED.format("select 1, '', ''") + ADDED)
+    assert found(header + select, "checks/010_check.sql") == set()
