@@ -24,6 +24,7 @@ COLUMN_TYPES = {
     "text": "text",
     "integer[]": "bigint[]",
     "text[]": "text[]",
+    "json": "jsonb",
 }
 _FILLED_BY_THE_LOADER = ("day", "source_file", "position")
 # Words that are no column's name without quotes:
@@ -83,7 +84,7 @@ class NewField:
 
 @dataclass(frozen=True)
 class NewFields:
-    """The fields of a new declaration; `notes` say what the sample has and no field can hold."""
+    """The fields of a new declaration; `notes` say what is odd about the sample."""
 
     key: str
     fields: tuple[NewField, ...]
@@ -109,13 +110,13 @@ def guess(sample: Path, entity: str, key: str | None) -> NewFields:
         _check_separator(sample)
     if not read.records:
         raise UsageError(f"{sample} has no record to guess from", hint="Name a file with some, or leave out --sample.")
-    odd = read.sometimes_objects()
+    odd = dict.fromkeys(found.path for found in read.sometimes_objects())
     notes = [
-        f"{'.'.join(found.path)} holds objects in an array, or is sometimes an object: no field can take that"
-        for found in odd
+        f"{'.'.join(path)} holds objects in an array, or is sometimes an object: it is kept as json" for path in odd
     ]
-    kept = [found for found in read.found.values() if found not in odd]
-    types = {found.path: _type(found, _is_csv(sample)) for found in kept}
+    # What is within such a value is kept with it.
+    kept = [found for path, found in read.found.items() if not any(path[:depth] in odd for depth in range(len(path)))]
+    types = {found.path: "json" if found.path in odd else _type(found, _is_csv(sample)) for found in kept}
     chosen = _key(kept, types, entity, key, read.records, sample)
     taken: set[str] = set()
     fields = []
@@ -176,7 +177,7 @@ class _Sample:
                 _weigh(self.found[path], self._value_of(value))
 
     def sometimes_objects(self) -> list[Found]:
-        """Return what no field can take: objects in an array, or now an object and then a value."""
+        """Return what no plain field can take: objects in an array, or now an object and then a value."""
         return [found for path, found in self.found.items() if found.holds_objects or path in self._objects]
 
 
@@ -282,7 +283,7 @@ def _key(
     sample: Path,
 ) -> Found:
     """Return the field that names a record: every one has it, and no two have the same."""
-    complete = [found for found in kept if found.records == records and not types[found.path].endswith("[]")]
+    complete = [found for found in kept if found.records == records and not types[found.path].endswith(("[]", "json"))]
     if given is not None:
         wanted = [found for found in kept if given in (".".join(found.path), _column(found.path, set()))]
         if not wanted:

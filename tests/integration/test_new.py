@@ -713,8 +713,9 @@ PAGE = """{"results": [
   {"id": 7, "name": "Ada", "contact": {"email": "a@example.com", "phone": null}, "tags": ["new"], "scores": [1, 2],
    "paid": 12.50, "zip": "01234", "serial": "12", "isNew": true, "createdAt": "2026-01-05T09:00:00Z",
    "born": "2001-02-03", "currencyCode": "EUR", "order": 3, "lines": [{"a": 1}], "day": 5, "mixed": 1,
-   "HTTPStatus": 200, "9lives": 9},
-  {"id": 8, "name": 5, "contact": null, "tags": [], "scores": [], "paid": 3, "mixed": "2", "born": null}
+   "HTTPStatus": 200, "9lives": 9, "at": {"x": 1}},
+  {"id": 8, "name": 5, "contact": null, "tags": [], "scores": [], "paid": 3, "mixed": "2", "born": null,
+   "at": "home"}
 ]}"""
 FIELDS = """\
 id = { type = "integer", required = true }
@@ -731,10 +732,12 @@ created_at = { from = "createdAt", type = "time" }
 born = { type = "date" }
 currency_code = { from = "currencyCode", type = "currency" }
 order_ = { from = "order", type = "integer" }
+lines = { type = "json" }
 day_ = { from = "day", type = "integer" }
 mixed = { type = "integer" }
 http_status = { from = "HTTPStatus", type = "integer" }
 _9lives = { from = "9lives", type = "integer" }
+at = { type = "json" }
 """
 CSV = """\
 customer_id,name,zip,born,active,amount,tags,note
