@@ -89,7 +89,7 @@ PARTS = {
     "checks": Part("the checks beside their steps", lambda b: checks.run(b.url, b.rows)),
     "lint": Part(
         "runner lint on many steps",
-        lambda b: lint.run(b.folder, b.limits, b.given.steps, b.times),
+        lambda b: lint.run(b.folder, b.limits, b.given.steps, b.times, b.quick),
         server=False,
     ),
     "jobs": Part(

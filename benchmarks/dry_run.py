@@ -11,8 +11,8 @@ from typing import Any
 import psycopg
 
 from benchmarks.report import Limits, Took, least, table
-from benchmarks.steps import STAGING, server_cpu
-from runner import config, database, project, schema
+from benchmarks.steps import server_cpu, shipped, staged
+from runner import database, project
 from runner.dry_run import DryRun
 from runner.project import Pipeline
 from runner.step import SqlFile
@@ -33,16 +33,10 @@ def run(url: str, limits: Limits, rows: int, times: int, quick: bool) -> None:
     is held to the limit unless `quick`.
     """
     held = Limits() if quick else limits
-    name = "bench_dry_run"
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"create database {name}".encode())
-    dsn = url.replace("/warehouse?", f"/{name}?")
-    pipeline = project.discover(config.load({"project": str(ROOT), "pipeline": "zluri"}, environ={}))
+    pipeline = shipped()
     step = project.find(pipeline.steps, "040")
     body = []
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        schema.migrate(connection, pipeline.name, pipeline.schema)
-        connection.execute((STAGING.read_text().replace("%(rows)s", str(rows)).replace("%%", "%")).encode())
+    with staged(url, "bench_dry_run", rows) as (dsn, connection):
         for what, prepare in (("first run", _nothing), ("rerun", _apply), ("every row is newer", _newer)):
             prepare(connection, step)
             connection.execute("vacuum analyze")
@@ -59,8 +53,6 @@ def run(url: str, limits: Limits, rows: int, times: int, quick: bool) -> None:
         ],
         body,
     )
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"drop database {name} with (force)".encode())
 
 
 def _nothing(connection: Connection, step: SqlFile) -> None:

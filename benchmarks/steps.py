@@ -6,6 +6,8 @@ import os
 import subprocess
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import psycopg
 
 from benchmarks.report import Limits, Took, least, table
 from runner import config, embedded, project, schema
+from runner.project import Pipeline
 
 ROOT = Path(__file__).resolve().parent.parent
 STEPS = sorted((ROOT / "migrations" / "zluri").glob("[0-9]*.sql"))
@@ -92,6 +95,30 @@ def run(home: Path, url: str, limits: Limits, rows: int, times: int, quick: bool
     table(["first run, CPU s", f"{rows // 10:,}", f"{rows:,}", f"ratio (<= {TENFOLD:.0f})"], body)
 
 
+def shipped() -> Pipeline:
+    """Return the pipeline that is measured."""
+    return project.discover(config.load({"project": str(ROOT), "pipeline": "zluri"}, environ={}))
+
+
+@contextmanager
+def staged(url: str, name: str, rows: int) -> Iterator[tuple[str, Connection]]:
+    """Make a database with the shipped tables and `rows` transactions in staging, and drop it in the end."""
+    dsn = url.replace("/warehouse?", f"/{name}?")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"create database {name}".encode())
+    try:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            pipeline = shipped()
+            schema.migrate(connection, pipeline.name, pipeline.schema)
+            connection.execute((STAGING.read_text().replace("%(rows)s", str(rows)).replace("%%", "%")).encode())
+            # As a load leaves it: counted. And with no hint bits left to write, which the first reader would do.
+            connection.execute("vacuum analyze")
+            yield dsn, connection
+    finally:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f"drop database {name} with (force)".encode())
+
+
 def _row(limits: Limits, held: Limits, step: str, timing: Timing) -> list[str]:
     """That nothing is written is held by `limits`, ratios by `held`, which may forget what it is told."""
     clock = "wall" if step in PARALLEL else "cpu"
@@ -113,18 +140,8 @@ def _row(limits: Limits, held: Limits, step: str, timing: Timing) -> list[str]:
 
 
 def _measure(home: Path, url: str, name: str, rows: int, times: int) -> dict[str, Timing]:
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"create database {name}".encode())
-    pipeline = project.discover(config.load({"project": str(ROOT), "pipeline": "zluri"}, environ={}))
-    with psycopg.connect(url.replace("/warehouse?", f"/{name}?"), autocommit=True) as connection:
-        schema.migrate(connection, pipeline.name, pipeline.schema)
-        connection.execute((STAGING.read_text().replace("%(rows)s", str(rows)).replace("%%", "%")).encode())
-        # As a load leaves it: counted. And with no hint bits left to write, which the first reader would do.
-        connection.execute("vacuum analyze")
-        timings = {step.stem: _step(home, connection, step, times) for step in STEPS}
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"drop database {name} with (force)".encode())
-    return timings
+    with staged(url, name, rows) as (_, connection):
+        return {step.stem: _step(home, connection, step, times) for step in STEPS}
 
 
 def _step(home: Path, connection: Connection, step: Path, times: int) -> Timing:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import __main__ as bench
 from benchmarks import meter
 from benchmarks import transactions as made
 from benchmarks.rivals import given
@@ -23,6 +24,33 @@ RECORDS = 2 * len(made.ODD) * made.ODD_EVERY
 
 def _page(path: Path, records: int) -> None:
     made.write_page(path, made.transactions(0, records))
+
+
+def test_one_way_to_every_part(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is measured but by a part, and the help and the page on performance name each."""
+    programs = [
+        path.name for path in (ROOT / "benchmarks").glob("*.py") if '__name__ == "__main__"' in path.read_text()
+    ]
+    assert programs == ["__main__.py"]
+    with pytest.raises(SystemExit, match="0"):
+        bench.main(["--help"])
+    told = capsys.readouterr().out
+    page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    for name, part in bench.PARTS.items():
+        assert f"\n  {name} " in told
+        assert part.what in told
+        assert f"\n| `{name}` | " in page
+    asked = {name for name, part in bench.PARTS.items() if part.asked}
+    assert asked == {"jobs", "load", "memory"}
+
+
+def test_a_part_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    """A part without a server runs without one, and prints what it measured."""
+    assert bench.main(["--only", "lint", "--quick", "--steps", "7", "--times", "1"]) == 0
+    told = capsys.readouterr().out
+    assert "PostgreSQL is not asked" in told
+    assert "runner lint, 7 steps" in told
+    assert told.endswith("all limits are kept\n")
 
 
 @pytest.mark.parametrize(
