@@ -86,6 +86,8 @@ def _client(access: Access, process: int) -> Any:
         ) from error
     _check_endpoint(access)
     options: dict[str, Any] = {"signature_version": UNSIGNED} if access.anonymous else {}
+    if not any(os.environ.get(name) for name in ("AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS")):
+        options["retries"] = {"mode": "standard"}  # three attempts; a read has more of its own
     config = Config(
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=_READ_SECONDS,
@@ -111,3 +113,8 @@ def _check_endpoint(access: Access) -> None:
         raise ConfigError(f"{access.shown!r} is no endpoint of S3", hint=hint)
     if "@" in parts.netloc:
         raise ConfigError(f"{access.shown}: credentials do not belong into an endpoint", hint=hint)
+
+
+def forget() -> None:
+    """Let the next client look for its credentials anew, in case they are others by then."""
+    _client.cache_clear()

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.errors import ConfigError, DayNotFound, RunnerError, StoreUnavailable, UnreadableFile
+from staging_loaders import s3
 from staging_loaders.s3 import Access
 
 _LONGEST = 200
 _KEYS = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile with AWS_PROFILE"
 _PUBLIC = "a public bucket is read with anonymous = true under [s3] in runner.toml (RUNNER_S3_ANONYMOUS=1)"
-_ENDPOINT = "endpoint under [s3] in runner.toml, or AWS_ENDPOINT_URL_S3"
+_ENDPOINT = "endpoint under [s3] in runner.toml, AWS_ENDPOINT_URL_S3"
 _AGAIN = "Nothing was changed; try again."
 
 
@@ -31,7 +32,7 @@ class Fault:
 # The codes are those of https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html;
 # an answer without a body, as to HEAD, has its status for a code.
 _CODES = {
-    "NoSuchBucket": Fault("there is no such bucket", f"Correct its name, or the endpoint: {_ENDPOINT}.", there=False),
+    "NoSuchBucket": Fault("there is no such bucket", f"Correct its name, or the endpoint ({_ENDPOINT}).", there=False),
     "InvalidBucketName": Fault("no bucket can have that name", "Correct it.", there=False),
     "NoSuchKey": Fault("the object is gone since it was listed", _AGAIN, passing=True),
     "PreconditionFailed": Fault("the object changed while it was read", _AGAIN, passing=True),
@@ -84,6 +85,8 @@ def _translated(address: str, access: Access, made: Any) -> Iterator[None]:
         fault = explain(error, access)
         if fault is None:
             raise
+        if not fault.passing:
+            s3.forget()
         raise made(address, fault) from error
 
 
@@ -105,7 +108,7 @@ def explain(error: Exception, access: Access) -> Fault | None:
     if isinstance(error, exceptions.ClientError):
         return _answered(error.response, access)
     if isinstance(error, parsers.ResponseParserError):
-        return Fault(f"what answers at {access.shown} is no S3", f"Correct it: {_ENDPOINT}.")
+        return Fault(f"what answers at {access.shown} is no S3", f"Correct the endpoint ({_ENDPOINT}).")
     if isinstance(error, exceptions.NoCredentialsError):
         return Fault("there are no credentials", f"{_KEYS}; {_PUBLIC}.")
     if isinstance(error, exceptions.PartialCredentialsError):
@@ -121,7 +124,7 @@ def explain(error: Exception, access: Access) -> Fault | None:
             "See what it says to: aws sts get-caller-identity",
         )
     if isinstance(error, (exceptions.InvalidRegionError, exceptions.NoRegionError)):
-        return Fault("no such region can be", "Name one: region under [s3] in runner.toml, or AWS_REGION.")
+        return Fault("that is no name of a region", "Name one: region under [s3] in runner.toml, or AWS_REGION.")
     if isinstance(error, exceptions.ParamValidationError):
         return Fault("no bucket can have that name", "Correct it.", there=False)
     if isinstance(error, (exceptions.SSLError, exceptions.ProxyConnectionError)):
@@ -130,7 +133,9 @@ def explain(error: Exception, access: Access) -> Fault | None:
             "Is it https, and the certificate known (AWS_CA_BUNDLE)? Is HTTPS_PROXY right?",
         )
     if is_broken(error):
-        return Fault(f"no answer comes from {access.shown}", f"Is it up, and right? {_ENDPOINT}.", passing=True)
+        return Fault(
+            f"no answer comes from {access.shown}", f"Is it up, and the right one ({_ENDPOINT})?", passing=True
+        )
     if isinstance(error, (exceptions.BotoCoreError, ValueError)):
         return Fault(f"{type(error).__name__}: {_first(error)}", "Look at the configuration of AWS and [s3].")
     return None
@@ -142,6 +147,7 @@ def is_broken(error: Exception) -> bool:
     from urllib3.exceptions import HTTPError
 
     kinds = (
+        exceptions.ConnectionError,
         exceptions.HTTPClientError,
         exceptions.IncompleteReadError,
         exceptions.ResponseStreamingError,

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # A server named here is used instead of the embedded one; every test then gets a database on it.
 _GIVEN = os.environ.get("DATABASE_URL")
 _VERSION = int(os.environ.get("RUNNER_TEST_PG", embedded.DEFAULT_VERSION))
-_SETTINGS = ("RUNNER_", "DATABASE_URL", "DATA_BASE_PATH", "SPARK_MASTER", "FX_RATES_SOURCE", "PG")
+_SETTINGS = ("RUNNER_", "DATABASE_URL", "DATA_BASE_PATH", "SPARK_MASTER", "FX_RATES_SOURCE", "PG", "AWS_")
 
 hypothesis.settings.register_profile("dev", deadline=None, max_examples=25)
 # The same examples every time, so that a red build is about the change it is for.
