@@ -1,4 +1,4 @@
-"""How light the client is: start-up, a rerun of the shipped day, and what a step costs beside psql."""
+"""How light the client is: start-up, a day without a JVM, a rerun of it, and what a step costs beside psql."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 import uuid
 from pathlib import Path
 
+from benchmarks import local_day
 from benchmarks.report import Limits, Took, command, least, table
 from runner import embedded
 
@@ -31,7 +32,8 @@ def run(home: Path, url: str, limits: Limits, times: int, quick: bool) -> None:
     runner = [sys.executable, "-m", "runner"]
     options = {"cwd": ROOT, "env": environment}
     command([sys.executable, "-m", "compileall", "-q", "runner", "staging_loaders"], **options)
-    command([*runner, "apply", "--day", DAY], **options)
+    local_day.run(url, environment, limits, min(times, 3))
+    command([*runner, "apply", "--day", DAY, "--engine", "local"], **options)
 
     apply = [*runner, "apply", "--day", DAY, "--load", "never"]
     # Interleaved, so that a busy moment is shared.
