@@ -193,6 +193,10 @@ def submit(words: Sequence[str]) -> int:
     """Run spark-submit and return its exit code: the runner's, where the driver runs here."""
     from runner import java
 
+    if not words or words[0] in ("-h", "--help"):
+        print(f"{_USAGE}\nThese of spark-submit are looked at: --master M, --deploy-mode client|cluster.")
+        print("--venv FILE is ours: a packed environment for the machines of the cluster. See docs/clusters.md.")
+        return 0
     asked = parse(words)
     flags = {name: _take(list(asked.runner), f"--{name}") for name in ("project", "pipeline", "data")}
     settings = config.load({**flags, "master": asked.master})
