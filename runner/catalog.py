@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 
-from runner import headings, sqltree
+from runner import headings, sqltree, treenames
 from runner.definition import Table, type_of
 from runner.sqltree import Node, Statement
 
@@ -41,6 +41,12 @@ class Catalog:
     sequences: set[str] = field(default_factory=set)
     schemas: set[str] = field(default_factory=set)
     """Schemas that the project makes, or makes tables in: it says what is in them."""
+    parents: dict[str, str] = field(default_factory=dict)
+    """Partition -> its table."""
+    bounds: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Partition of a list -> the constants of its rows."""
+    constraints: set[str] = field(default_factory=set)
+    """Names that keys and indexes are given."""
     is_open: bool = False
     made: int = 0
 
@@ -61,6 +67,37 @@ class Catalog:
             handler = _HANDLERS.get(statement.node.kind)
             if handler is not None:
                 handler(self, statement.node)
+            if statement.node.kind in _NAMING:
+                self._learn(statement.node)
+
+    def _learn(self, node: Node) -> None:
+        """Take in the names of keys and indexes, and what is whose partition."""
+        for child, parent, is_partition in treenames.parents(node):
+            if is_partition:
+                self.parents[child] = parent
+        if node.kind == "CreateStmt" and node.partbound is not None and node.partbound.listdatums:
+            constants = [sqltree.constant(each) for each in node.partbound.listdatums]
+            if None not in constants:
+                self.bounds[treenames.table(node.relation)] = frozenset(map(str, constants))
+        if node.kind in ("IndexStmt", "RenameStmt"):
+            self.constraints |= {name for name in (node.idxname, node.newname) if name}
+        else:
+            self.constraints |= {each.conname for each in sqltree.walk(node) if each.kind == "Constraint"} - {None}
+
+    def kin(self, table: str) -> frozenset[str]:
+        """Return a table with the tables it is a partition of, and its partitions at any depth."""
+        if not self.parents:
+            return frozenset([table])
+        found = {table, *self.above(table)}
+        return frozenset(found | {other for other in self.parents if table in self.above(other)})
+
+    def above(self, table: str) -> list[str]:
+        """Return the tables that a table is a partition of, the nearest first."""
+        found: list[str] = []
+        while (parent := self.parents.get(table)) is not None and parent not in found:
+            found.append(parent)
+            table = parent
+        return found
 
 
 @cache
@@ -220,6 +257,7 @@ def _anything(catalog: Catalog, _node: Node) -> None:
     catalog.is_open = True
 
 
+_NAMING = ("AlterTableStmt", "CreateStmt", "IndexStmt", "RenameStmt")
 _HANDLERS = {
     "CreateStmt": _create_table,
     "AlterTableStmt": _alter_table,

@@ -98,6 +98,8 @@ class Part:
         self.kind = "select"
         self.target = ""
         self.target_relation: Relation | None = None
+        self.kin: frozenset[str] = frozenset()
+        """The tables that share rows with the target: itself, what it is a partition of, and its partitions."""
         self.is_temporary = False
         """Whether the target is a temporary table."""
         self.uses: set[Part] = set()

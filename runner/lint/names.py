@@ -6,6 +6,7 @@ PostgreSQL accepts is complained about.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
 from runner import sqltree
@@ -159,6 +160,17 @@ class Names:
         if table is None or table.is_open or name is None or name in table.columns:
             return
         self.report("unknown-column", at, f"'{table.name}' has no column '{name}'{_meant(name, table.columns)}")
+
+    def known_constraint(self, name: str, at: Node) -> None:
+        """Report the name of a constraint that no schema file gives, and PostgreSQL does not make by itself."""
+        hidden = self.catalog.is_open or self.script.is_opaque or self.script.is_elsewhere
+        if hidden or name in self.catalog.constraints or _OWN_CONSTRAINT.search(name):
+            return
+        meant = _meant(name, self.catalog.constraints)
+        self.report("conflict-target", at, f"no schema file names a constraint '{name}'{meant}")
+
+
+_OWN_CONSTRAINT = re.compile(r"_(pkey|key|excl)\d*$")
 
 
 def _meant(name: str, known: Iterable[str]) -> str:

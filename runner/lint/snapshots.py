@@ -58,7 +58,8 @@ def _extent(part: Part) -> str:
 
 def _stale(source: Source, reader: Part, writers: list[Part], users: dict[Part, list[Part]]) -> None:
     for writer in writers:
-        if writer is reader or writer.target not in reader.reads or reader in closure(writer):
+        read = _read(reader, writer)
+        if writer is reader or not read or reader in closure(writer):
             continue
         if writer.kind == "update" and not _reads_changed(reader, writer):
             continue
@@ -70,15 +71,22 @@ def _stale(source: Source, reader: Part, writers: list[Part], users: dict[Part, 
             continue
         source.report(
             "sibling-read",
-            _read_at(reader, writer.target),
-            f"{reader.shown} reads '{writer.target}' as it was before {writer.shown} writes it",
+            _read_at(reader, read),
+            f"{reader.shown} reads '{read}' as it was before {writer.shown} writes "
+            + ("it" if read == writer.target else f"'{writer.target}'"),
         )
         return
 
 
+def _read(reader: Part, writer: Part) -> str:
+    """Return the table that a part reads and another one writes, itself or its partitions; empty where none is."""
+    names = reader.reads & writer.kin
+    return writer.target if writer.target in reader.reads else min(names, default="")
+
+
 def _apart(reader: Part, goal: Part, writer: Part) -> bool:
     """Return whether a part that writes the same table may go by its old rows: each by its own, or others."""
-    if goal.target != writer.target:
+    if goal.target != writer.target and goal.target not in writer.kin:
         return False
     if goal.kind != "update" or reader is goal or paths.are_apart(writer, goal):
         return True
@@ -99,7 +107,7 @@ def _read_at(reader: Part, target: str) -> int:
 
 
 def _reads_changed(reader: Part, writer: Part) -> bool:
-    read = {column for table, column in reader.read_columns if table == writer.target}
+    read = {column for table, column in reader.read_columns if table == _read(reader, writer)}
     return not read or bool(read & set(writer.values))
 
 

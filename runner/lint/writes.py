@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runner import sqltree
 from runner.definition import Table
-from runner.lint.model import Column, Part, Query, Relation
+from runner.lint.model import Column, Part, Query, Relation, leaves
 from runner.lint.names import Names, table_like
 from runner.lint.queries import Queries
 from runner.sqltree import Node
@@ -36,6 +36,8 @@ class Writes:
                 self._merge(node, part, query)
             else:
                 self._change(node, part, query)
+        if len(part.kin) > 1:
+            part.kin -= self._others(part)
         is_open = self._returning(node, part, target, parent)
         temporary = self._names.temporary_named(node.relation)
         if temporary is not None:
@@ -46,6 +48,14 @@ class Writes:
                     column.sources = (*column.sources, value)
         del self._names.frames[frames:]
         return is_open
+
+    def _others(self, part: Part) -> set[str]:
+        """Return the partitions that a write may well leave alone: it gives constants, and none is of their list."""
+        given = {sqltree.constant(leaf) for v in part.values.values() for leaf in leaves(v) if isinstance(leaf, Node)}
+        given.discard(None)
+        known = self._names.catalog
+        below = {name for name in part.kin if part.target in known.above(name)}
+        return {name for name in below if given and not given & known.bounds.get(name, frozenset())}
 
     def _target(self, node: Node) -> Relation:
         part = self._names.part
@@ -58,6 +68,7 @@ class Writes:
             own = temporary.relation
             return Relation(shown, own.outputs, is_open=own.is_open, part=temporary.makers[0], keys=own.keys)
         table = self._names.table(node)
+        part.kin = self._names.catalog.kin(part.target)
         if table is None:
             return Relation(shown, [], is_open=True)
         return Relation(shown, self._names.columns(table), is_open=table.is_open, table=table, keys=table.keys)
@@ -97,6 +108,8 @@ class Writes:
             for element in clause.infer.indexElems or ():
                 if element.name:
                     self._names.known_column(table_like(target), element.name, clause)
+            if clause.infer.conname and target.table is not None and not target.table.is_open:
+                self._names.known_constraint(clause.infer.conname, clause)
         if clause.action != "ONCONFLICT_UPDATE":
             return
         part.kind = "upsert"

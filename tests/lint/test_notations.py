@@ -16,6 +16,9 @@ create table stg_items (
 );
 create table items (item_id bigint primary key, sku text not null unique, name text, updated_at timestamptz);
 create table totals (sku text constraint sku_of_totals primary key, n bigint not null);
+create table sales (order_id bigint not null, region text not null) partition by list (region);
+create table north partition of sales for values in ('north', 'arctic');
+create table rest partition of sales default;
 create table log (item_id bigint, day text, what text);
 """
 METRICS = """
@@ -64,6 +67,16 @@ counts as (
     select
         count(*) filter (where inserted) as inserted, count(*) filter (where not inserted) as updated, 0 as deleted
     from written
+)
+"""
+SALES = """
+with sold as (insert into {} (order_id, region) select item_id, {} from stg_items returning 1),
+sums as (select count(*) as n from {}),
+added as (
+    insert into log (item_id, day, what) select n, '', '' from sums where not exists (select from log) returning 1
+),
+counts as (
+    select (select count(*) from sold) + (select count(*) from added) as inserted, 0 as updated, 0 as deleted
 )
 """
 LOGGED = "with added as (insert into log (item_id, day, what) {} where not exists (select from log) returning 1),"
@@ -141,11 +154,25 @@ def found(tmp_path: Path) -> Callable[..., set[str]]:
         pytest.param(
             LOGGED.format("select item_id, 'today'::date::text, '' from items") + ADDED, {"clock-in-data"}, id="'today'"
         ),
+        *(
+            pytest.param(SALES.format(into, region, read) + METRICS, rules, id=f"{region} into {into}, {read} is read")
+            for into, region, read, rules in (
+                ("north", "'north'", "sales", {"sibling-read"}),
+                ("sales", "'north'", "north", {"sibling-read"}),
+                ("sales", "sku", "rest", {"sibling-read"}),
+                ("sales", "'south'", "north", set()),
+                ("sales", "'south'", "rest", set()),
+                ("north", "'north'", "rest", set()),
+            )
+        ),
+        pytest.param(
+            UPSERT.format("on constraint sku_of_total") + BY_FILTER + METRICS, {"conflict-target"}, id="no constraint"
+        ),
         pytest.param(LOGGED.format("select item_id, 'now'::text, '' from items") + ADDED, set(), id="the word now"),
     ],
 )
 def test_steps(found: Callable[..., set[str]], text: str, rules: set[str]) -> None:
-    """Merges, upserts, keys and clocks."""
+    """Merges, upserts, keys, clocks and partitions."""
     assert found(text) == rules
 
 
