@@ -20,7 +20,7 @@ from runner.java import java_home
 from staging_loaders import class_archive
 from staging_loaders.spark_settings import LEAN
 
-_SECONDS = 120.0
+_SECONDS = 300.0
 
 JARS = class_archive._jars()
 
