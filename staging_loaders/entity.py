@@ -196,13 +196,14 @@ class _Reader:
         if default and kind != "integer":
             raise self.fail(where + "default", "a minor unit is an integer")
         required = self.get("required", spec, bool, False, where)
-        if spec.get("from") == WHOLE and kind != "json":
+        paths = self.paths(where + "from", spec.get("from", column))
+        if () in paths and kind != "json":
             raise self.fail(where + "from", 'the whole record is of the type "json"')
         if required and (default or TYPES[kind][0].endswith("[]")):
             raise self.fail(where + "required", "an array or a field with a default cannot be required")
         return Field(
             column,
-            self.paths(where + "from", spec.get("from", column)),
+            paths,
             kind,
             required,
             malformed == "reject",
