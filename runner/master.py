@@ -19,6 +19,7 @@ _MASTER = re.compile(
     re.ASCII,
 )
 _IMAGES = ("spark.kubernetes.container.image", "spark.kubernetes.executor.container.image")
+_MANAGER = "yarn.resourcemanager"
 _SECONDS = 5
 
 
@@ -75,23 +76,50 @@ def check_configuration(master: str, settings: Mapping[str, str]) -> None:
 
 
 def reach(master: str) -> None:
-    """Raise ConfigError where `master` is a standalone cluster and none of its hosts answers.
+    """Raise ConfigError where `master` is a standalone cluster or YARN, and nobody answers at its addresses.
 
     Spark itself would go on trying for a minute, and then speak of a stopped context.
     """
-    if not master.startswith("spark://"):
+    if master == "yarn":
+        addresses, what = _resource_manager(), "resource manager of YARN"
+    elif master.startswith("spark://"):
+        addresses, what = master.removeprefix("spark://").split(","), "Spark master"
+    else:
         return
+    reasons = [_refused(address) for address in addresses]
+    if reasons and all(reasons):
+        where = master if master != "yarn" else addresses[0]
+        raise ConfigError(
+            f"no {what} answers at {where}: {reasons[0]}",
+            hint="Start it, correct the address, or load on this machine: --master 'local[*]'.",
+        )
+
+
+def _refused(address: str) -> str | None:
+    """Return why nobody answers at `host:port`, None where somebody does."""
     import socket
 
-    reasons = []
-    for address in master.removeprefix("spark://").split(","):
-        host, _, port = address.rpartition(":")
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), _SECONDS).close()
-            return
-        except (OSError, OverflowError) as error:
-            reasons.append(getattr(error, "strerror", None) or str(error))
-    raise ConfigError(
-        f"no Spark master answers at {master}: {reasons[0]}",
-        hint="Start it, correct the address, or load on this machine: --master 'local[*]'.",
-    )
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _SECONDS).close()
+    except (OSError, OverflowError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    return None
+
+
+def _resource_manager() -> list[str]:
+    """Return where yarn-site.xml has the resource manager; nothing where that is not plain, as with several."""
+    import xml.etree.ElementTree as ElementTree
+
+    folder = os.environ.get("HADOOP_CONF_DIR") or os.environ.get("YARN_CONF_DIR") or ""
+    try:
+        root = ElementTree.parse(os.path.join(folder, "yarn-site.xml")).getroot()
+    except (OSError, ElementTree.ParseError):
+        return []
+    found = {each.findtext("name", "").strip(): each.findtext("value", "").strip() for each in root.iter("property")}
+    address = found.get(f"{_MANAGER}.address")
+    if address is None and (host := found.get(f"{_MANAGER}.hostname")):
+        address = f"{host}:8032"
+    if address is None or found.get(f"{_MANAGER}.ha.enabled") == "true":
+        return []
+    return [address] if re.fullmatch(_HOST, address, re.ASCII) else []

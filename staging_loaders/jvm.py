@@ -135,7 +135,7 @@ def last_words(log: Path) -> str | None:
         for line in lines
         if line.strip()
         and not line.startswith(("WARNING:", "\tat", "Using Spark", "Setting default log", "To adjust logging", "["))
-        and " WARN " not in line
+        and not any(word in line for word in (" WARN ", " INFO ", ": Error initializing SparkContext"))
     ]
     return told[0] if told else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -42,9 +43,38 @@ def test_standalone_master_must_answer() -> None:
 
 
 @pytest.mark.parametrize("name", ["local[*]", "yarn", "k8s://https://127.0.0.1:1"])
-def test_other_masters_are_not_asked(name: str) -> None:
-    """Only a standalone cluster has one address that can be tried."""
+def test_other_masters_are_not_asked(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a standalone cluster and a configured YARN have addresses that can be tried."""
+    for known in ("HADOOP_CONF_DIR", "YARN_CONF_DIR"):
+        monkeypatch.delenv(known, raising=False)
     master.reach(name)
+
+
+@pytest.mark.parametrize(
+    ("properties", "asked"),
+    [
+        ({"yarn.resourcemanager.address": "127.0.0.1:1"}, "127.0.0.1:1"),
+        ({"yarn.resourcemanager.hostname": "127.1.2.3"}, "127.1.2.3:8032"),
+        ({"yarn.resourcemanager.address": "127.0.0.1:1", "yarn.resourcemanager.ha.enabled": "true"}, None),
+        ({"yarn.resourcemanager.address": "${yarn.resourcemanager.hostname}:1"}, None),
+        ({}, None),
+    ],
+    ids=["address", "host", "several", "variable", "default"],
+)
+def test_the_resource_manager_must_answer(
+    properties: dict[str, str], asked: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where yarn-site.xml says plainly where it is; Hadoop's client would try for a minute."""
+    lines = [f"<property><name>{name}</name><value>{value}</value></property>" for name, value in properties.items()]
+    (tmp_path / "yarn-site.xml").write_text(f"<configuration>{''.join(lines)}</configuration>")
+    monkeypatch.setenv("HADOOP_CONF_DIR", str(tmp_path))
+    if asked is None:
+        master.reach("yarn")
+        return
+    with pytest.raises(ConfigError, match=f"no resource manager of YARN answers at {asked}"):
+        master.reach("yarn")
+    (tmp_path / "yarn-site.xml").write_text("<no")
+    master.reach("yarn")
 
 
 @pytest.mark.parametrize(
