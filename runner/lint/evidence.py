@@ -116,6 +116,12 @@ def _is_day(value: Node | Column | None) -> bool:
     )
 
 
+def is_staged(value: Node | Column) -> bool:
+    """Return whether a value comes from staging tables alone: from the records of the day."""
+    found = [leaf for leaf in leaves(value) if isinstance(leaf, Column)]
+    return bool(found) and all(leaf.table is not None and leaf.table.name.startswith("stg_") for leaf in found)
+
+
 def is_clock(value: Node | Column) -> bool:
     """Return whether a value is the time of the run: a technical column, not a version."""
     found = list(leaves(value))

@@ -231,7 +231,8 @@ def leaves(thing: Node | Column | None, seen: set[int] | None = None) -> Iterato
         else:
             yield thing
         return
-    if thing.kind in ("FuncCall", "SQLValueFunction", "A_Const", "SetToDefault", "MergeSupportFunc") or function(thing):
+    is_clock = thing.kind == "TypeCast" and function(thing) != ""
+    if is_clock or thing.kind in ("FuncCall", "SQLValueFunction", "A_Const", "SetToDefault", "MergeSupportFunc"):
         yield thing
     for child in _values(thing):
         yield from leaves(child, seen)

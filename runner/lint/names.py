@@ -53,7 +53,7 @@ class Names:
         self.frames: list[dict[str, Cte]] = []
         self.parts: list[Part] = []
         self.part = Part("", Node(), 0)
-        self._base: dict[str, list[Column]] = {}
+        self._base: dict[str, tuple[Table, list[Column]]] = {}
 
     def temporary_named(self, node: Node) -> Temporary | None:
         """Return the temporary table of a name."""
@@ -80,10 +80,12 @@ class Names:
 
     def columns(self, table: Table) -> list[Column]:
         """Return the columns of a table, the same ones each time."""
-        known = self._base.get(table.name)
-        if known is None or [column.name for column in known] != list(table.columns):
-            self._base[table.name] = [Column(name, (), table) for name in table.columns]
-        return self._base[table.name]
+        known, columns = self._base.get(table.name, (None, []))
+        # One that a step alters is another object.
+        if known is not table or len(columns) != len(table.columns):
+            columns = [Column(name, (), table) for name in table.columns]
+            self._base[table.name] = table, columns
+        return columns
 
     def column(self, node: Node, query: Query) -> None:
         """Give a ColumnRef its meaning: a column, or a relation for a whole row."""

@@ -56,7 +56,12 @@ def _upsert(source: Source, part: Part) -> None:
         # Where only the day tells old from new, any order that is asked for may be the one of the records.
         versions = evidence.day_columns(part)
         is_recent = evidence.is_recent(part, {*part.values, *part.updates})
-    if versions and not is_recent:
+    _recent(source, part, place, set() if is_recent else versions)
+
+
+def _recent(source: Source, part: Part, place: int, versions: set[str]) -> None:
+    """Report version columns that nothing compares, where there are any."""
+    if versions:
         names = " or ".join(f"'{name}'" for name in sorted(versions))
         source.report(
             "no-recency-guard",
@@ -69,6 +74,9 @@ def _update(source: Source, part: Part) -> None:
     if part.node.whereClause is not None and not evidence.differs(part) and not _is_fixed(part):
         message = f"'{part.target}' is updated where nothing may have changed"
         source.report("unguarded-update", part.node.relation, message)
+    versions = {name for name in evidence.version_columns(part) if evidence.is_staged(part.values[name])}
+    if not evidence.is_recent(part, versions):
+        _recent(source, part, sqltree.place(part.node.relation), versions)
 
 
 def _update_clause(node: Node) -> Node | None:

@@ -69,6 +69,17 @@ counts as (
     from written
 )
 """
+UPDATE = """
+create temporary table newest on commit drop as
+select distinct on (item_id) item_id, name, updated_at from stg_items where day = current_setting('app.day')
+order by item_id, updated_at desc nulls last, source_file desc, position desc;
+with changed as (
+    update items set name = newest.name, updated_at = {} from newest
+    where newest.item_id = items.item_id and newest.name is distinct from items.name and {}
+    returning 1
+),
+counts as (select 0 as inserted, count(*) as updated, 0 as deleted from changed)
+"""
 SALES = """
 with sold as (insert into {} (order_id, region) select item_id, {} from stg_items returning 1),
 sums as (select count(*) as n from {}),
@@ -153,6 +164,15 @@ def found(tmp_path: Path) -> Callable[..., set[str]]:
         ),
         pytest.param(
             LOGGED.format("select item_id, 'today'::date::text, '' from items") + ADDED, {"clock-in-data"}, id="'today'"
+        ),
+        *(
+            pytest.param(UPDATE.format(value, guard) + METRICS, rules, id=f"update of {value}, {guard}")
+            for value, guard, rules in (
+                ("newest.updated_at", "true", {"no-recency-guard"}),
+                ("newest.updated_at", "newest.updated_at >= items.updated_at", set()),
+                ("newest.updated_at", "(items.updated_at <= newest.updated_at) is not false", set()),
+                ("greatest(newest.updated_at, items.updated_at)", "true", set()),
+            )
         ),
         *(
             pytest.param(SALES.format(into, region, read) + METRICS, rules, id=f"{region} into {into}, {read} is read")
