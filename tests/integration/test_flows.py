@@ -249,6 +249,21 @@ def test_steps_of_an_unloaded_day(flow: Callable[..., Ended], connection: Connec
     assert connection.execute("select count(*) from pipeline_metrics").fetchone() == (0,)
 
 
+def test_a_flow_says_which_engine_it_took(
+    flow: Callable[..., Ended],
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """`engine` is a parameter of the flow; what `auto` means is in its log, with the reason, once."""
+    monkeypatch.setattr("runner.java.find", lambda: pytest.fail("Spark was about to start"))
+    monkeypatch.setattr("staging_loaders.load.refresh_rates", lambda *_: None)
+    assert flow(ROOT, engine="auto").steps
+    assert connection.execute("select distinct engine from stg_loads").fetchall() == [("local",)]
+    (said,) = [line for line in "".join(capfd.readouterr()).splitlines() if " - engine " in line]
+    assert said.endswith("below the limit of 64 MB")
+
+
 @pytest.mark.parametrize(
     ("error", "passing"),
     [
