@@ -83,9 +83,10 @@ def fits(field: Field) -> Callable[[str], bool]:
     deepest = levels(field)
 
     def test(text: str) -> bool:
-        if len(text) > LONGEST // 4 or "\\u0000" in text:
+        if len(text) > LONGEST // 4 or ("\\" in text and "\\u0000" in text):
             return False
-        return text.count("{") + text.count("[") <= deepest or _depth(text) <= deepest
+        data = text.encode()  # in which one byte is counted in a third of the time
+        return data.count(b"{") + data.count(b"[") <= deepest or _depth(text) <= deepest
 
     return test
 
