@@ -77,6 +77,19 @@ def test_one_session_serves_a_run(session: Session) -> None:
     assert session.parallelism == 2
 
 
+def test_a_load_is_one_job_of_one_stage(database: str, session: Session) -> None:
+    """A task for each part; no shuffle, which would be a second stage, and no job besides."""
+    tracker = session.context.statusTracker()
+    before = set(tracker.getJobIdsForGroup())
+    loads = load(database, DAYS, session)
+    (job,) = set(tracker.getJobIdsForGroup()) - before
+    told = tracker.getJobInfo(job)
+    assert told is not None
+    (stage,) = (tracker.getStageInfo(number) for number in told.stageIds)
+    assert stage is not None
+    assert stage.numTasks == sum(status == "loaded" for _, status, *_ in loads)
+
+
 def test_an_unreadable_file_is_named(database: str, connection: Connection, session: Session, tmp_path: Path) -> None:
     """The error comes from a worker with file, line and column."""
     for entity in ("agents", "admin_groups", "transactions"):
