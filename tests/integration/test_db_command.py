@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import psycopg
 import pytest
 
 from runner import cli, embedded
+from runner.commands import doctor
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -294,6 +296,21 @@ def test_doctor_asks_a_running_server(call: Callable[..., tuple[int, str, str]])
     assert document["healthy"]
     assert findings["postgresql"]["level"] == "ok"
     assert "warehouse@" in findings["postgresql"]["message"]
+
+
+def test_doctor_counts_partitions_and_locks(
+    call: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, database: str
+) -> None:
+    """A server whose lock table is too small for the days that staging holds is told what to set."""
+    monkeypatch.setenv("DATABASE_URL", database)
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("select staging_day('stg_agents', 'day' || day) from generate_series(1, 3) as day")
+    assert "locks" not in call("doctor")[1]
+    # As if each partition were a hundred thousand.
+    monkeypatch.setattr(doctor, "_LOCKS", doctor._LOCKS.replace("4 * count(*)", "400000 * count(*)"))
+    _, out, _ = call("doctor")
+    assert re.search(r"locks .*staging has 3 partitions, .* room for [0-9,]+ locks", out)
+    assert re.search(r"Raise max_locks_per_transaction from \d+ to \d+, or remove days", out)
 
 
 def _break_home(home: Path, project: Path, patch: pytest.MonkeyPatch) -> None:
