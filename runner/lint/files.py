@@ -28,7 +28,7 @@ def read(path: Path, root: Path, kind: Kind) -> Source:
     try:
         source.statements = sqltree.parse(source.text)
     except sqltree.TooDeep:
-        pass  # left to the server
+        source.is_too_deep = True  # left to the server
     except sqltree.NotSql as error:
         if not _is_data(source, error.offset):
             source.report_at("syntax", error.offset, _syntax(source.text, error))

@@ -98,6 +98,7 @@ def _schemas(pipelines: Sequence[_Pipeline], catalog: Catalog) -> None:
     """Resolve the schema files, each statement against what stands before it."""
     for pipeline in pipelines:
         for source in pipeline.schema:
+            catalog.is_open |= source.is_too_deep
             resolver = Resolver(catalog, _reporter(source, len(pipelines) == 1))
             for statement in source.statements:
                 _guarded(resolver, statement)

@@ -30,6 +30,8 @@ class Source:
         self.text = ""
         self.file: SqlFile | None = None
         self.statements: list[Statement] = []
+        self.is_too_deep = False
+        """Whether it is nested deeper than lint reads: then it may make, read and write anything."""
         self.script = Script()
         self.findings: list[Finding] = []
         match = step.NAME.fullmatch(path.stem)

@@ -11,6 +11,8 @@ from runner.sqltree import Node
 
 def check(steps: Sequence[Source]) -> None:
     """Report a step that reads a table which a later step writes, and no earlier one nor itself."""
+    if any(source.is_too_deep for source in steps):
+        return
     ordered = sorted((s for s in steps if s.number is not None), key=lambda s: (s.number or 0, s.name))
     writers: dict[str, list[int]] = {}
     for index, source in enumerate(ordered):

@@ -371,3 +371,16 @@ def test_tables_of_schemas(tmp_path: Path, schema: str, text: str, expected: boo
     """A table is unknown where the project says what is in its schema."""
     found = _step(tmp_path, text + _METRICS, f"{_SCHEMA} {schema}")
     assert [rule for _, rule in found] == ["unknown-table"] * expected
+
+
+def test_files_nested_too_deep(tmp_path: Path) -> None:
+    """What such a schema file makes, or such a step writes, nothing is said of."""
+    deep = "select 1" + " + 1" * 1500
+    files = {
+        "p/schema/001_a.sql": _SCHEMA,
+        "p/schema/002_b.sql": f"create table b (id int); create view c as {deep} as n;",
+        "p/010_deep.sql": f"insert into a (id) {deep};",
+        "p/020_a.sql": "select name from a; select n from c; select id from b;" + _METRICS,
+        "p/030_last.sql": "insert into a (id) select 1 where false;" + _METRICS.replace("a_task", "last_task"),
+    }
+    assert _lint(tmp_path, files) == [("030_last.sql", 1, "uncounted-write")]
