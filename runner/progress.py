@@ -80,7 +80,9 @@ class Progress:
         if not self._on:
             return
         columns, rows = self._size()
-        bars = _fit(list(self._entities.values()), columns - 1, max(rows - 2, 1), self._marks())
+        bars = _fit(
+            [self._entities[name] for name in sorted(self._entities)], columns - 1, max(rows - 2, 1), self._marks()
+        )
         self._replace([line[: columns - 1] for line in (*bars, self._text) if line])
 
     def _replace(self, lines: list[str]) -> None:
