@@ -47,7 +47,7 @@ def record_code(entity: Entity, found: Shape) -> str:
     jsons = entity.json_paths
 
     def get(path: tuple[str, ...]) -> str:
-        got = _get(found.node(path[:-1]).name, found.node(path)) if path else "raw"
+        got = _get(found.root.at(path[:-1]).name, found.root.at(path)) if path else "raw"
         return f"written({got})" if path in jsons else got
 
     return RowCode(entity, opening, get).build()

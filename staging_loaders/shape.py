@@ -18,31 +18,30 @@ Path = tuple[str, ...]
 
 @dataclass(eq=False)
 class Node:
-    """A name of a record and what is declared below it; `name` is what its struct and the code call it."""
+    """A name of a record and what is declared below it; `name` is what its struct and the code call it.
+
+    A `raw` one is taken as JSON text, and decoded from that where fields are declared below it.
+    """
 
     name: str
     raw: bool = False
     inner: dict[str, Node] = field(default_factory=dict)
 
-    @property
-    def is_cut_out(self) -> bool:
-        """Whether it is taken as JSON text, and decoded from that where fields are declared below it."""
-        return self.raw
+    def at(self, path: Path) -> Node:
+        """Return the node that `path` leads to from here."""
+        found = self
+        for part in path:
+            found = found.inner[part]
+        return found
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The nodes of the declared paths, and what decodes a record (and each of the cut out nodes) into structs."""
+    """The nodes of the declared paths, and what decodes a record (and each raw node, by its name) into structs."""
 
     root: Node
     decode: Callable[[Any], Any]
     decoders: dict[str, Callable[[Any], Any]]
-
-    def node(self, path: Path) -> Node:
-        found = self.root
-        for part in path:
-            found = found.inner[part]
-        return found
 
 
 def shape(entity: Entity) -> Shape | None:
@@ -67,7 +66,7 @@ def shape(entity: Entity) -> Shape | None:
                 node.inner[part] = Node(f"n{count}")
             node = node.inner[part]
         node.raw = is_json
-    if any(root_of(root, path).inner and not is_json for path, is_json in leaves.items()):
+    if any(root.at(path).inner and not is_json for path, is_json in leaves.items()):
         return None
     decoders: dict[str, Callable[[Any], Any]] = {}
     try:
@@ -75,12 +74,6 @@ def shape(entity: Entity) -> Shape | None:
     except ValueError:  # a name that msgspec does not take
         return None
     return Shape(root, decode, decoders)
-
-
-def root_of(root: Node, path: Path) -> Node:
-    for part in path:
-        root = root.inner[part]
-    return root
 
 
 def _struct(node: Node, decoders: dict[str, Callable[[Any], Any]]) -> Any:
