@@ -45,7 +45,7 @@ _CODES = {
     ),
     "RequestTimeTooSkewed": Fault("this machine's clock is wrong", "Set it."),
     "InvalidObjectState": Fault("the object is archived", "Restore it (aws s3api restore-object), then try again."),
-    "SlowDown": Fault("the store is busy", _AGAIN, passing=True),
+    "SlowDown": Fault("the store is busy, or has a fault", _AGAIN, passing=True),
 }
 _SAME = {
     "404": "NoSuchKey", "412": "PreconditionFailed", "416": "InvalidRange",
@@ -91,6 +91,8 @@ def _translated(address: str, access: Access, made: Any) -> Iterator[None]:
 
 
 def _of_listing(address: str, fault: Fault) -> RunnerError:
+    if fault is _CODES["NoSuchKey"]:
+        fault = _CODES["NoSuchBucket"]
     if not fault.there:
         return DayNotFound(f"{address}: {fault.problem}", hint=fault.hint)
     kind = StoreUnavailable if fault.passing else ConfigError
@@ -136,7 +138,7 @@ def explain(error: Exception, access: Access) -> Fault | None:
         return Fault(
             f"no answer comes from {access.shown}", f"Is it up, and the right one ({_ENDPOINT})?", passing=True
         )
-    if isinstance(error, (exceptions.BotoCoreError, ValueError)):
+    if isinstance(error, (exceptions.BotoCoreError, ValueError, KeyError)):
         return Fault(f"{type(error).__name__}: {_first(error)}", "Look at the configuration of AWS and [s3].")
     return None
 

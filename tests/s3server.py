@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,9 @@ class S3Server:
     def port(self) -> int:
         return int(self.url.rpartition(":")[2])
 
-    def client(self, service: str = "s3", **keys: str) -> Any:
+    def client(self, service: str = "s3") -> Any:
         """Return a client of the test's own, which the environment has no say in."""
-        from boto3.session import Session
-
-        given = keys or {name.lower(): value for name, value in KEYS.items()}
-        return Session(**given, region_name="us-east-1").client(service, endpoint_url=self.url)
+        return _client(self.url, service)
 
     def requests(self) -> list[dict[str, str]]:
         """Return method, path, query, range and whether it was signed, of each request."""
@@ -50,6 +48,14 @@ class S3Server:
                 client.put_object(
                     Bucket=bucket, Key=prefix + path.relative_to(folder).as_posix(), Body=path.read_bytes()
                 )
+
+
+@cache
+def _client(url: str, service: str) -> Any:
+    from boto3.session import Session
+
+    keys = {name.lower(): value for name, value in KEYS.items()}
+    return Session(**keys, region_name="us-east-1").client(service, endpoint_url=url)
 
 
 @contextmanager
