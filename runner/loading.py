@@ -64,10 +64,11 @@ def check_master(settings: Settings) -> None:
     Under spark-submit the master is the one that spark-submit was given, and looked at when the session begins.
     """
     if settings.engine == "local":
-        if settings.require_yarn:
+        why = _bound(settings)
+        if why:
             raise ConfigError(
-                "this run must be on YARN, and the engine local is none of Spark's",
-                hint="Leave out --engine local (RUNNER_ENGINE, engine under [load] in runner.toml) or --require-yarn.",
+                f"{why}, and the engine local is none of Spark's",
+                hint="Give --engine spark (RUNNER_ENGINE, engine under [load] in runner.toml), or load without Spark.",
             )
         return
     if under_spark_submit():
@@ -125,11 +126,15 @@ def _wish(settings: Settings) -> Wish:
 
     from staging_loaders.choice import Wish
 
-    bound = "spark-submit has started this run" if under_spark_submit() else None
-    if settings.require_yarn:
-        bound = "the run must be on YARN"
     installed = settings.engine != "auto" or find_spec("pyspark") is not None
-    return Wish(settings.engine, settings.local_limit, bound, installed)
+    return Wish(settings.engine, settings.local_limit, _bound(settings), installed)
+
+
+def _bound(settings: Settings) -> str | None:
+    """Return why it must be Spark, None where it need not."""
+    if settings.require_yarn:
+        return "the run must be on YARN"
+    return "spark-submit has started this run" if under_spark_submit() else None
 
 
 def resolve_for(settings: Settings, day: str, mode: str) -> str:

@@ -154,6 +154,13 @@ def test_engines_that_contradict(runner: Runner, arguments: list[str], message: 
     assert message in outcome.err
 
 
+def test_local_under_spark_submit(runner: Runner) -> None:
+    """A cluster that was asked for is not left idle without a word."""
+    outcome = runner("load", "--day", "day1", "--engine", "local", PYSPARK_GATEWAY_PORT="1")
+    assert outcome.code == 2
+    assert "spark-submit has started this run, and the engine local is none of Spark's" in outcome.err
+
+
 def test_an_engine_without_a_load(runner: Runner) -> None:
     """Nothing is read with --load never."""
     outcome = runner("apply", "--day", "day1", "--load", "never", "--engine", "local")
