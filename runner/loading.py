@@ -182,7 +182,7 @@ def load(
                     session=engine,
                     max_rejects=max_rejects,
                     rates=settings.rates,
-                    progress=progress,
+                    progress=progress if progress is not None and progress.visible else None,
                 )
                 if progress is not None:
                     progress.clear()

@@ -54,6 +54,11 @@ class Progress:
         self._text = ""
         self._shown: list[str] = []
 
+    @property
+    def visible(self) -> bool:
+        """Whether there is somebody to see it, for whom it is worth finding out how far things are."""
+        return self._on
+
     def __call__(self, advance: Advance) -> None:
         self._entities[advance.entity] = advance
         self._text = ""
