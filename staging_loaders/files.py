@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,8 @@ class SourceFile:
     """What S3 says of an object's content: another content, another ETag."""
     access: Access | None = None
     """How the bucket is reached; None for a file of this machine."""
+    content: bytes | None = field(default=None, repr=False, compare=False)
+    """All of the object, where it was fetched already."""
 
 
 def open_file(file: SourceFile | str) -> io.BufferedReader:
@@ -46,6 +48,9 @@ def open_file(file: SourceFile | str) -> io.BufferedReader:
     """
     if isinstance(file, str) or file.access is None:
         return open(file if isinstance(file, str) else file.path, "rb")
+    if file.content is not None:
+        # As raw bytes, which a reader of files takes.
+        return io.BufferedReader(io.BytesIO(file.content))
     from staging_loaders.object_stream import open_object
 
     return open_object(file)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from runner.database import Connection, connect, is_transient, redact
 from runner.errors import DatabaseUnavailable, UnreadableFile
 from runner.places.fault import Fault
+from staging_loaders.ahead import fetched
 from staging_loaders.checksum import digest_for, rewritten
 from staging_loaders.convert import Rejected, compile_entity
 from staging_loaders.entity import Entity
@@ -150,7 +151,7 @@ def _copy(connection: Connection, part: Part, careful: bool = False) -> Counts:
     fields, arrays, jsons = part.entity.paths, part.entity.array_paths, part.entity.json_paths
     records = 0
     useless: list[UselessFile] = []
-    for file in part.files:
+    for file in fetched(part.files):
         first = position = 0 if part.span is None else part.span.records
         before = sender.rows.count
         for batch in read_batches(file, arrays, fields, jsons, part.span):

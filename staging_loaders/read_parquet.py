@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from decimal import Decimal
@@ -41,6 +42,8 @@ def _opened(source: SourceFile | str) -> Any:
     """Return a context with what the library reads from: a path, or an object, of which it takes parts in its order."""
     if isinstance(source, str) or source.access is None:
         return nullcontext(source if isinstance(source, str) else source.path)
+    if source.content is not None:
+        return io.BytesIO(source.content)
     from staging_loaders.object_stream import ObjectStream
 
     return ObjectStream(source)

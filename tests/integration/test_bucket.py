@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 import os
@@ -21,6 +22,7 @@ import pytest
 from runner import cli
 from runner.errors import ConfigError, DayNotFound, LoadFailed, RunnerError, StoreUnavailable, UnreadableFile
 from staging_loaders import s3
+from staging_loaders.ahead import SMALL, fetched
 from staging_loaders.engine import Engine
 from staging_loaders.entity import load_declarations
 from staging_loaders.files import SourceFile, fingerprint
@@ -305,6 +307,32 @@ def test_a_stream_goes_anywhere(aws: S3Server, bucket: str) -> None:
         assert (stream.read(), stream.tell(), stream.read(1)) == (content[-7:], 300_000, b"")
         stream.seek(400_000)
         assert stream.read(1) == b""
+
+
+def test_small_objects_come_ahead(aws: S3Server, bucket: str) -> None:
+    """In their order, and equal to what a stream of each gives; large ones stay streams."""
+    for number in range(30):
+        put(aws, bucket, f"sync-day1/agents/{number:02}.json", [number])
+    put(aws, bucket, "sync-day1/agents/10-large.json", b"[0]" + b" " * SMALL)
+    put(aws, bucket, "sync-day1/agents/20.parquet", as_parquet("agents", AGENTS))
+    put(aws, bucket, "sync-day1/agents/21.json.gz", gzip.compress(b"[21]"))
+    files = open_store(f"s3a://{bucket}").files("sync-day1", "agents")
+    ahead = list(fetched(files))
+    assert tuple(ahead) == files
+    assert [file.name for file in ahead if file.content is None] == ["10-large.json"]
+    assert [list(read_records(file)) for file in ahead] == [list(read_records(file)) for file in files]
+
+
+def test_an_object_that_cannot_come_ahead_is_named(aws: S3Server, bucket: str) -> None:
+    """When its turn comes, and not before."""
+    for number in range(3):
+        put(aws, bucket, f"sync-day1/agents/{number}.json", [number])
+    files = open_store(f"s3a://{bucket}").files("sync-day1", "agents")
+    aws.client().delete_object(Bucket=bucket, Key="sync-day1/agents/1.json")
+    coming = fetched(files)
+    assert next(coming).name == "0.json"
+    with pytest.raises(UnreadableFile, match=r"agents/1\.json: the object is gone"):
+        next(coming)
 
 
 class Cutter:
