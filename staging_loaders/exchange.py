@@ -82,13 +82,14 @@ def create_like(connection: Connection, table: str, new: str, day: str) -> None:
 def find_readers(connection: Connection) -> list[tuple[int, str, str]]:
     """Return the sessions that may still look at staging as it was: process, beginning and snapshot of each.
 
-    Those of other roles are seen where this one may (pg_read_all_stats).
+    Those of other roles are seen where this one may (pg_read_all_stats). Loads of other days are at work
+    for long, but look at their own rows only.
     """
     connection.execute("select pg_stat_clear_snapshot()")  # else a transaction sees the same all the time
     rows = connection.execute(
         "select pid, xact_start::text, backend_xmin::text from pg_stat_activity "
         "where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend' "
-        "and backend_xmin is not null and xact_start is not null"
+        "and backend_xmin is not null and xact_start is not null and application_name !~ '^runner (load|copy) '"
     )
     return [(pid, started, snapshot) for pid, started, snapshot in rows]
 
