@@ -36,7 +36,7 @@ class Bucket:
     def folders(self, *names: str, beginning: str = "") -> list[str]:
         prefix = self._below(*names)
         found = []
-        for page in self._pages(prefix + beginning, Delimiter="/"):
+        for page in self._pages(prefix, beginning, Delimiter="/"):
             for folder in page.get("CommonPrefixes", ()):
                 found.append(folder["Prefix"].removeprefix(prefix).removesuffix("/"))
         return sorted(filter(None, found))
@@ -69,10 +69,10 @@ class Bucket:
             page = s3.client(self._access).list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=1)
         return bool(page.get("Contents"))
 
-    def _pages(self, prefix: str, **options: str) -> Iterator[Any]:
+    def _pages(self, prefix: str, beginning: str = "", **options: str) -> Iterator[Any]:
         with s3_faults.listing(self._shown(prefix), self._access):
             pages = s3.client(self._access).get_paginator("list_objects_v2")
-            yield from pages.paginate(Bucket=self._bucket, Prefix=prefix, **options)
+            yield from pages.paginate(Bucket=self._bucket, Prefix=prefix + beginning, **options)
 
     def _shown(self, prefix: str) -> str:
         return (self._root + prefix).rstrip("/")
