@@ -15,7 +15,7 @@ import psycopg
 from benchmarks.report import Limits, table
 from benchmarks.steps import ROOT, server_cpu
 from runner import config, project, schema
-from staging_loaders import checksum, landing, publish
+from staging_loaders import checksum, exchange, landing, publish
 from staging_loaders.entity import load_declarations
 from staging_loaders.landing import Target
 from staging_loaders.load import load_day
@@ -123,17 +123,28 @@ def _land(connection: Connection, day: str, rows: int, attempt: int) -> Landing:
 
 
 def _publish(connection: Connection, dsn: str, day: str, landed: Landing) -> Took:
-    """Publish, while somebody reads the table all the time: his longest statement is what all wait."""
-    cpu = server_cpu(connection)
-    with _reader(dsn, "select from stg_transactions where day = ''") as took:
-        while not took:
-            time.sleep(0.001)
-        started = time.perf_counter()
-        publish.publish(connection, PIPELINE, day, "bench", [(ENTITY, landed)], [], lambda _: None)
-        whole = time.perf_counter() - started
+    """Publish, while somebody reads the table all the time: his longest statement amid it is what all wait."""
+    cpu, send = server_cpu(connection), exchange._send
+    begun: list[float] = []
+
+    def timed(*arguments: Any) -> None:
+        begun.append(time.perf_counter())
+        send(*arguments)
+
+    exchange._send = timed  # type: ignore[assignment]
+    try:
+        with _reader(dsn, "select from stg_transactions where day = ''") as read:
+            while not read:
+                time.sleep(0.001)
+            started = time.perf_counter()
+            publish.publish(connection, PIPELINE, day, "bench", [(ENTITY, landed)], [], lambda _: None)
+            ended = time.perf_counter()
+    finally:
+        exchange._send = send
     used = (server_cpu(connection) or 0.0) - (cpu or 0.0)
     landing.drop(connection, landed.target.prefix[1:13])
-    return Took(whole, max(took[1:]), used / landed.rows_loaded)
+    amid = [stop - start for start, stop in read if start < ended and stop > begun[-1]]
+    return Took(ended - started, max(amid), used / landed.rows_loaded)
 
 
 def _reloads(dsn: str, connection: Connection, limits: Limits, times: int) -> None:
@@ -155,12 +166,14 @@ def _reloads(dsn: str, connection: Connection, limits: Limits, times: int) -> No
     load("day1")
     for _ in range(times // 5):
         load("day2")
-    with _reader(dsn, statement) as alone:
+    with _reader(dsn, statement) as read:
         time.sleep(2.0)
+    alone = sorted(stop - start for start, stop in read)
     first = _bytes(connection)
-    with _reader(dsn, statement) as beside:
+    with _reader(dsn, statement) as read:
         for _ in range(times):
             load("day2")
+    beside = sorted(stop - start for start, stop in read)
     last = _bytes(connection)
     connection.execute("alter system set autovacuum = off")
     connection.execute("alter system reset autovacuum_naptime")
@@ -178,15 +191,15 @@ def _reloads(dsn: str, connection: Connection, limits: Limits, times: int) -> No
             ]
         )
     table(head, rows)
-    waited = limits.check("a reader's longest statement beside reloads, ms", max(beside) * 1000, WAIT)
+    waited = limits.check("a reader's longest statement beside reloads, ms", beside[-1] * 1000, WAIT)
     table(
         ["a reader of another day, ms", "alone", f"beside them (<= {WAIT:.0f})"],
         [
-            ["longest statement", f"{max(alone) * 1000:.1f}", waited],
+            ["longest statement", f"{alone[-1] * 1000:.1f}", waited],
             [
                 "median",
-                f"{sorted(alone)[len(alone) // 2] * 1000:.1f}",
-                f"{sorted(beside)[len(beside) // 2] * 1000:.1f}",
+                f"{alone[len(alone) // 2] * 1000:.1f}",
+                f"{beside[len(beside) // 2] * 1000:.1f}",
             ],
             ["statements", f"{len(alone):,}", f"{len(beside):,}"],
         ],
@@ -194,9 +207,9 @@ def _reloads(dsn: str, connection: Connection, limits: Limits, times: int) -> No
 
 
 @contextmanager
-def _reader(dsn: str, statement: str) -> Iterator[list[float]]:
-    """Run a statement all the time in a thread; what it yields is how many seconds each took."""
-    took: list[float] = []
+def _reader(dsn: str, statement: str) -> Iterator[list[tuple[float, float]]]:
+    """Run a statement all the time in a thread; what it yields is when each began and ended."""
+    took: list[tuple[float, float]] = []
     ended = threading.Event()
 
     def read() -> None:
@@ -204,7 +217,7 @@ def _reader(dsn: str, statement: str) -> Iterator[list[float]]:
             while not ended.is_set():
                 started = time.perf_counter()
                 connection.execute(statement.encode())
-                took.append(time.perf_counter() - started)
+                took.append((started, time.perf_counter()))
 
     thread = threading.Thread(target=read)
     thread.start()
