@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -15,6 +16,8 @@ SCHEMES = ("s3", "s3a")
 
 _CONNECT_SECONDS, _READ_SECONDS = 10, 60
 _CONNECTIONS = 16
+# Several threads ask at once, and making one takes a third of a second.
+_making = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,9 @@ def client(access: Access) -> Any:
 
     Raises ConfigError without boto3, and for an endpoint that is no address.
     """
-    # A fork must not share its parent's connections.
-    return _client(access, os.getpid())
+    with _making:
+        # A fork must not share its parent's connections.
+        return _client(access, os.getpid())
 
 
 @cache
