@@ -124,26 +124,17 @@ def _land(connection: Connection, day: str, rows: int, attempt: int) -> Landing:
 
 def _publish(connection: Connection, dsn: str, day: str, landed: Landing) -> Took:
     """Publish, while somebody reads the table all the time: his longest statement amid it is what all wait."""
-    cpu, send = server_cpu(connection), exchange._send
-    begun: list[float] = []
-
-    def timed(*arguments: Any) -> None:
-        begun.append(time.perf_counter())
-        send(*arguments)
-
-    exchange._send = timed  # type: ignore[assignment]
-    try:
-        with _reader(dsn, "select from stg_transactions where day = ''") as read:
-            while not read:
-                time.sleep(0.001)
-            started = time.perf_counter()
-            publish.publish(connection, PIPELINE, day, "bench", [(ENTITY, landed)], [], lambda _: None)
-            ended = time.perf_counter()
-    finally:
-        exchange._send = send
+    cpu = server_cpu(connection)
+    with _exchanges() as windows, _reader(dsn, "select from stg_transactions where day = ''") as read:
+        while not read:
+            time.sleep(0.001)
+        started = time.perf_counter()
+        publish.publish(connection, PIPELINE, day, "bench", [(ENTITY, landed)], [], lambda _: None)
+        ended = time.perf_counter()
+    ((begun, _),) = windows
     used = (server_cpu(connection) or 0.0) - (cpu or 0.0)
     landing.drop(connection, landed.target.prefix[1:13])
-    amid = [stop - start for start, stop in read if start < ended and stop > begun[-1]]
+    amid = [stop - start for start, stop in read if start < ended and stop > begun]
     return Took(ended - started, max(amid), used / landed.rows_loaded)
 
 
@@ -170,10 +161,11 @@ def _reloads(dsn: str, connection: Connection, limits: Limits, times: int) -> No
         time.sleep(2.0)
     alone = sorted(stop - start for start, stop in read)
     first = _bytes(connection)
-    with _reader(dsn, statement) as read:
+    with _reader(dsn, statement) as read, _exchanges() as windows:
         for _ in range(times):
             load("day2")
     beside = sorted(stop - start for start, stop in read)
+    amid = [stop - start for start, stop in read if any(start < end and stop > begin for begin, end in windows)]
     last = _bytes(connection)
     connection.execute("alter system set autovacuum = off")
     connection.execute("alter system reset autovacuum_naptime")
@@ -191,11 +183,12 @@ def _reloads(dsn: str, connection: Connection, limits: Limits, times: int) -> No
             ]
         )
     table(head, rows)
-    waited = limits.check("a reader's longest statement beside reloads, ms", beside[-1] * 1000, WAIT)
+    waited = limits.check("a reader's longest statement amid exchanges, ms", max(amid) * 1000, WAIT)
     table(
         ["a reader of another day, ms", "alone", f"beside them (<= {WAIT:.0f})"],
         [
-            ["longest statement", f"{alone[-1] * 1000:.1f}", waited],
+            ["longest statement amid an exchange", "", waited],
+            ["longest statement", f"{alone[-1] * 1000:.1f}", f"{beside[-1] * 1000:.1f}"],
             [
                 "median",
                 f"{alone[len(alone) // 2] * 1000:.1f}",
@@ -204,6 +197,29 @@ def _reloads(dsn: str, connection: Connection, limits: Limits, times: int) -> No
             ["statements", f"{len(alone):,}", f"{len(beside):,}"],
         ],
     )
+
+
+@contextmanager
+def _exchanges() -> Iterator[list[tuple[float, float]]]:
+    """Yield when each exchange of partitions began and was committed, of the loads of this process."""
+    windows: list[tuple[float, float]] = []
+    begun: list[float] = []
+    send, whole = exchange._send, publish.publish
+
+    def timed(*arguments: Any) -> None:
+        begun.append(time.perf_counter())
+        send(*arguments)
+
+    def published(*arguments: Any) -> publish.Published:
+        done = whole(*arguments)
+        windows.append((begun[-1], time.perf_counter()))
+        return done
+
+    exchange._send, publish.publish = timed, published  # type: ignore[assignment]
+    try:
+        yield windows
+    finally:
+        exchange._send, publish.publish = send, whole
 
 
 @contextmanager
