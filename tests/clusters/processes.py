@@ -90,14 +90,15 @@ def free_ports(count: int) -> Iterator[list[int]]:
     yield ports
 
 
-def executors() -> list[int]:
-    """Return the processes of this user's Spark executors."""
+def executors(folder: Path) -> list[int]:
+    """Return the processes of Spark executors that work below `folder`: other clusters may have some, too."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            words = path.read_bytes().split(b"\0")
-            if any(word.endswith(b"ExecutorBackend") for word in words) and words[0].endswith(b"java"):
-                found.append(int(path.parent.name))
+            words = (path / "cmdline").read_bytes().split(b"\0")
+            is_one = any(word.endswith(b"ExecutorBackend") for word in words)
+            if is_one and (path / "cwd").resolve().is_relative_to(folder):
+                found.append(int(path.name))
     return found
 
 

@@ -55,7 +55,12 @@ def has_landing_tables(connection: psycopg.Connection[Any]) -> bool:
 
 
 def test_a_driver_may_die(
-    spark_master: str, days: Days, database: str, tmp_path: Path, environment: dict[str, str]
+    spark_master: str,
+    days: Days,
+    database: str,
+    tmp_path: Path,
+    environment: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """What a killed `runner load` has left on the cluster ends, and in the database the next load removes it."""
     load = subprocess.Popen(
@@ -67,9 +72,10 @@ def test_a_driver_may_die(
         while load.poll() is None and not _some_part_is_done(connection):
             time.sleep(0.02)
         assert load.poll() is None, load.communicate()[0]
+        assert executors(tmp_path_factory.getbasetemp())
         load.send_signal(signal.SIGKILL)
         load.communicate()
-    while executors():  # the master ends them when the driver is gone
+    while executors(tmp_path_factory.getbasetemp()):  # the master ends them when the driver is gone
         time.sleep(0.05)
     assert staging(database)["stg_loads"] == []
     load_day(
