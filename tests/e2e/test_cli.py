@@ -383,7 +383,7 @@ def test_interrupted_load(database: str, connection: Connection, tmp_path: Path,
     assert connection.execute("select count(*) from runner_leases").fetchone() == (0,)
 
 
-HEAVY = ("psycopg", "pyspark", "prefect", "sqlglot", "jinja2", "pyarrow", "msgspec")
+HEAVY = ("psycopg", "pyspark", "prefect", "sqlglot", "jinja2", "pyarrow", "msgspec", "boto3")
 
 
 @pytest.mark.parametrize(

@@ -185,12 +185,16 @@ def test_workers_open_objects_themselves(database: str, connection: Connection) 
     assert connection.execute("select count(*) from stg_transactions").fetchone() != (0,)
 
 
-def test_spark_reads_from_a_bucket(new_database: Callable[[], str], spark: Session, aws: S3Server, bucket: str) -> None:
+def test_spark_reads_from_a_bucket(
+    monkeypatch: pytest.MonkeyPatch, new_database: Callable[[], str], spark: Session, aws: S3Server, bucket: str
+) -> None:
     """Endpoint and the wish to sign nothing travel with the parts: these workers have no such settings."""
     policy = {"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": [f"arn:aws:s3:::{bucket}/*"]}
     aws.client().put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [policy]}))
     base = put_day(aws, bucket)
     before = len(aws.requests())
+    for name in ("AWS_ENDPOINT_URL_S3", *KEYS):
+        monkeypatch.delenv(name)
     database = new_database()
     loads = load(database, open_store(base, Access(aws.url, "us-east-1", anonymous=True)), spark)
     assert loads["agents"].rows_loaded == 3
@@ -436,6 +440,28 @@ def test_an_object_that_changes_fails_the_load(
     assert connection.execute("select count(*) from stg_loads").fetchone() == (0,)
 
 
+def test_a_day_that_changes_is_loaded_anew(
+    monkeypatch: pytest.MonkeyPatch, database: str, connection: Connection, aws: S3Server, bucket: str
+) -> None:
+    """The runner begins again with another listing, and publishes what it read then."""
+    base = put_day(aws, bucket)
+    attempts: list[int] = []
+    land_all = DayLoad.land_all
+
+    def late(day: DayLoad, entities: Any) -> Any:
+        attempts.append(len(attempts))
+        if len(attempts) == 1:
+            overwritten(aws, bucket)()
+        return land_all(day, entities)
+
+    monkeypatch.setattr(DayLoad, "land_all", late)
+    monkeypatch.setenv("DATABASE_URL", database)
+    given = ["--project", str(ROOT), "--pipeline", "zluri", "--data", base, "--engine", "local"]
+    assert cli.main(["load", "--day", "day1", *given]) == 0
+    assert len(attempts) == 2
+    assert connection.execute("select count(*) from stg_agents").fetchone() == (1,)
+
+
 def test_an_object_that_changes_between_two_ranges_is_not_mixed(aws: S3Server, bucket: str) -> None:
     """Each range is asked for of the version that was listed, so that no file is half old and half new."""
     put(aws, bucket, "sync-day1/agents/a.json", b"a" * 300_000)
@@ -465,21 +491,32 @@ def test_a_broken_file_is_named_by_its_address(database: str, aws: S3Server, buc
         load(database, base)
 
 
-def test_what_a_person_sees(aws: S3Server, bucket: str, database: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The command line takes the address; a plan names what would be read, and a day that is not there its likes."""
+def test_what_a_person_sees(
+    monkeypatch: pytest.MonkeyPatch, aws: S3Server, bucket: str, database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command line takes the address, and what it says of the day names it."""
     base = put_day(aws, bucket, agentz=[])
+    monkeypatch.setenv("DATABASE_URL", database)
     given = ["--project", str(ROOT), "--pipeline", "zluri", "--data", base, "--engine", "local"]
-    os.environ["DATABASE_URL"] = database
-    try:
-        assert cli.main(["load", "--day", "day1", *given]) == 0
-        said = capsys.readouterr()
-        assert f"{base}/sync-day1/agentz belongs to no entity and is not read; did you mean agents?" in said.err
-        assert cli.main(["load", "--day", "day2", *given]) == 2
-        said = capsys.readouterr()
-        assert f"no files for day2: {base}/sync-day2 does not exist" in said.err
-        assert "There is day1." in said.err
-    finally:
-        del os.environ["DATABASE_URL"]
+    assert cli.main(["load", "--day", "day1", *given]) == 0
+    said = capsys.readouterr()
+    assert f"{base}/sync-day1/agentz belongs to no entity and is not read; did you mean agents?" in said.err
+    assert cli.main(["load", "--day", "day2", *given]) == 2
+    said = capsys.readouterr()
+    assert f"no files for day2: {base}/sync-day2 does not exist" in said.err
+    assert "There is day1." in said.err
+
+
+def test_the_doctor_looks_at_the_bucket(
+    monkeypatch: pytest.MonkeyPatch, aws: S3Server, bucket: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It counts the days there, and names the fault where they cannot be listed."""
+    monkeypatch.setenv("DATA_BASE_PATH", put_day(aws, bucket))
+    cli.main(["doctor", "--project", str(ROOT)])
+    assert re.search(rf"ok +data +s3a://{bucket}/base: 1 day\n", capsys.readouterr().out)
+    monkeypatch.setenv("DATA_BASE_PATH", "s3a://no-such-bucket/base")
+    assert cli.main(["doctor", "--project", str(ROOT)]) == 1
+    assert re.search(r"fail +data +s3a://no-such-bucket/base: there is no such bucket\n", capsys.readouterr().out)
 
 
 def without(*names: str) -> Callable[[pytest.MonkeyPatch], None]:

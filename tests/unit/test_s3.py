@@ -9,7 +9,7 @@ import pytest
 
 from runner import config
 from runner.errors import ConfigError, DayNotFound, RunnerError, StoreUnavailable, UnreadableFile
-from staging_loaders import s3, s3_faults
+from staging_loaders import s3, s3_faults, store
 from staging_loaders.s3 import Access
 
 
@@ -35,6 +35,14 @@ def test_an_address_is_bucket_and_key(address: str, parts: tuple[str, str]) -> N
 def test_what_names_a_bucket(base: str, is_one: bool) -> None:
     """Only the two schemes that are in use."""
     assert s3.is_address(base) is is_one
+
+
+def test_other_addresses(tmp_path: Path) -> None:
+    """A folder may be written as an address; one of another kind is refused, without what it may hold of a password."""
+    assert store.open_store(tmp_path.as_uri()).where() == str(tmp_path)
+    with pytest.raises(ConfigError, match="gs://bucket/x: days are read from folders, s3:// and s3a://") as caught:
+        store.open_store("gs://me:s3cret@bucket/x")
+    assert "s3cret" not in str(caught.value)
 
 
 def test_settings_name_how_a_bucket_is_reached(tmp_path: Path) -> None:
