@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from runner import sqltree
-from runner.lint.conditions import operator, unfolded
+from runner.lint.conditions import asked, operator, unfolded
 from runner.lint.model import Column, Part, Query, Relation, closure, function, leaves
 from runner.lint.paths import absences
 from runner.sqltree import Node
@@ -150,4 +150,15 @@ def is_recent(part: Part, versions: set[str]) -> bool:
                 return True
         if part.target in absences(other) and not part.updates:
             return True
+    return False
+
+
+def keeps_version(part: Part, versions: set[str]) -> bool:
+    """Return whether an update is only of rows that have no version yet, or the same one."""
+    for condition in part.query.conditions if part.query is not None else ():
+        for node, is_true in asked(condition):
+            is_null = node.kind == "NullTest" and is_true == (node.nulltesttype == "IS_NULL")
+            is_same = node.kind == "A_Expr" and is_true and operator(node) in ("=", "is not distinct from")
+            if (is_null or is_same) and mentions(node, part.target, part) & versions:
+                return True
     return False

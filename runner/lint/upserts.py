@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runner import sqltree
-from runner.lint import evidence
+from runner.lint import evidence, latest
 from runner.lint.model import Part
 from runner.lint.source import Source
 from runner.sqltree import Node
@@ -60,8 +60,8 @@ def _upsert(source: Source, part: Part) -> None:
 
 
 def _recent(source: Source, part: Part, place: int, versions: set[str]) -> None:
-    """Report version columns that nothing compares, where there are any."""
-    if versions:
+    """Report version columns that nothing compares, where there are any and the day is not all that counts."""
+    if versions and not latest.is_latest(part):
         names = " or ".join(f"'{name}'" for name in sorted(versions))
         source.report(
             "no-recency-guard",
@@ -75,7 +75,7 @@ def _update(source: Source, part: Part) -> None:
         message = f"'{part.target}' is updated where nothing may have changed"
         source.report("unguarded-update", part.node.relation, message)
     versions = {name for name in evidence.version_columns(part) if evidence.is_staged(part.values[name])}
-    if not evidence.is_recent(part, versions):
+    if not evidence.is_recent(part, versions) and not evidence.keeps_version(part, versions):
         _recent(source, part, sqltree.place(part.node.relation), versions)
 
 

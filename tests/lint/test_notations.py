@@ -20,6 +20,9 @@ create table sales (order_id bigint not null, region text not null) partition by
 create table north partition of sales for values in ('north', 'arctic');
 create table rest partition of sales default;
 create table log (item_id bigint, day text, what text);
+create table days (day text primary key, day_key text not null);
+create table spans (item_id bigint, valid_from text);
+create function day_order(day text) returns text language sql immutable return lower(day);
 """
 METRICS = """
 insert into pipeline_metrics (
@@ -79,6 +82,76 @@ with changed as (
     returning 1
 ),
 counts as (select 0 as inserted, count(*) as updated, 0 as deleted from changed)
+"""
+# What the day before this one may not undo: the step is of the latest day, or of none.
+SNAPSHOT = """
+create temporary table newest on commit drop as
+select distinct on (item_id) item_id, name, updated_at from stg_items where day = current_setting('app.day')
+order by item_id, updated_at desc nulls last, source_file desc, position desc;
+with context as (
+    select current_setting('app.day') as day, day_order(current_setting('app.day')) as day_key, {} as is_latest
+),
+changes as (
+    select item_id, newest.name, newest.updated_at, stored.item_id is null as is_new, newest.item_id is null as is_gone
+    from newest full join items as stored using (item_id)
+    where {} and (newest.item_id, newest.name) is distinct from (stored.item_id, stored.name)
+),
+changed as (
+    update items set name = changes.name, updated_at = changes.updated_at from changes
+    where changes.item_id = items.item_id and not is_new and not is_gone
+    returning 1
+),
+counts as (select 0 as inserted, count(*) as updated, 0 as deleted from changed)
+"""
+USED = "(select is_latest from context)"
+OF_THE_LATEST_DAY = [
+    ("not exists (select from days where day_key > day_order(current_setting('app.day')))", USED),
+    ("not exists (select from days where day_order(current_setting('app.day')) < day_order(days.day))", USED),
+    ("not exists (select from days where not day_key <= day_order(current_setting('app.day')))", USED),
+    ("exists (select from days where day_key > day_order(current_setting('app.day')))", f"not {USED}"),
+    ("(select max(day_key) from days) <= day_order(current_setting('app.day'))", USED),
+    ("coalesce((select max(day_key) from days) <= day_order(current_setting('app.day')), true)", USED),
+    ("(select coalesce(max(day_key), '') <= day_order(current_setting('app.day')) from days)", USED),
+    ("day_order(current_setting('app.day')) >= (select day_key from days order by day_key desc limit 1)", USED),
+    ("day_order(current_setting('app.day')) >= all (select day_key from days)", USED),
+    ("(select count(*) from days where day_key > day_order(current_setting('app.day'))) = 0", USED),
+    ("true", "not exists (select from days, context where days.day_key > context.day_key)"),
+    ("true", "exists (select from context where not exists (select from days where days.day_key > context.day_key))"),
+    ("true", "(select day_key >= (select max(days.day_key) from days) from context)"),
+    (
+        "(select max(day_key) from days)",
+        "(select is_latest is null or is_latest <= day_key from context)",
+    ),
+]
+OF_ANY_DAY = [
+    ("not exists (select from days where day_key > day_order(current_setting('app.day')))", "true"),
+    ("not exists (select from days where day_key < day_order(current_setting('app.day')))", USED),
+    ("exists (select from days where day_key > day_order(current_setting('app.day')))", USED),
+    ("(select min(day_key) from days) <= day_order(current_setting('app.day'))", USED),
+    ("not exists (select from stg_items where day > current_setting('app.day'))", USED),
+    ("not exists (select from days where day = current_setting('app.day'))", USED),
+    ("true", "exists (select from spans where valid_from <= current_setting('app.day'))"),
+    (
+        "true",
+        "not exists (select from spans where item_id = stored.item_id and valid_from > current_setting('app.day'))",
+    ),
+    ("true", f"({USED} or newest.name <> '')"),
+]
+UPSERT_OF_DAY = """
+with changed as (
+    insert into items as target (item_id, sku, name, updated_at)
+    select distinct on (item_id) item_id, sku, name, updated_at from stg_items
+    where day = current_setting('app.day') and {}
+    order by item_id, updated_at desc nulls last, source_file desc, position desc
+    on conflict (item_id) do update set name = excluded.name, updated_at = excluded.updated_at
+    where target.name is distinct from excluded.name
+    returning (xmax = 0) as inserted
+),
+counts as (
+    select
+        count(*) filter (where inserted) as inserted, count(*) filter (where not inserted) as updated, 0 as deleted
+    from changed
+)
 """
 SALES = """
 with sold as (insert into {} (order_id, region) select item_id, {} from stg_items returning 1),
@@ -172,7 +245,19 @@ def found(tmp_path: Path) -> Callable[..., set[str]]:
                 ("newest.updated_at", "newest.updated_at >= items.updated_at", set()),
                 ("newest.updated_at", "(items.updated_at <= newest.updated_at) is not false", set()),
                 ("greatest(newest.updated_at, items.updated_at)", "true", set()),
+                ("newest.updated_at", "items.updated_at is null", set()),
+                ("newest.updated_at", "items.updated_at = newest.updated_at", set()),
+                ("newest.updated_at", "(items.updated_at is null or items.name <> '')", {"no-recency-guard"}),
             )
+        ),
+        *(
+            pytest.param(SNAPSHOT.format(is_latest, where) + METRICS, rules, id=f"{is_latest}, where {where}")
+            for guards, rules in ((OF_THE_LATEST_DAY, set()), (OF_ANY_DAY, {"no-recency-guard"}))
+            for is_latest, where in guards
+        ),
+        *(
+            pytest.param(UPSERT_OF_DAY.format(where) + METRICS, rules, id=f"upsert where {where}")
+            for where, rules in ((OF_THE_LATEST_DAY[0][0], set()), ("true", {"no-recency-guard"}))
         ),
         *(
             pytest.param(SALES.format(into, region, read) + METRICS, rules, id=f"{region} into {into}, {read} is read")
