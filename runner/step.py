@@ -176,6 +176,17 @@ class Header:
         """Return the error of a value that is wrong."""
         return refused(self.shown, self.text, self.places[key][1], what, hint)
 
+    def listed(self, key: str) -> list[tuple[str, int]]:
+        """Return what stands between the commas of a value, and where; nothing where the key is not there."""
+        if key not in self.values:
+            return []
+        value, found, start = self.values[key], [], 0
+        for stop in (*(match.start() for match in _COMMA.finditer(value)), len(value)):
+            item = value[start:stop]
+            found.append((item.strip(), self.places[key][1] + start + len(item) - len(item.lstrip())))
+            start = stop + 1
+        return found
+
 
 def refused(shown: str, text: str, offset: int, what: str, hint: str) -> ConfigError:
     """Return the error of a file that is wrong at `offset`: what is wrong, the line with a caret, what to do."""
@@ -200,13 +211,12 @@ def _duration(header: Header, key: str, default: int) -> int:
 
 def _names(header: Header, key: str) -> tuple[str, ...]:
     """Return the names that a header key lists: `a, "B"`, each with its table or schema in front or without."""
-    value = header.values.get(key, "")
-    names = tuple(name.strip() for name in _COMMA.split(value)) if value else ()
+    names = tuple(name for name, _ in header.listed(key))
     for name in names:
         if not _NAME.fullmatch(name):
             raise header.refused(
                 key,
-                f"{key} is {value!r}: {name!r} is not a name",
+                f"{key} is {header.values[key]!r}: {name!r} is not a name",
                 f'Write names as SQL does, in lower case or quoted, with commas between them: -- {key}: one, "Another"',
             )
     return names

@@ -67,8 +67,8 @@ class Names:
         table = self.catalog.table(name)
         hidden = self.catalog.is_open or self.script.is_opaque or self.script.is_elsewhere
         if table is None and self.catalog.made and not hidden and not self._is_elsewhere(node, name):
-            meant = _meant(name, self.catalog.tables)
-            self.report("unknown-table", node, f"no schema file makes a table '{name}'{meant}")
+            like = meant(name, self.catalog.tables)
+            self.report("unknown-table", node, f"no schema file makes a table '{name}'{like}")
         return table
 
     def _is_elsewhere(self, node: Node, name: str) -> bool:
@@ -110,8 +110,8 @@ class Names:
                 known = name in SYSTEM_COLUMNS or name in _OF_ROWS or name in self.catalog.functions
                 if known or relation.is_open or not relation.outputs:
                     return
-                meant = _meant(name, relation.columns)
-                self.report("unknown-column", node, f"'{fields[-2]}' has no column '{name}'{meant}")
+                like = meant(name, relation.columns)
+                self.report("unknown-column", node, f"'{fields[-2]}' has no column '{name}'{like}")
                 return
         node.meaning = found if found is not _UNKNOWN else None
         node.owner = query
@@ -155,27 +155,27 @@ class Names:
             for relation in level.relations:
                 known |= relation.columns
             level = level.parent
-        self.report("unknown-column", node, f"no table here has a column '{name}'{_meant(name, known)}")
+        self.report("unknown-column", node, f"no table here has a column '{name}'{meant(name, known)}")
 
     def known_column(self, table: Table | None, name: str | None, at: Node) -> None:
         """Report a column that a table has not."""
         if table is None or table.is_open or name is None or name in table.columns:
             return
-        self.report("unknown-column", at, f"'{table.name}' has no column '{name}'{_meant(name, table.columns)}")
+        self.report("unknown-column", at, f"'{table.name}' has no column '{name}'{meant(name, table.columns)}")
 
     def known_constraint(self, name: str, at: Node) -> None:
         """Report the name of a constraint that no schema file gives, and PostgreSQL does not make by itself."""
         hidden = self.catalog.is_open or self.script.is_opaque or self.script.is_elsewhere
         if hidden or name in self.catalog.constraints or _OWN_CONSTRAINT.search(name):
             return
-        meant = _meant(name, self.catalog.constraints)
-        self.report("conflict-target", at, f"no schema file names a constraint '{name}'{meant}")
+        like = meant(name, self.catalog.constraints)
+        self.report("conflict-target", at, f"no schema file names a constraint '{name}'{like}")
 
 
 _OWN_CONSTRAINT = re.compile(r"_(pkey|key|excl)\d*$")
 
 
-def _meant(name: str, known: Iterable[str]) -> str:
+def meant(name: str, known: Iterable[str]) -> str:
     """Return the end of a message that says which of the known names may be meant; empty where none is like it."""
     import difflib
 

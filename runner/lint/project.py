@@ -10,7 +10,7 @@ from runner import catalog as catalogs
 from runner import check
 from runner.catalog import Catalog
 from runner.errors import ConfigError
-from runner.lint import files, metrics, orders, snapshots, steps, suppress, transactions, upserts, values
+from runner.lint import declared, files, metrics, orders, snapshots, steps, suppress, transactions, upserts, values
 from runner.lint.names import Report as ReportFinding
 from runner.lint.resolve import Resolver
 from runner.lint.rules import Finding
@@ -144,6 +144,7 @@ def examine(source: Source, catalog: Catalog) -> None:
         upserts.check(source)
         values.check(source)
         orders.check(source)
+        declared.check(source, catalog)
     except RecursionError:
         pass  # as above
 

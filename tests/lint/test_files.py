@@ -207,6 +207,60 @@ def test_when_a_row_was_written(tmp_path: Path, columns: str, expected: list[tup
     assert _step(tmp_path, text, schema) == expected
 
 
+_WIDE = """
+create table a (id bigint primary key, name text, loaded_at timestamptz);
+create schema mart; create table mart."Prices, all" (id bigint, "Made At" timestamptz);
+"""
+_DO = "do $$ begin end $$;"
+
+
+@pytest.mark.parametrize(
+    ("header", "schema", "text", "expected"),
+    [
+        pytest.param("watermark: a, b", _WIDE, "", [(1, 18, "unknown-table")], id="table"),
+        pytest.param('watermark: mart."Prices, all", mart.c', _WIDE, "", [(1, 35, "unknown-table")], id="schema"),
+        pytest.param('watermark: "A"', _WIDE, "", [(1, 15, "unknown-table")], id="quoted table"),
+        pytest.param("watermark: public.a, pg_class, other.a, base.mart.a", _SCHEMA, "", [], id="tables elsewhere"),
+        pytest.param("watermark: pipeline_metrics", _WIDE, "", [], id="table of the runner"),
+        pytest.param("watermark: b", _WIDE, "create table b (x int);", [], id="table of the step"),
+        pytest.param("watermark: b", _WIDE, "create temp table b (x int) on commit drop;", [], id="temporary table"),
+        pytest.param("watermark: b", _WIDE, _DO, [], id="table that a block may make"),
+        pytest.param("watermark: b", "", "", [], id="table without schema files"),
+        pytest.param("watermark: b", _SCHEMA + "create extension postgis;", "", [], id="table of an extension"),
+        pytest.param("technical: loaded_at,  loded_at", _WIDE, "", [(1, 27, "unknown-column")], id="column"),
+        pytest.param("technical: a.loaded_at, a.loded_at", _WIDE, "", [(1, 28, "unknown-column")], id="of a table"),
+        pytest.param("technical: b.loaded_at", _WIDE, "", [(1, 15, "unknown-table")], id="of no table"),
+        pytest.param('technical: mart."Prices, all"."Made At"', _WIDE, "", [], id="of a schema's table"),
+        pytest.param(
+            'technical: mart."Prices, all"."made at"', _WIDE, "", [(1, 15, "unknown-column")], id="other case"
+        ),
+        pytest.param('technical: "Made At"', _WIDE, "", [], id="column of any table"),
+        pytest.param("technical: x", _WIDE, "create table b (x int);", [], id="column of the step's table"),
+        pytest.param("technical: b.x", _WIDE, "create table b (x int);", [], id="of the step's table"),
+        pytest.param("technical: x", _WIDE, _DO, [], id="column that a block may make"),
+        pytest.param("technical: x", "", "", [], id="column without schema files"),
+        pytest.param("technical: x, c.y", _WIDE + "create table c (like a including all);", "", [], id="open table"),
+    ],
+)
+def test_names_in_a_header(
+    tmp_path: Path, header: str, schema: str, text: str, expected: list[tuple[int, int, str]]
+) -> None:
+    """A table or column that no schema file knows is found at its name; what lint cannot know is left alone."""
+    _lint(tmp_path, {"p/schema/001_a.sql": schema or "select 1;", "p/010_a.sql": f"-- {header}\n{text}{_METRICS}"})
+    found = [f for f in project.lint(tmp_path, ("p",)).findings if f.file.endswith("010_a.sql")]
+    assert [(f.line, f.column, f.rule.id) for f in found] == expected
+
+
+def test_what_a_name_in_a_header_may_mean(tmp_path: Path) -> None:
+    """The message has the name that is like it, of the tables that the step writes."""
+    text = "-- technical: loded_at\nwith x as (delete from a where id = 0 returning id)" + _METRICS.replace(
+        "rows_affected", "rows_deleted, rows_affected"
+    ).replace("values (", "select ").replace("0, 'success');", "count(*), count(*), 'success' from x")
+    _lint(tmp_path, {"p/schema/001_a.sql": _WIDE, "p/010_a.sql": text})
+    messages = [f.message for f in project.lint(tmp_path, ("p",)).findings]
+    assert messages == ["no table has a column 'loded_at'; did you mean 'loaded_at'?"]
+
+
 def test_a_function_that_acts(tmp_path: Path) -> None:
     """What a function of the project's own writes is not seen: metrics may be among it."""
     body = "insert into pipeline_metrics default values; create temp table b as select 1 as x"
