@@ -46,12 +46,11 @@ def _asks_one(node: Node, is_true: bool) -> bool:
     if sign in _SAME and is_true and sqltree.constant(right) == "0":
         counted = expanded(left)
         return isinstance(counted.meaning, Query) and _calls(counted, "count") and _has_later(counted.meaning)
-    if sign not in _OPPOSITE:
-        return False
-    sign = sign if is_true else _OPPOSITE[sign]
+    if sign in _OPPOSITE and not is_true:
+        sign, is_true = _OPPOSITE[sign], True
     if _is_day(left):
-        sign, left, right = _MIRRORED[sign], right, left
-    return sign in ("<", "<=") and _is_day(right) and _is_last_of_all(left)
+        sign, left, right = _MIRRORED.get(sign, sign), right, left
+    return is_true and sign in ("<", "<=", *_SAME) and _is_day(right) and _is_last_of_all(left)
 
 
 def _asks_rows(node: Node, query: Query, is_true: bool) -> bool:
