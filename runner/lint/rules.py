@@ -91,7 +91,8 @@ _TABLE: tuple[tuple[str, Severity, str, str], ...] = (
     ("unguarded-upsert", "error", "an upsert that rewrites unchanged rows",
      "Join the target and keep only what 'is distinct from' it, or guard the update: where … is distinct from …"),
     ("no-recency-guard", "error", "an upsert or update by which an older record can overwrite a newer one",
-     "Guard it by the version: where excluded.updated_at >= target.updated_at."),
+     "Guard it by the version: where excluded.updated_at >= target.updated_at; "
+     "a snapshot by the day: where no later one was applied."),
     ("conflict-target", "error", "an 'on conflict' that no unique key stands behind",
      "Name the columns of the table's key, or add a unique constraint in a schema file."),
     ("unguarded-update", "warning", "an update that rewrites unchanged rows",
