@@ -94,6 +94,12 @@ class Entity:
         """Where in a record a value is looked for."""
         return tuple(path for field in self.fields for path in field.paths)
 
+    def always_has(self, field: Field) -> bool:
+        """Tell whether no record is loaded without a value of `field`: an absent array is empty, a malformed null."""
+        if field.minor_unit_of:
+            return any(other.column == field.minor_unit_of and other.required for other in self.fields)
+        return field.required or (field.is_array and field.reject_malformed)
+
     @property
     def array_paths(self) -> frozenset[tuple[str, ...]]:
         """Where arrays are expected: a CSV cell there holds JSON text."""

@@ -150,13 +150,12 @@ def check_table(connection: Connection, entity: Entity) -> tuple[str, str] | Non
 
     It is the key of the declaration that does not fit, and why.
     """
-    found = dict(
-        connection.execute(
-            "select attname::text, format_type(atttypid, null) from pg_attribute "
-            "where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped",
-            (entity.table,),
-        ).fetchall()
-    )
+    rows = connection.execute(
+        "select attname::text, format_type(atttypid, null), attnotnull from pg_attribute "
+        "where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped",
+        (entity.table,),
+    ).fetchall()
+    found = {column: kind for column, kind, _ in rows}
     if not found:
         near = difflib.get_close_matches(entity.table, _tables(connection), n=1, cutoff=0.8)
         asked = f"; did you mean {near[0]}?" if near else ""
@@ -172,6 +171,14 @@ def check_table(connection: Connection, entity: Entity) -> tuple[str, str] | Non
             return key, f"{entity.table} has no column {column}"
         if found[column] not in kinds:
             return key, f"{entity.table}.{column} is {found[column]}, not {kinds[0]}"
+    never_null = {column for column, _, not_null in rows if not_null}
+    for field in entity.fields:
+        if field.column in never_null and not entity.always_has(field):
+            remedy = 'malformed = "reject"' if field.is_array else "required = true"
+            return f"fields.{field.column}", (
+                f"{entity.table}.{field.column} is not null, and a record may come without it: "
+                f"say {remedy}, or alter table {entity.table} alter column {field.column} drop not null"
+            )
     return None
 
 

@@ -12,7 +12,9 @@ import pytest
 from runner.errors import ConfigError
 from staging_loaders import landing
 from staging_loaders.convert import Rejected, compile_entity
+from staging_loaders.engine import Inline
 from staging_loaders.entity import FIELD_KEYS, TYPES, Entity, read_declaration
+from staging_loaders.load import load_day
 from staging_loaders.read import read_records
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "declarations.md").read_text("utf-8")
@@ -64,6 +66,57 @@ def test_the_table_fits(entity: Entity, connection: psycopg.Connection[tuple[Any
     """The loader takes the table of the example."""
     connection.execute(block("sql").encode())
     assert landing.check_table(connection, entity) is None
+
+
+@pytest.mark.parametrize(
+    ("column", "field", "fits"),
+    [
+        ("tags text[]", '{ type = "text[]" }', True),
+        ("tags text[] not null", '{ type = "text[]" }', False),
+        ("tags text[] not null", '{ type = "text[]", malformed = "reject" }', True),
+        ("tags date not null", '{ type = "date" }', False),
+        ("tags date not null", '{ type = "date", malformed = "reject" }', False),
+        ("tags date not null", '{ type = "date", required = true }', True),
+        ("tags bigint not null", '{ type = "integer", default = { minor_unit_of = "sure" } }', True),
+        ("tags bigint not null", '{ type = "integer", default = { minor_unit_of = "unsure" } }', False),
+    ],
+)
+def test_a_column_that_is_not_null(
+    column: str, field: str, fits: bool, tmp_path: Path, connection: psycopg.Connection[tuple[Any, ...]]
+) -> None:
+    """It needs a field that no record is loaded without; else one odd value would stop the day."""
+    connection.execute(
+        "create table stg_odd (day text, source_file text, position bigint, id text, sure text, unsure text, "
+        f"{column})".encode()
+    )
+    (tmp_path / "odd.toml").write_text(
+        'table = "stg_odd"\nkey = "id"\n[fields]\nid = { required = true }\n'
+        'sure = { type = "currency", required = true }\nunsure = { type = "currency" }\n'
+        f"tags = {field}\n"
+    )
+    found = landing.check_table(connection, read_declaration(tmp_path / "odd.toml"))
+    assert (found is None) == fits
+    if found is not None:
+        assert found[0] == "fields.tags"
+        assert found[1].startswith("stg_odd.tags is not null, and a record may come without it: say ")
+
+
+def test_one_malformed_optional_field(
+    database: str, connection: psycopg.Connection[tuple[Any, ...]], tmp_path: Path
+) -> None:
+    """A list of tags that is none leaves a warning, and the example's day is loaded."""
+    connection.execute(block("sql").encode())
+    (tmp_path / "declarations").mkdir()
+    (tmp_path / "declarations" / "orders.toml").write_text(block("toml"))
+    (tmp_path / "sync-day1" / "orders").mkdir(parents=True)
+    record = '{"id": 1, "customer_name": "Ben", "amount": 5, "currency": "EUR", "tags": "new"}'
+    (tmp_path / "sync-day1" / "orders" / "page1.jsonl").write_text(record + "\n")
+    [load] = load_day(
+        dsn=database, pipeline="shop", day="day1", base=str(tmp_path), declarations=tmp_path / "declarations",
+        flow_run_id="docs", session=Inline(),
+    )  # fmt: skip
+    assert (load.rows_loaded, load.rejects, load.warnings) == (1, 0, 1)
+    assert connection.execute("select tags from stg_orders").fetchall() == [(None,)]
 
 
 def test_the_error_is_told_as_it_says(tmp_path: Path) -> None:
