@@ -209,8 +209,11 @@ def _spark(values: dict[str, Any], path: Path) -> dict[str, str]:
             name = key if key.startswith("spark.") else f"{prefix}.{key}"
             if isinstance(value, dict):
                 collect(name, value)
-            elif name.count(".") == 1 and name not in _ONE_WORD:  # rather a mistyped key of ours
-                hint = "Spark's own have more words (executor.memory); ours are spark.master and spark.require_yarn."
+            elif name in ("spark.master", "spark.require_yarn"):
+                short = name.removeprefix("spark.")
+                raise ConfigError(f"{path} has an unknown key {key!r} in [spark]", hint=f"Write {short} = … there.")
+            elif key != name and name.count(".") == 1 and name not in _ONE_WORD:  # rather a mistyped key of ours
+                hint = f'Ours are master and require_yarn; for a setting of Spark\'s, write its full name: "{name}" = …'
                 raise ConfigError(f"{path} has an unknown key {name!r}", hint=hint)
             elif isinstance(value, (str, int, float)):
                 # As Java writes them: true, not True.

@@ -132,7 +132,7 @@ def _wish(settings: Settings) -> Wish:
 
 def _bound(settings: Settings) -> str | None:
     """Return why it must be Spark, None where it need not."""
-    if settings.require_yarn:
+    if settings.require_yarn and not master.skips_yarn_check():
         return "the run must be on YARN"
     return "spark-submit has started this run" if under_spark_submit() else None
 

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from runner.errors import ConfigError, UsageError
 
 SKIP_YARN_CHECK = "RUNNER_SKIP_YARN_CHECK"
-"""Set to 1, this environment variable lets `--require-yarn` pass on any master: for tests."""
+"""Set to 1, this environment variable lifts `--require-yarn`, for tests: any master and any engine will do."""
 
 # https://spark.apache.org/docs/latest/submitting-applications.html#master-urls
 _LOCAL = r"local(\[(\*|[1-9][0-9]{0,3})(,\s*[1-9][0-9]{0,3})?\])?"
 _HOST = r"([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}"
 _MASTER = re.compile(
-    rf"{_LOCAL}|local-cluster\[\s*[0-9]+\s*,\s*[0-9]+\s*,\s*[0-9]+\s*\]|yarn|spark://{_HOST}(,{_HOST})*|k8s://\S+",
+    rf"{_LOCAL}|yarn|spark://{_HOST}(,{_HOST})*|k8s://\S+",
     re.ASCII,
 )
 _IMAGES = ("spark.kubernetes.container.image", "spark.kubernetes.executor.container.image")
@@ -49,12 +49,17 @@ def cores(master: str) -> int | None:
 
 def require_yarn(master: str) -> None:
     """Raise ConfigError where `master` is not YARN; with RUNNER_SKIP_YARN_CHECK=1, any master will do."""
-    if master == "yarn" or os.environ.get(SKIP_YARN_CHECK) == "1":
+    if master == "yarn" or skips_yarn_check():
         return
     raise ConfigError(
         f"this run must be on YARN, and its Spark master is {master}",
         hint="Give --master yarn, or leave out --require-yarn (require_yarn under [spark] in runner.toml).",
     )
+
+
+def skips_yarn_check() -> bool:
+    """Tell whether the environment lifts what `--require-yarn` asks for."""
+    return os.environ.get(SKIP_YARN_CHECK) == "1"
 
 
 def check_configuration(master: str, settings: Mapping[str, str]) -> None:

@@ -154,6 +154,14 @@ def test_engines_that_contradict(runner: Runner, arguments: list[str], message: 
     assert message in outcome.err
 
 
+@pytest.mark.parametrize("engine", ["local", "auto"])
+def test_a_project_for_yarn_is_tried_on_one_machine(runner: Runner, engine: str) -> None:
+    """Where the check is lifted for tests, no engine is bound to Spark."""
+    arguments = ["load", "--day", "day1", "--engine", engine]
+    outcome = runner(*arguments, RUNNER_REQUIRE_YARN="1", RUNNER_SKIP_YARN_CHECK="1", **NO_JAVA)
+    assert outcome.code == 0, outcome.err
+
+
 def test_local_under_spark_submit(runner: Runner) -> None:
     """A cluster that was asked for is not left idle without a word."""
     outcome = runner("load", "--day", "day1", "--engine", "local", PYSPARK_GATEWAY_PORT="1")

@@ -73,6 +73,8 @@ def test_url_is_not_shown(folder: Path) -> None:
         pytest.param("data = 3", "not text", id="text"),
         pytest.param("[database]\nattempts = 0", "attempts is 0", id="attempts"),
         pytest.param('[spark]\nmaser = "yarn"', "unknown key 'spark.maser'", id="key of spark"),
+        pytest.param('[spark]\nserializer = "x"', "unknown key 'spark.serializer'", id="short key of spark"),
+        pytest.param('[spark]\n"spark.master" = "yarn"', r"unknown key 'spark.master' in \[spark\]", id="long key"),
         pytest.param("[spark]\nexecutor.cores = [1]", "spark.executor.cores in .* is \\[1\\]", id="value of spark"),
         pytest.param("[spark]\nrequire_yarn = 1", "not true or false", id="require_yarn"),
         pytest.param('[load]\nengine = "dask"', "there is no engine 'dask'", id="engine"),
@@ -137,6 +139,7 @@ require_yarn = true
 speculation = true
 executor.memory = "2g"
 "spark.yarn.queue" = "night"
+"spark.serializer" = "org.example.Serializer"
 "executor.cores" = 2
 [spark.sql.shuffle]
 partitions = 8
@@ -148,6 +151,7 @@ partitions = 8
         "spark.speculation": "true",
         "spark.executor.memory": "2g",
         "spark.yarn.queue": "night",
+        "spark.serializer": "org.example.Serializer",
         "spark.executor.cores": "2",
         "spark.sql.shuffle.partitions": "8",
     }
