@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import struct
@@ -13,12 +14,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 _PORT, _SECRET = "PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET"
 _POLL_SECONDS = 0.01
 _STOP_SECONDS = 10.0
+_DEATH_SECONDS = 5.0
+_WORDS_LINES = 3
+
+_LOGGED = re.compile(r"[0-9/]{8} [0-9:]{8} [A-Z]+ \S+: ")
+_THROWN = re.compile(r"[\w.$]+(?:Exception|Error)\b")
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,8 @@ def start(conf: Any, log: Path, launch: Launch | None = None) -> Any:
     with log.open("wb") as stream:
         if launch is None:
             return launch_gateway(conf, popen_kwargs={"stdout": stream, "stderr": stream})  # type: ignore[no-untyped-call]
-        process, port, secret = _launched(launch.command(conf.get("spark.driver.memory", "1g")), stream)
+        command = launch.command(conf.get("spark.driver.memory", "1g"))
+        process, port, secret = _launched(command, stream, log.parent)
     # pyspark joins a JVM that is named here. What else this process starts is not to find it.
     os.environ.update({_PORT: str(port), _SECRET: secret})
     try:
@@ -73,9 +81,12 @@ def start(conf: Any, log: Path, launch: Launch | None = None) -> Any:
     return gateway
 
 
-def _launched(command: list[str], log: Any) -> tuple[subprocess.Popen[bytes], int, str]:
-    """Start the JVM and return it with the port and the secret that it writes into a file."""
-    folder = Path(tempfile.mkdtemp(prefix="warehouse-gateway-"))
+def _launched(command: list[str], log: Any, work: Path) -> tuple[subprocess.Popen[bytes], int, str]:
+    """Start the JVM and return it with the port and the secret that it writes into a file.
+
+    That is in the session's folder `work`, which the next session removes where this one is killed.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="gateway-", dir=work))
     try:
         told = folder / "told"
         process = subprocess.Popen(
@@ -124,20 +135,60 @@ def end(gateway: Any, seconds: float = _STOP_SECONDS) -> None:
         SparkContext._jvm = None
 
 
-def last_words(log: Path) -> str | None:
-    """Return the first line of a JVM's log that may say why it ended."""
-    try:
-        lines = log.read_text("utf-8", "replace").splitlines()
-    except OSError:
+def how_ended(gateway: Any, error: BaseException) -> str | None:
+    """Return how the JVM of `gateway` has ended, by which `error` came about; None where it still runs."""
+    from py4j.protocol import Py4JNetworkError
+
+    if not isinstance(error, (ConnectionError, Py4JNetworkError)):
         return None
-    told = [
-        line.strip()
-        for line in lines
-        if line.strip()
+    if gateway is None or gateway.proc is None:
+        return "it does not answer"
+    try:
+        code = gateway.proc.wait(_DEATH_SECONDS)
+    except subprocess.TimeoutExpired:
+        return None
+    if code >= 0:
+        return f"it ended with code {code}"
+    with suppress(ValueError):
+        return f"it was killed, {signal.Signals(-code).name}"
+    return f"it was killed, signal {-code}"
+
+
+def was_short_of_heap(log: Path) -> bool:
+    """Tell whether a JVM's log says that its heap was too small."""
+    return any("java.lang.OutOfMemoryError" in line for line in _lines(log))
+
+
+def last_words(log: Path) -> str | None:
+    """Return what of a JVM's log may say why it did not start: what came first, or what that was caused by."""
+    lines = _lines(log)
+    start = next((number for number, line in enumerate(lines) if _says_something(line)), None)
+    if start is None:
+        return None
+    first, *rest = lines[start:]
+    if first.startswith("Exception in thread"):
+        causes = [line.removeprefix("Caused by: ") for line in rest if line.startswith("Caused by: ")]
+        return causes[-1] if causes else first
+    told = [_LOGGED.sub("", first)]
+    if _LOGGED.match(first) or _THROWN.match(first):
+        # The exception that was logged, and the other lines of what it says.
+        told += takewhile(lambda line: line.strip() and not line.startswith("\t") and not _LOGGED.match(line), rest)
+    return ": ".join(line.strip().rstrip(".") for line in told[:_WORDS_LINES])
+
+
+def _lines(log: Path) -> list[str]:
+    try:
+        return log.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+
+
+def _says_something(line: str) -> bool:
+    return (
+        bool(line.strip())
         and not line.startswith(("WARNING:", "\tat", "Using Spark", "Setting default log", "To adjust logging", "["))
         and not any(word in line for word in (" WARN ", " INFO ", ": Error initializing SparkContext"))
-    ]
-    return told[0] if told else None
+    )
 
 
 @contextmanager

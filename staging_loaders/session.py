@@ -7,7 +7,6 @@ JVM is kept small: no UI, no SQL execution, a quick compiler and the simplest co
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -23,7 +22,7 @@ from runner import extras
 from runner import master as masters
 from runner.errors import ConfigError, LoadFailed
 from runner.process import is_alive
-from staging_loaders import jvm, package, spark_settings
+from staging_loaders import jvm, package, spark_faults, spark_settings
 from staging_loaders.engine import Engine, Inline, Item, Result
 
 if TYPE_CHECKING:
@@ -36,6 +35,7 @@ __all__ = ["Engine", "Inline", "Session"]
 
 _TICK_SECONDS = 0.5
 _WORK = "warehouse-spark-"
+_LOG = "spark.log"
 _STOP_SECONDS = 10.0
 
 
@@ -160,7 +160,7 @@ class Session:
             thread.join(_STOP_SECONDS)
             raise
         if failure:
-            raise _translated(failure[0]) from failure[0]
+            raise self._translated(failure[0]) from failure[0]
         return outcome[0]
 
     def stop(self, seconds: float = _STOP_SECONDS) -> None:
@@ -194,7 +194,7 @@ class Session:
             self._announce("starting Spark …")
         _sweep()
         self._work = Path(tempfile.mkdtemp(prefix=f"{_WORK}{os.getpid()}-"))
-        log = self._work / "spark.log"
+        log = self._work / _LOG
         conf = SparkConf(loadDefaults=False)
         if not given:
             conf.setAll(list(spark_settings.settings(self.master, self.name, self._work, self._given).items()))
@@ -207,16 +207,19 @@ class Session:
                     conf = self._submitted(SparkConf(_jvm=self._gateway.jvm))
                 context = SparkContext(conf=conf, gateway=self._gateway)
             except Exception as error:
-                raise LoadFailed(
-                    f"Spark does not start: {jvm.last_words(log) or error}",
-                    hint="Check Java and memory with: runner doctor",
-                ) from error
+                raise spark_faults.no_start(jvm.last_words(log) or str(error), self._given) from error
         try:
             self._started(context, given)
         except BaseException:
             context.stop()
             raise
         return context
+
+    def _translated(self, error: BaseException) -> LoadFailed:
+        ended = jvm.how_ended(self._gateway, error)
+        if ended is None:
+            return spark_faults.of_part(str(getattr(error, "java_exception", None) or error))
+        return spark_faults.of_jvm(ended, self._work is not None and jvm.was_short_of_heap(self._work / _LOG))
 
     def _prepare(self) -> jvm.Launch | None:
         """Check what can be known before Java starts; return how to start it, None for the way of Spark's scripts."""
@@ -248,6 +251,8 @@ class Session:
 
     def _started(self, context: SparkContext, given: bool) -> None:
         """Look at what was really started, and hand our code to a cluster's workers."""
+        if (server := getattr(context, "_accumulatorServer", None)) is not None:
+            server.handle_error = lambda request, address: None  # a JVM that dies first would leave a traceback
         if self._require_yarn:
             masters.require_yarn(str(context.master))
         if given:
@@ -264,7 +269,6 @@ def _release(context: SparkContext) -> None:
     server = getattr(context, "_accumulatorServer", None)
     if server is not None:
         context._accumulatorServer = None  # type: ignore[assignment]
-        server.handle_error = lambda request, address: None  # the JVM that it listens to is gone before
         threading.Thread(target=server.shutdown, name="accumulators", daemon=True).start()
 
 
@@ -276,16 +280,6 @@ class _Each:
 
     def __call__(self, items: Iterable[Any]) -> Iterator[Any]:
         return map(self.task, items)
-
-
-def _translated(error: BaseException) -> BaseException:
-    """Return the error of a part as LoadFailed with the worker's own reason, which Spark wraps twice."""
-    text = str(getattr(error, "java_exception", None) or error)
-    reasons = re.findall(r"^([A-Za-z_][\w.]*(?:Error|Exception|Interrupt|[a-z]Failed|Unavailable)\w*: .+)$", text, re.M)
-    python = [reason for reason in reasons if not reason.startswith(("org.apache", "java."))]
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(("Traceback", "\t"))]
-    reason = (python or reasons or lines or ["no reason given"])[-1]
-    return LoadFailed(f"a part of the load failed: {reason}", hint="Nothing was changed; try again.")
 
 
 def _sweep() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 from runner import java
 from runner.errors import ConfigError
 from staging_loaders import class_archive, spark_settings
+from staging_loaders import session as session_module
 from staging_loaders.jvm import Launch
 from staging_loaders.session import Session
 
@@ -194,3 +196,57 @@ def test_the_java_of_the_wheel_has_an_archive_of_its_own(
         launch = session._prepare()
         assert launch is not None and launch.java == found.home / "bin" / "java"
     assert not (tmp_path / "java").exists()
+
+
+JVM_DIES = """
+import sys, time
+from pathlib import Path
+from runner.errors import LoadFailed
+from staging_loaders.session import Session
+with Session("local[1]", cache=Path(sys.argv[1])) as session:
+    print(session.run(str, [7]))
+    process = session._gateway.proc
+    for seconds in (60, 0):  # in the middle of a part, and then before one
+        try:
+            session.run(time.sleep, [seconds], process.kill)
+        except LoadFailed as error:
+            print(error.message)
+"""
+
+
+def test_a_jvm_that_is_killed_is_told_of(tmp_path: Path) -> None:
+    """Not as a connection that was refused; and the session ends without a word more."""
+    command = [sys.executable, "-W", "error", "-c", JVM_DIES, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    told = "Spark's JVM died in the middle of the load: it was killed, SIGKILL"
+    assert done.stdout.splitlines() == ["['7']", told, told]
+
+
+KILLED_WHILE_JAVA_STARTS = """
+import os, signal, sys
+from pathlib import Path
+from staging_loaders import jvm
+from staging_loaders.jvm import Launch
+from staging_loaders.session import Session
+
+def killed(command, **_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+jvm.subprocess.Popen = killed
+Session("local[1]", cache=Path(sys.argv[1]), launch=Launch(Path("java"), Path("a"), (), ())).context
+"""
+
+
+def test_a_session_that_was_killed_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it has left, the secret of its JVM among it, lies in a folder that the next session removes."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    command = [sys.executable, "-c", KILLED_WHILE_JAVA_STARTS, str(tmp_path)]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
+    (left,) = temporary.iterdir()
+    assert [path.name.partition("-")[0] for path in left.iterdir() if path.is_dir()] == ["gateway"]
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    session_module._sweep()
+    assert not list(temporary.iterdir())
