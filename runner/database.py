@@ -66,15 +66,21 @@ def connect(dsn: str, name: str) -> psycopg.Connection[tuple[Any, ...]]:
             )
         except psycopg.OperationalError as error:
             if pause is None or ("starting up" not in str(error) and "recovery" not in str(error)):
-                raise DatabaseUnavailable(
-                    f"cannot connect to {describe(dsn)}: {_reason(error, dsn)}",
-                    hint="Check DATABASE_URL and that the server runs, or unset it to use the embedded PostgreSQL.",
-                ) from None
+                raise _no_answer(dsn, _reason(error, dsn)) from None
             time.sleep(pause)
         except (psycopg.ProgrammingError, UnicodeError, ValueError):
             # libpq's own message quotes the string, and so perhaps the password.
             raise _not_a_connection_string(dsn) from None
     raise AssertionError("unreachable")
+
+
+def _no_answer(dsn: str, reason: str) -> DatabaseUnavailable:
+    from runner import embedded_silence
+
+    return embedded_silence.explain(_parts(dsn) or {}, reason) or DatabaseUnavailable(
+        f"cannot connect to {describe(dsn)}: {reason}",
+        hint="Check DATABASE_URL and that the server runs, or unset it to use the embedded PostgreSQL.",
+    )
 
 
 def _parts(dsn: str) -> dict[str, Any] | None:

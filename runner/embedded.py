@@ -55,7 +55,7 @@ def ensure_running(home: Path, version: int = DEFAULT_VERSION, port: int | None 
 
     places.folder(version)
     cluster_setup.make_home(home)
-    with _lock(home, version):
+    with _lock(home, version), _placed(home):
         cluster = cluster_owner.find(home, version)
         if process.wait_for_start(cluster):
             cluster = _on_port(cluster, port)
@@ -221,6 +221,17 @@ def _size(folder: Path) -> int:
             with contextlib.suppress(OSError):
                 total += os.lstat(os.path.join(path, name)).st_size
     return total
+
+
+@contextlib.contextmanager
+def _placed(home: Path) -> Iterator[None]:
+    """Say of a full disk which one it is: writing to an open file, the system names none."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.strerror:
+            error.filename = str(home)
+        raise
 
 
 @contextlib.contextmanager
