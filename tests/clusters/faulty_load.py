@@ -12,7 +12,6 @@ import json
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ import psycopg
 from staging_loaders.load import load_day
 from staging_loaders.part import Counts, Failed, Part, land_part
 from staging_loaders.session import Session
-from tests.clusters.processes import kill
+from tests.clusters.processes import kill, wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,10 +51,8 @@ class Killing:
 
     def _kill_while_copying(self, part: Part) -> None:
         with psycopg.connect(part.dsn, autocommit=True) as connection:
-            while not connection.execute(
-                "select from pg_stat_activity where application_name = %s and query ilike 'copy%%'", (part.name,)
-            ).fetchone():
-                time.sleep(0.001)
+            copying = "select from pg_stat_activity where application_name = %s and query ilike 'copy%%'"
+            wait_until("copying", lambda: connection.execute(copying, (part.name,)).fetchone(), 0.001)
         _kill_executor()
 
 

@@ -76,6 +76,15 @@ class Processes:
         raise AssertionError(f"{what} does not start: {logs}")
 
 
+def wait_until(what: str, holds: Callable[[], object], pause: float = 0.02) -> None:
+    """Wait until something `holds`, looking again after `pause` seconds; AssertionError where it never does."""
+    until = time.monotonic() + _SECONDS
+    while not holds():
+        if time.monotonic() > until:
+            raise AssertionError(f"after {_SECONDS:.0f} s: not {what}")
+        time.sleep(pause)
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.kill()  # a node manager takes its time to end, with nothing to save
     process.wait()

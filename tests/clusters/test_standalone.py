@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ import pytest
 from staging_loaders.load import load_day
 from staging_loaders.session import Inline
 from tests.clusters.conftest import ROOT, SMALL, Days, Submit, left_over, project, staging
-from tests.clusters.processes import executors
+from tests.clusters.processes import executors, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
@@ -37,9 +36,12 @@ def test_executors_may_die(
 def locked(url: str, until: Callable[[psycopg.Connection[Any]], bool]) -> Iterator[psycopg.Connection[Any]]:
     """Keep loads from publishing once `until` holds, by locking what they write last."""
     with psycopg.connect(url) as connection:
-        while not until(connection):
+
+        def holds() -> bool:
             connection.rollback()
-            time.sleep(0.02)
+            return until(connection)
+
+        wait_until("what keeps the load from publishing", holds)
         connection.rollback()
         connection.execute("lock table stg_loads in access exclusive mode")
         yield connection
@@ -68,15 +70,18 @@ def test_a_driver_may_die(
         cwd=project(tmp_path, days.base, SMALL), env=environment | {"DATABASE_URL": database},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
-    with locked(database, lambda connection: has_landing_tables(connection) or load.poll() is not None) as connection:
-        while load.poll() is None and not _some_part_is_done(connection):
-            time.sleep(0.02)
-        assert load.poll() is None, load.communicate()[0]
-        assert executors(tmp_path_factory.getbasetemp())
-        load.send_signal(signal.SIGKILL)
-        load.communicate()
-    while executors(tmp_path_factory.getbasetemp()):  # the master ends them when the driver is gone
-        time.sleep(0.05)
+    try:
+        with locked(database, lambda found: has_landing_tables(found) or load.poll() is not None) as connection:
+            wait_until("a part done", lambda: load.poll() is not None or _some_part_is_done(connection))
+            assert load.poll() is None, load.communicate()[0]
+            assert executors(tmp_path_factory.getbasetemp())
+            load.send_signal(signal.SIGKILL)
+            load.communicate()
+    finally:
+        load.kill()
+        load.wait()
+    # The master ends them when the driver is gone.
+    wait_until("all executors gone", lambda: not executors(tmp_path_factory.getbasetemp()))
     assert staging(database)["stg_loads"] == []
     load_day(
         dsn=database, pipeline="zluri", day="day1", base=str(days.base),
