@@ -16,11 +16,13 @@ _PHASES = ("plan", "start", "copy", "publish")
 def figures(loads: Sequence[EntityLoad], choice: Choice | None) -> dict[str, Any]:
     """Return what was read and by which engine, the seconds of each phase, and records a second while copying.
 
-    All of it counts only the entities that were loaded now; nothing is null but what nothing was read for.
+    All of it counts only the entities that were loaded now, apart from the seconds of the plan, which told that the
+    others need not be. Nothing is null but what nothing was read for.
     """
     read = [load for load in loads if load.status == "loaded"]
     # Entities that were loaded together have the seconds of the whole.
     seconds = {phase: max((getattr(load, f"{phase}_seconds") for load in read), default=0.0) for phase in _PHASES}
+    seconds["plan"] = max((load.plan_seconds for load in loads), default=0.0)
     records = sum(load.records_read for load in read)
     return {
         "engine": asdict(choice) if choice else None,

@@ -191,6 +191,7 @@ class DayLoad:
                 by_entity.get(plan.entity),
                 self._loaded.get(plan.entity),
                 useless=useless.get(plan.entity, ()),
+                plan_seconds=self._plan_seconds,
                 publish_seconds=seconds,
             )
             for plan in plans

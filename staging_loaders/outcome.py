@@ -85,9 +85,13 @@ def outcome(
     before: Loaded | None,
     *,
     useless: tuple[UselessFile, ...] = (),
+    plan_seconds: float = 0.0,
     publish_seconds: float = 0.0,
 ) -> EntityLoad:
-    """Return what became of a planned entity that has landed, or was left as it was `before`, with `useless` files."""
+    """Return what became of a planned entity that has landed, or was left as it was `before`, with `useless` files.
+
+    `plan_seconds` are those of a plan by which nothing was read.
+    """
     if landing is not None:
         return EntityLoad(
             plan.entity, "loaded", landing.records_read, landing.rows_loaded, landing.rejects, landing.warnings,
@@ -97,10 +101,12 @@ def outcome(
         )  # fmt: skip
     if not plan.present or before is None:
         removed = before.rows_loaded if before else 0
-        return EntityLoad(plan.entity, "absent", 0, 0, 0, 0, 0, 0, 0.0, plan.required, removed)
+        return EntityLoad(
+            plan.entity, "absent", 0, 0, 0, 0, 0, 0, 0.0, plan.required, removed, plan_seconds=plan_seconds
+        )
     return EntityLoad(
         plan.entity, "unchanged", before.records_read, before.rows_loaded, before.rejects, before.warnings,
-        before.files, before.bytes, 0.0, plan.required, useless=useless,
+        before.files, before.bytes, 0.0, plan.required, useless=useless, plan_seconds=plan_seconds,
     )  # fmt: skip
 
 

@@ -313,6 +313,7 @@ def test_an_error_page_among_good_ones_is_doubted(
         (base / "sync-day1" / entity / name).write_text(text)
     first, again = load(database, base), load(database, base)
     assert again["agents"].status == "unchanged"
+    assert again["agents"].plan_seconds > 0
     assert doubts(list(first.values())) == doubts(list(again.values())) == told
 
 

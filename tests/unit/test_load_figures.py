@@ -29,7 +29,8 @@ def test_entities_that_were_loaded_together() -> None:
 
 
 def test_nothing_was_read() -> None:
-    """No engine, no seconds, and no speed."""
-    found = figures([replace(CARDS, status="unchanged")], None)
+    """No engine and no speed, and no seconds but those of the plan."""
+    kept = EntityLoad("cards", "unchanged", 100, 90, 10, 1, 2, 5_000, 0.0, plan_seconds=0.1)
+    found = figures([kept], None)
     assert (found["engine"], found["records"], found["records_per_second"]) == (None, 0, None)
-    assert set(found["seconds"].values()) == {0.0}
+    assert found["seconds"] == {"plan": 0.1, "start": 0.0, "copy": 0.0, "publish": 0.0}
