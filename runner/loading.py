@@ -183,6 +183,7 @@ def load(
                     max_rejects=max_rejects,
                     rates=settings.rates,
                     progress=progress if progress is not None and progress.visible else None,
+                    note=note,
                 )
                 if progress is not None:
                     progress.clear()

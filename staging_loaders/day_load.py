@@ -18,18 +18,19 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, cast
 
 from runner import days
-from runner.database import Connection, connect, is_transient, redact
+from runner.database import Connection, connect, is_transient, redact, set_local
 from runner.errors import ConfigError, LoadFailed, UnreadableFile, UsageError
 from runner.progress import Advance
 from staging_loaders import landing as landings_of
+from staging_loaders import partitions, rights, split, whole
 from staging_loaders import publish as publishing
-from staging_loaders import split, whole
+from staging_loaders.blockers import LOCK_TIMEOUT, Watch
 from staging_loaders.engine import Engine
 from staging_loaders.entity import Entity, load_declarations
 from staging_loaders.files import has_changed
 from staging_loaders.landing import Target
 from staging_loaders.outcome import EntityLoad, Phases, landed, outcome
-from staging_loaders.part import Counts, Failed, Part, land_part
+from staging_loaders.part import Counts, Failed, Part, UselessFile, land_part
 from staging_loaders.plan import EntityPlan, Loaded, plan_entities, read_loaded
 from staging_loaders.publish import Landing, parse_limit
 from staging_loaders.store import Store
@@ -68,6 +69,7 @@ class DayLoad:
         session: Engine,
         mode: Mode = "auto",
         progress: Progress | None = None,
+        note: Callable[[str], None] | None = None,
     ) -> None:
         self.day = days.check(day)
         self._dsn = dsn
@@ -79,6 +81,7 @@ class DayLoad:
         self._session = session
         self._mode = check_mode(mode)
         self._progress = progress
+        self._watch = Watch(dsn, (lambda text: note(f"{self.day}: {text}")) if note else lambda _: None)
         self._load = uuid.uuid4().hex[:12]
         self._attempts = itertools.count(1)
         self._beginning = threading.Lock()
@@ -109,9 +112,10 @@ class DayLoad:
         """
         if self._plans is None:
             started = time.monotonic()
-            with self._connection() as connection:
+            with self._translated(), self._connection() as connection:
                 self._tidy_up(connection)
-                self._loaded = read_loaded(connection, self._pipeline, self.day, self._declared)
+                with self._patient(connection):
+                    self._loaded = read_loaded(connection, self._pipeline, self.day, self._declared)
             self._plans = plan_entities(self._base, self.day, self._declared, self._loaded, self._mode)
             self._plan_seconds = time.monotonic() - started
         return self._plans
@@ -172,19 +176,22 @@ class DayLoad:
             for name in sorted(self._loaded)
             if name not in present
         ]
-        with self._translated(), self._connection() as connection:
+        key = publishing.staging_key(self._pipeline, self.day)
+        with self._translated(), self._connection(key) as connection:
             if limit is not None:
                 publishing.check_limit(connection, self.day, limit, landings, kept)
             seconds = 0.0
             if landings or vanished:
                 chosen = [(self._declared[landing.entity], landing) for landing in landings]
                 seconds = self._publish(connection, chosen, vanished)
-            # What was odd about a load before is odd still, and the steps are to read it again.
-            useless = {
-                name: publishing.useless_files(connection, self._pipeline, self.day, self._declared[name])
-                for name in unchanged
-                if self._declared[name].required and self._loaded[name].rejects
-            }
+        # What was odd about a load before is odd still, and the steps are to read it again.
+        odd = [name for name in unchanged if self._declared[name].required and self._loaded[name].rejects]
+        useless: dict[str, tuple[UselessFile, ...]] = {}
+        if odd:
+            with self._translated(), self._connection() as connection, self._patient(connection):
+                for name in odd:
+                    declared = self._declared[name]
+                    useless[name] = publishing.useless_files(connection, self._pipeline, self.day, declared)
         return [
             outcome(
                 plan,
@@ -280,8 +287,24 @@ class DayLoad:
                     f"{self._folder / entity.name}.toml{f':{line}' if line else ''}: {key}: {why}",
                     hint="Correct the declaration, or create what it names in a new schema file and run again.",
                 )
+            self._check_rights(connection, entity.table)
             landings_of.create(connection, target, entity, self.day)
         return target
+
+    def _check_rights(self, connection: Connection, table: str) -> None:
+        """Refuse what the role may not do, before anything is read."""
+        lacking = rights.missing(connection, [table])
+        if lacking:
+            raise LoadFailed(
+                f"{self.day} was not loaded: the role lacks rights to load into {table}",
+                hint=f"Nothing was changed. Let the owner run: {'; '.join(lacking)}",
+            )
+        owner = partitions.owner_to_ask(connection, table, self.day)
+        if owner:
+            raise LoadFailed(
+                f"{self.day} was not loaded: {table} has no partition for it, and only its owner can make one",
+                hint=f"Nothing was changed. Let {owner} run: select staging_day('{table}', '{self.day}')",
+            )
 
     def _parts(self, plans: Sequence[EntityPlan], targets: dict[str, Target]) -> list[Part]:
         parts = []
@@ -326,12 +349,21 @@ class DayLoad:
                 connection.execute(f"analyze {table}")
 
     @contextlib.contextmanager
-    def _connection(self) -> Iterator[Connection]:
+    def _connection(self, key: str | None = None) -> Iterator[Connection]:
+        """Open a connection of which is told who keeps it waiting, also for the advisory lock `key`."""
         connection = connect(self._dsn, f"runner load {self._pipeline} {self.day}")
         try:
-            yield connection
+            with self._watch.over(connection, key):
+                yield connection
         finally:
             connection.close()
+
+    @contextlib.contextmanager
+    def _patient(self, connection: Connection) -> Iterator[None]:
+        """A transaction that gives up waiting for locks some day."""
+        with connection.transaction():
+            set_local(connection, {"lock_timeout": LOCK_TIMEOUT})
+            yield
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -340,6 +372,18 @@ class DayLoad:
 
         try:
             yield
+        except psycopg.errors.LockNotAvailable as error:
+            holders = " and ".join(self._watch.holders) or "another session"
+            raise LoadFailed(
+                f"{self.day} was not loaded: it waited {LOCK_TIMEOUT} for a lock of {holders}",
+                hint="Nothing was changed. Let the other end, or end it (select pg_terminate_backend(…)), "
+                "then load again.",
+            ) from error
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise LoadFailed(
+                f"{self.day} was not loaded: {str(error).strip()}",
+                hint="Nothing was changed. `runner doctor` says what the role lacks, docs/publishing.md what it needs.",
+            ) from error
         except psycopg.Error as error:
             from runner.places.fault import Fault
 

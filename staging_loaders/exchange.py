@@ -11,11 +11,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from runner.database import Connection
 from runner.errors import LoadFailed
+from staging_loaders.partitions import SCHEMA
 
-SCHEMA = "staging_days"
 # The constraint that spares the server a look at each row when the partition is attached.
 CONSTRAINT = "rows_are_of_the_day"
 
@@ -35,36 +36,6 @@ class Exchange:
     day: str
     old: str | None
     new: str | None
-
-
-def is_by_day(connection: Connection, table: str) -> bool:
-    """Tell whether a day of `table` is a partition that can be exchanged without anybody missing anything.
-
-    Not where triggers or foreign keys want to see each row, where a column counts itself, where a
-    default partition would be searched or one holds several days, or where another role owns the table.
-    """
-    row = connection.execute(
-        "select exists (select from pg_partitioned_table as parted "
-        "inner join pg_class as tables on tables.oid = parted.partrelid "
-        "inner join pg_attribute as keys on keys.attrelid = parted.partrelid and keys.attnum = parted.partattrs[0] "
-        "where parted.partrelid = to_regclass(%s) and parted.partstrat = 'l' and parted.partnatts = 1 "
-        "and keys.attname = 'day' and parted.partdefid = 0 and not tables.relispartition "
-        "and not tables.relrowsecurity and pg_has_role(tables.relowner, 'USAGE') "
-        "and not exists (select from pg_inherits inner join pg_class as parts on parts.oid = inhrelid "
-        "where inhparent = tables.oid and pg_get_expr(relpartbound, inhrelid) !~ '^FOR VALUES IN [(]''[^'']*''[)]$') "
-        "and not exists (select from pg_trigger where tgrelid = tables.oid) "
-        "and not exists (select from pg_attribute as others "
-        "where others.attrelid = tables.oid and others.attidentity <> ''))",
-        (table,),
-    ).fetchone()
-    return bool(row[0])
-
-
-def partition(connection: Connection, table: str, day: str) -> str | None:
-    """Return the name of the partition that holds `day`, and no other day."""
-    row = connection.execute("select staging_partition(to_regclass(%s), %s)::text", (table, day)).fetchone()
-    name: str | None = row[0]
-    return name
 
 
 def create_like(connection: Connection, table: str, new: str, day: str) -> None:
@@ -102,16 +73,20 @@ def exchange_all(
 ) -> None:
     """Make all `exchanges` at one moment, in the transaction that is open, then run the statement `finish`.
 
-    `replace` is called for those that readers do not let happen. Raises LoadFailed where a day that
+    `replace` is called for those that readers do not let happen, and at once for those that something
+    hangs on, such as a view of one partition. Raises LoadFailed where a day that
     staging does not have yet cannot be attached for ten minutes.
     """
     pending = {each: _prepare(connection, each) for each in exchanges}
     # Who took a snapshot before the rows were there would find a new partition empty: better the old rows.
     readers = find_readers(connection) if any(each.old for each in pending) else []
     while not _attempt(connection, pending, readers, finish):
-        blocked = [each for each in pending if each.old and not _try(connection, {each: pending[each]}, readers)]
+        replaceable = [each for each in pending if each.old]
+        found = {each: _try(connection, {each: pending[each]}, readers) for each in replaceable}
+        needed = [each for each in replaceable if found[each] == "needed"]
+        blocked = [each for each in replaceable if found[each] == "locked"]
         # Together they could not be had, one by one they can: then somebody is always at one of them.
-        for each in blocked or [each for each in pending if each.old]:
+        for each in needed or blocked or replaceable:
             replace(each)
             if each.new:
                 connection.execute(f"drop table {moved(each)}")
@@ -124,10 +99,15 @@ def _attempt(
     readers: Sequence[tuple[int, str, str]],
     finish: str,
 ) -> bool:
-    """Try until it has worked, or patience is over; where there is nothing to fall back upon, for longer."""
+    """Try until it has worked, or patience is over; where there is nothing to fall back upon, for longer.
+
+    What hangs on a partition is not waited for: it does not go by itself.
+    """
     started = time.monotonic()
     pause, longest = _POLL_SECONDS
-    while not _try(connection, exchanges, readers, finish):
+    while (found := _try(connection, exchanges, readers, finish)) != "done":
+        if found == "needed":
+            return False
         waited = time.monotonic() - started
         if waited > _PATIENCE and any(each.old for each in exchanges):
             return False
@@ -148,23 +128,23 @@ def _try(
     exchanges: Mapping[Exchange, str],
     readers: Sequence[tuple[int, str, str]],
     finish: str = "",
-) -> bool:
-    """Take all locks and make the exchanges; without `finish` only look whether the locks can be had."""
+) -> Literal["done", "locked", "needed"]:
+    """Take all locks and make the exchanges; without `finish` only look whether that can be done.
+
+    `needed` says that something hangs on a partition that is to be dropped.
+    """
     import psycopg
 
     if any(each.old for each in exchanges) and set(readers) & set(find_readers(connection)):
-        return False
-    locks = _locks(list(exchanges))
-    statements = [*locks, *exchanges.values(), finish] if finish else locks
+        return "locked"
+    statements = [*_locks(list(exchanges)), *exchanges.values()]
     connection.execute("savepoint exchange")
     try:
-        _send(connection, [*statements, "release exchange"] if finish else statements)
-    except (psycopg.errors.LockNotAvailable, psycopg.errors.DependentObjectsStillExist):
+        _send(connection, [*statements, finish or "rollback to exchange", "release exchange"])
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.DependentObjectsStillExist) as error:
         connection.execute("rollback to exchange; release exchange")
-        return False
-    if not finish:
-        connection.execute("rollback to exchange; release exchange")
-    return True
+        return "locked" if isinstance(error, psycopg.errors.LockNotAvailable) else "needed"
+    return "done"
 
 
 def _send(connection: Connection, statements: Sequence[str]) -> None:

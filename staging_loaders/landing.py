@@ -16,9 +16,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runner.database import Connection, connect, try_lock
+from runner.database import Connection, connect, set_local, try_lock
 from runner.errors import LoadFailed
-from staging_loaders import exchange
+from staging_loaders import blockers, exchange, partitions
 from staging_loaders.entity import TYPES, Entity
 
 SCHEMA = "landing"
@@ -84,10 +84,11 @@ def create(connection: Connection, target: Target, entity: Entity, day: str) -> 
     """
     columns = ", ".join(("source_file", "position", *entity.columns))
     with connection.transaction():
+        set_local(connection, {"lock_timeout": blockers.LOCK_TIMEOUT})
         wait_for_lock(connection, "landing", _CREATE_WAIT)
-        for schema in (SCHEMA, exchange.SCHEMA):
-            connection.execute(f"create schema if not exists {schema}")
-        if exchange.is_by_day(connection, entity.table):
+        _make_schema(connection, SCHEMA)
+        if partitions.is_by_day(connection, entity.table):
+            _make_schema(connection, partitions.SCHEMA)
             exchange.create_like(connection, entity.table, target.rows, day)
         else:
             connection.execute(
@@ -103,6 +104,13 @@ def create(connection: Connection, target: Target, entity: Entity, day: str) -> 
             "useless_files text[] not null, useless_rejects bigint[] not null, "
             "checksum bigint not null)"
         )
+
+
+def _make_schema(connection: Connection, name: str) -> None:
+    # `if not exists` asks for the right to make it even where it exists. to_regnamespace() may not know yet
+    # of one that another load has just made.
+    if connection.execute("select from pg_namespace where nspname = %s", (name,)).fetchone() is None:
+        connection.execute(f"create schema {name}")
 
 
 def drop(connection: Connection, load: str) -> None:

@@ -10,6 +10,7 @@ there everything at once; an error, an interrupt or a kill on the way leaves not
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from runner import days
@@ -50,10 +51,12 @@ def load_day(
     max_rejects: str | None = None,
     rates: str | None = None,
     progress: Progress | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> list[EntityLoad]:
     """Load what is new of a day (`always`: all of it) and publish it; also the exchange rates, where wanted.
 
-    `rates` is a file or URL to read them from instead of the packaged ones. Returns what became of
+    `rates` is a file or URL to read them from instead of the packaged ones; `note` is told of whoever keeps
+    the load waiting. Returns what became of
     each entity. Raises DayNotFound, UnreadableFile, TooManyRejects or LoadFailed; then staging is as before.
     """
     if max_rejects is not None:
@@ -68,6 +71,7 @@ def load_day(
         session=session,
         mode=mode,
         progress=progress,
+        note=note,
     ) as load:
         wanted = [plan.entity for plan in load.plan() if plan.present and plan.changed]
         landings = load.land_all(wanted) if wanted else []

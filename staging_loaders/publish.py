@@ -15,7 +15,7 @@ from decimal import Decimal
 from runner import console
 from runner.database import Connection, set_local
 from runner.errors import LoadFailed, TooManyRejects, UsageError
-from staging_loaders import checksum, exchange
+from staging_loaders import blockers, exchange, partitions, rows
 from staging_loaders.entity import Entity
 from staging_loaders.exchange import Exchange
 from staging_loaders.landing import REJECT_COLUMNS, Target, becomes_partition, part_counts, wait_for_lock
@@ -145,11 +145,15 @@ def publish(
     not what was read.
     """
     replaced: list[tuple[str, str]] = []
+    for entity, landing in landings:
+        if landing.rows_loaded and not _by_partition(connection, entity.table, landing.target):
+            partitions.make(connection, entity.table, day)
     with connection.transaction():
         set_local(
             connection,
             {
                 "statement_timeout": "0",
+                "lock_timeout": blockers.LOCK_TIMEOUT,
                 "idle_in_transaction_session_timeout": "0",
                 "client_connection_check_interval": "1s",
                 "DateStyle": "ISO",
@@ -160,28 +164,29 @@ def publish(
         for entity, landing in landings:
             _reconcile(connection, entity, landing)
             _keep_account(connection, (pipeline, day, entity.name), flow_run_id, landing)
-            if becomes_partition(connection, landing.target) and exchange.is_by_day(connection, entity.table):
-                old = exchange.partition(connection, entity.table, day)
+            old = partitions.partition(connection, entity.table, day)
+            plain = old is None or partitions.is_plain(connection, old, landing.target.rows)
+            if plain and _by_partition(connection, entity.table, landing.target):
                 exchanges[entity.table] = Exchange(entity.table, day, old, landing.target.rows)
             else:
-                _replace_rows(connection, entity, day, landing.target.rows)
+                rows.replace(connection, entity, day, landing.target.rows, _sent(landing))
                 replaced.append((entity.table, entity.table))
         for name, table in vanished:
             _forget(connection, (pipeline, day, name))
             if table is None or not has_table(connection, table):
                 continue
-            old = exchange.partition(connection, table, day) if exchange.is_by_day(connection, table) else None
-            if old:
+            old = partitions.partition(connection, table, day)
+            if old and partitions.is_by_day(connection, table) and partitions.is_plain(connection, old, None):
                 exchanges[table] = Exchange(table, day, old, None)
             else:
-                connection.execute(f"delete from {table} where day = %s", (day,))
+                rows.remove(connection, table, day)
 
         def replace(each: Exchange) -> None:
-            entity = next((entity for entity, _ in landings if entity.table == each.table), None)
-            if entity is None:
-                connection.execute(f"delete from {each.table} where day = %s", (day,))
+            found = next((found for found in landings if found[0].table == each.table), None)
+            if found is None:
+                rows.remove(connection, each.table, day)
             else:
-                _replace_rows(connection, entity, day, exchange.moved(each))
+                rows.replace(connection, found[0], day, exchange.moved(each), _sent(found[1]))
                 replaced.append((each.table, each.old or each.table))
             # It was to be dropped as a whole; now it has dead rows.
             connection.execute(f"alter table {each.old} reset (autovacuum_enabled)")
@@ -227,6 +232,15 @@ def was_committed(connection: Connection, transaction: str) -> bool:
     )
 
 
+def _by_partition(connection: Connection, table: str, target: Target) -> bool:
+    """Tell whether what has landed may become a partition of `table`: somebody may have altered it meanwhile."""
+    return becomes_partition(connection, target) and partitions.is_by_day(connection, table)
+
+
+def _sent(landing: Landing) -> tuple[int, int]:
+    return landing.rows_loaded, landing.checksum
+
+
 def _reconcile(connection: Connection, entity: Entity, landing: Landing) -> None:
     """Look again at what really lies in the landing tables: read = loaded + rejected, and the rows are those sent."""
     *told, sent = part_counts(connection, landing.target)
@@ -235,49 +249,24 @@ def _reconcile(connection: Connection, entity: Entity, landing: Landing) -> None
         f"from {landing.target.rejects}"
     ).fetchone()
     rejects, warnings = row or (0, 0)
-    rows, stored = _rows(connection, entity, landing)
+    lie, stored = rows.count(connection, entity, landing.target.rows)
     expected = [
         landing.parts, landing.files, landing.records_read, landing.rows_loaded, landing.rejects, landing.warnings,
     ]  # fmt: skip
-    if told != expected or [rows, rejects, warnings] != expected[3:] or rows + rejects != landing.records_read:
+    if told != expected or [lie, rejects, warnings] != expected[3:] or lie + rejects != landing.records_read:
         raise LoadFailed(
-            f"{landing.entity}: {landing.records_read:,} records were read, but {rows:,} rows, {rejects:,} rejects and "
+            f"{landing.entity}: {landing.records_read:,} records were read, but {lie:,} rows, {rejects:,} rejects and "
             f"{warnings:,} warnings have landed",
             hint="Nothing was published; run the load again.",
             transient=True,  # a crash of the server empties what is not logged
         )
     if sent != landing.checksum or stored not in (None, sent):
         raise LoadFailed(
-            f"{landing.entity}: {rows:,} rows have landed, as many as were read, but not the same: "
+            f"{landing.entity}: {lie:,} rows have landed, as many as were read, but not the same: "
             f"their checksum is {stored or 0:,}, not {landing.checksum:,}",
             hint="Nothing was published; run the load again. Does a trigger or another session change landing tables?",
             transient=True,
         )
-
-
-def _rows(connection: Connection, entity: Entity, landing: Landing) -> tuple[int, int | None]:
-    """Return how many rows have landed, and their checksum; None where a column's type rounds what it is given."""
-    kinds = {
-        name: (kind, rounds)
-        for name, kind, rounds in connection.execute(
-            "select attname::text, format_type(atttypid, null), atttypmod >= 0 and atttypid <> 'text'::regtype "
-            "from pg_attribute where attrelid = to_regclass(%s) and attnum > 0",
-            (landing.target.rows,),
-        )
-    }
-    columns = ("source_file", "position", *entity.columns)
-    if any(kinds.get(name, ("", True))[1] for name in columns):
-        (rows,) = connection.execute(f"select count(*) from {landing.target.rows}").fetchone()
-        return rows, None
-    expression = checksum.stored([(name, kinds[name][0]) for name in columns], connection.info.server_version)
-    rows, stored = connection.execute(f"select count(*), {expression} from {landing.target.rows}").fetchone()
-    return rows, stored or 0
-
-
-def _replace_rows(connection: Connection, entity: Entity, day: str, landed: str) -> None:
-    columns = ", ".join(("source_file", "position", *entity.columns))
-    connection.execute(f"delete from {entity.table} where day = %s", (day,))
-    connection.execute(f"insert into {entity.table} (day, {columns}) select %s, {columns} from {landed}", (day,))
 
 
 def _keep_account(connection: Connection, of_entity: tuple[str, str, str], flow_run_id: str, landing: Landing) -> None:

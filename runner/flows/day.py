@@ -181,6 +181,7 @@ class _Day:
                     session=engine,
                     mode=mode,
                     progress=stop,
+                    note=_noted,
                 )
             )
             return loads.run(

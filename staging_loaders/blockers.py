@@ -1,0 +1,69 @@
+"""Who keeps a load waiting: told while it waits, and named when it gives up."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+
+from runner.database import Connection, connect
+
+LOCK_TIMEOUT = "300s"
+
+# Seconds until somebody is told, and between two looks.
+_QUIET = 3.0
+
+# An advisory lock is asked for again and again rather than waited for, so its holders are looked up by its key.
+_HOLDERS = """
+    select
+        pid, coalesce(nullif(application_name, ''), backend_type), usename,
+        case when state like 'idle in transaction%%' then 'idle in a transaction since ' ||
+            to_char(state_change, 'HH24:MI:SS') else coalesce(state, 'state unknown') end
+    from pg_stat_activity
+    where pid = any (pg_blocking_pids(%(waiting)s)) or pid in (
+        select pid from pg_locks
+        where locktype = 'advisory' and granted and objsubid = 1 and pid <> %(waiting)s
+            and database = (select oid from pg_database where datname = current_database())
+            and (classid::bigint << 32 | objid::bigint) = hashtextextended(%(key)s::text, 0)
+    )
+    order by pid
+"""
+
+
+class Watch:
+    """Looks, by a connection of its own, at who holds what another one waits for.
+
+    `note` is told of those who keep it waiting for some seconds; `holders` are those who did last.
+    """
+
+    def __init__(self, dsn: str, note: Callable[[str], None]) -> None:
+        self.holders: tuple[str, ...] = ()
+        self._dsn = dsn
+        self._note = note
+
+    @contextlib.contextmanager
+    def over(self, connection: Connection, key: str | None = None) -> Iterator[None]:
+        """Watch a connection, which may also wait for the advisory lock `key`."""
+        ended = threading.Event()
+        pid = connection.info.backend_pid
+        thread = threading.Thread(target=self._look, args=(pid, key, ended), name="blockers", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join(5)
+
+    def _look(self, pid: int, key: str | None, ended: threading.Event) -> None:
+        # Who cannot be asked is not named; the load itself says what is wrong with the server.
+        if ended.wait(_QUIET):
+            return
+        with contextlib.suppress(Exception), connect(self._dsn, "runner watch") as connection:
+            while True:
+                rows = connection.execute(_HOLDERS, {"waiting": pid, "key": key}).fetchall()
+                holders = tuple(f"process {who} ({name} of {role}, {state})" for who, name, role, state in rows)
+                if holders and holders != self.holders:
+                    self._note(f"waiting for a lock of {' and '.join(holders)}")
+                self.holders = holders or self.holders
+                if ended.wait(_QUIET):
+                    return

@@ -1,0 +1,148 @@
+"""Which partition of a staging table holds a day, and whether another may simply take its place.
+
+It may not where somebody would miss something: triggers, rules and foreign keys want to see each
+row, subscribers of a publication want to hear of each, a partition may carry what its owner gave it
+alone. There rows are replaced, one by one, in a partition that is made where the day has none.
+"""
+
+from __future__ import annotations
+
+import time
+
+from runner.database import Connection
+from runner.errors import LoadFailed
+
+SCHEMA = "staging_days"
+
+_WAIT = 300.0
+_POLL_SECONDS = 0.05
+
+
+def is_by_day(connection: Connection, table: str) -> bool:
+    """Tell whether the days of `table` are partitions that can be exchanged without anybody missing anything.
+
+    Not where triggers, rules or foreign keys want to see each row, where a column counts itself, where a
+    default partition would be searched or one holds several days, where another role owns the table, or
+    where a publication tells others of its rows.
+    """
+    row = connection.execute(
+        "select exists (select from pg_partitioned_table as parted "
+        "inner join pg_class as tables on tables.oid = parted.partrelid "
+        "inner join pg_attribute as keys on keys.attrelid = parted.partrelid and keys.attnum = parted.partattrs[0] "
+        "where parted.partrelid = to_regclass(%s) and parted.partstrat = 'l' and parted.partnatts = 1 "
+        "and keys.attname = 'day' and parted.partdefid = 0 and not tables.relispartition "
+        "and not tables.relrowsecurity and pg_has_role(tables.relowner, 'USAGE') "
+        "and not exists (select from pg_inherits inner join pg_class as parts on parts.oid = inhrelid "
+        "where inhparent = tables.oid "
+        "and pg_get_expr(relpartbound, inhrelid) !~ '^FOR VALUES IN [(](''[^'']*''|NULL)[)]$') "
+        "and not exists (select from pg_trigger where tgrelid = tables.oid) "
+        "and not exists (select from pg_rewrite where ev_class = tables.oid) "
+        "and not exists (select from pg_attribute as others "
+        "where others.attrelid = tables.oid and others.attidentity <> ''))",
+        (table,),
+    ).fetchone()
+    return bool(row[0]) and not is_published(connection, table)
+
+
+def is_published(connection: Connection, table: str) -> bool:
+    """Tell whether a publication tells others of the rows of `table`, or of one of its partitions."""
+    schemas = (
+        "or exists (select from pg_publication_namespace where pnnspid in (select relnamespace from family)) "
+        if connection.info.server_version >= 150000
+        else ""
+    )
+    row = connection.execute(
+        "with family as (select oid, relnamespace from pg_class where oid = to_regclass(%(table)s) "
+        "or oid in (select inhrelid from pg_inherits where inhparent = to_regclass(%(table)s))) "
+        "select exists (select from pg_publication where puballtables) "
+        f"or exists (select from pg_publication_rel where prrelid in (select oid from family)) {schemas}",
+        {"table": table},
+    ).fetchone()
+    return bool(row[0])
+
+
+def partition(connection: Connection, table: str, day: str) -> str | None:
+    """Return the name of the partition that holds `day`, and no other day."""
+    row = connection.execute("select staging_partition(to_regclass(%s), %s)::text", (table, day)).fetchone()
+    name: str | None = row[0]
+    return name
+
+
+def is_plain(connection: Connection, name: str, new: str | None) -> bool:
+    """Tell whether the partition `name` has nothing that the table `new`, or a mere drop, would not keep.
+
+    A load's own partitions are plain; one that somebody made elsewhere or gave privileges, triggers,
+    policies, indexes, settings, partitions or a comment of its own is not.
+    """
+    row = connection.execute(
+        "select tables.relkind = 'r' and tables.relnamespace = to_regnamespace(%(schema)s) "
+        "and pg_has_role(tables.relowner, 'USAGE') and not tables.relrowsecurity "
+        "and tables.relreplident = 'd' "
+        "and (tables.reloptions is null or tables.reloptions = '{autovacuum_enabled=off}') "
+        "and tables.relacl is not distinct from (select relacl from pg_class where oid = to_regclass(%(new)s)) "
+        "and not exists (select from pg_attribute where attrelid = tables.oid and attacl is not null) "
+        "and not exists (select from pg_trigger where tgrelid = tables.oid) "
+        "and not exists (select from pg_policy where polrelid = tables.oid) "
+        "and not exists (select from pg_rewrite where ev_class = tables.oid) "
+        "and not exists (select from pg_constraint where conrelid = tables.oid and contype = 'c' and coninhcount = 0) "
+        "and not exists (select from pg_index where indrelid = tables.oid "
+        "and not exists (select from pg_inherits where inhrelid = indexrelid)) "
+        "and not exists (select from pg_description "
+        "where classoid = 'pg_class'::regclass and objoid = tables.oid and objsubid = 0) "
+        "from pg_class as tables where tables.oid = to_regclass(%(name)s)",
+        {"schema": SCHEMA, "name": name, "new": new},
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def owner_to_ask(connection: Connection, table: str, day: str) -> str | None:
+    """Return who owns `table` where it has no partition for `day` and this role may not make one, else None."""
+    row = connection.execute(
+        "select pg_get_userbyid(relowner), pg_has_role(relowner, 'USAGE') from pg_class where oid = to_regclass(%s)",
+        (table,),
+    ).fetchone()
+    if not row or row[1] or not _lacks(connection, table, day):
+        return None
+    owner: str = row[0]
+    return owner
+
+
+def make(connection: Connection, table: str, day: str) -> None:
+    """Make the empty partition of `day` where rows are to be inserted and there is none. Opens a transaction.
+
+    The lock that this takes is never waited for in a queue, in which readers would stand behind us.
+    Raises LoadFailed where it cannot be had for five minutes.
+    """
+    import psycopg
+
+    if not _lacks(connection, table, day):
+        return
+    until = time.monotonic() + _WAIT
+    while True:
+        try:
+            with connection.transaction():
+                connection.execute(f"lock table only {table} in access exclusive mode nowait")
+                connection.execute("select staging_day(to_regclass(%s), %s)", (table, day))
+            return
+        except psycopg.errors.LockNotAvailable:
+            if time.monotonic() > until:
+                raise LoadFailed(
+                    f"{table}: no partition for {day} could be made for {_WAIT:.0f} s, since others use the table",
+                    hint=f"Make it when they have ended (select staging_day('{table}', '{day}')), then load again.",
+                ) from None
+        time.sleep(_POLL_SECONDS)
+
+
+def _lacks(connection: Connection, table: str, day: str) -> bool:
+    """Tell whether `table` is partitioned by day and no partition takes rows of `day`."""
+    # A day's name has no quotes, so in a partition's bounds it stands between two.
+    row = connection.execute(
+        "select exists (select from pg_partitioned_table as parted "
+        "inner join pg_attribute as keys on keys.attrelid = parted.partrelid and keys.attnum = parted.partattrs[0] "
+        "where parted.partrelid = to_regclass(%(table)s) and parted.partstrat = 'l' and keys.attname = 'day' "
+        "and parted.partdefid = 0 and not exists (select from pg_inherits "
+        "inner join pg_class as parts on parts.oid = inhrelid where inhparent = parted.partrelid "
+        "and strpos(pg_get_expr(relpartbound, inhrelid), quote_literal(%(day)s)) > 0))",
+        {"table": table, "day": day},
+    ).fetchone()
+    return bool(row[0])

@@ -1,0 +1,49 @@
+"""What a role needs to load, and the statements that give it what it lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runner.database import Connection
+from staging_loaders import partitions
+from staging_loaders.landing import SCHEMA
+
+_BOOKKEEPING = ("stg_loads", "stg_rejects")
+
+
+def missing(connection: Connection, tables: Sequence[str]) -> list[str]:
+    """Return the statements by which an owner lets this role load into `tables`; none where it may.
+
+    Tables that do not exist are left out: whoever makes them owns them.
+    """
+    (role, may_create) = connection.execute(
+        "select quote_ident(current_user), has_database_privilege(current_database(), 'create')"
+    ).fetchone()
+    schemas = [SCHEMA]
+    if any(partitions.is_by_day(connection, table) for table in tables):
+        schemas.append(partitions.SCHEMA)
+    statements = []
+    for schema in schemas:
+        (there, usable) = connection.execute(
+            "select to_regnamespace(%(name)s) is not null, coalesce("
+            "has_schema_privilege(to_regnamespace(%(name)s), 'usage') "
+            "and has_schema_privilege(to_regnamespace(%(name)s), 'create'), false)",
+            {"name": schema},
+        ).fetchone()
+        if there and not usable:
+            statements.append(f"grant usage, create on schema {schema} to {role}")
+        elif not there and not may_create:
+            statements.append(f"create schema {schema} authorization {role}")
+    for table in (*tables, *_BOOKKEEPING):
+        kinds = ("select", "insert", "delete", *(("update",) if table in _BOOKKEEPING else ()))
+        lacking = [
+            kind
+            for (kind,) in connection.execute(
+                "select kind from unnest(%s::text[]) as kinds (kind) "
+                "where not has_table_privilege(to_regclass(%s), kind)",
+                (list(kinds), table),
+            )
+        ]
+        if lacking:
+            statements.append(f"grant {', '.join(lacking)} on {table} to {role}")
+    return statements
