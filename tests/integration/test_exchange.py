@@ -432,7 +432,8 @@ def test_phases_are_kept(database: str, base: Path, connection: Connection) -> N
         assert (float(plan), float(copy)) == (round(told.plan_seconds, 3), round(told.copy_seconds, 3))
         assert told.publish_seconds >= float(publish)
     again = load(database, base)["agents"]
-    assert (again.status, again.plan_seconds, again.copy_seconds, again.publish_seconds) == ("unchanged", 0, 0, 0)
+    assert (again.status, again.copy_seconds, again.publish_seconds) == ("unchanged", 0, 0)
+    assert again.plan_seconds > 0
 
 
 SCRIPT = """
