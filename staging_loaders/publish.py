@@ -165,8 +165,9 @@ def publish(
             _reconcile(connection, entity, landing)
             _keep_account(connection, (pipeline, day, entity.name), flow_run_id, landing)
             old = partitions.partition(connection, entity.table, day)
-            plain = old is None or partitions.is_plain(connection, old, landing.target.rows)
-            if plain and _by_partition(connection, entity.table, landing.target):
+            if _by_partition(connection, entity.table, landing.target) and (
+                old is None or partitions.is_plain(connection, old, landing.target.rows)
+            ):
                 exchanges[entity.table] = Exchange(entity.table, day, old, landing.target.rows)
             else:
                 rows.replace(connection, entity, day, landing.target.rows, _sent(landing))

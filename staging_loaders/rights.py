@@ -8,19 +8,29 @@ from runner.database import Connection
 from staging_loaders import partitions
 from staging_loaders.landing import SCHEMA
 
-_BOOKKEEPING = ("stg_loads", "stg_rejects")
+_STAGING = ("select", "insert", "delete")
+_KEPT = ("select", "insert", "update")
+# What a load reads and writes besides staging.
+_OTHERS = {
+    "schema_history": ("select",),
+    "runner_leases": (*_KEPT, "delete"),
+    "stg_loads": (*_KEPT, "delete"),
+    "stg_rejects": (*_KEPT, "delete"),
+    "reference_loads": _KEPT,
+    "fx_rates": _KEPT,
+}
 
 
 def missing(connection: Connection, tables: Sequence[str]) -> list[str]:
     """Return the statements by which an owner lets this role load into `tables`; none where it may.
 
-    Tables that do not exist are left out: whoever makes them owns them.
+    Tables that do not exist need no grant: whoever makes them owns them.
     """
     (role, may_create) = connection.execute(
         "select quote_ident(current_user), has_database_privilege(current_database(), 'create')"
     ).fetchone()
     schemas = [SCHEMA]
-    if any(partitions.is_by_day(connection, table) for table in tables):
+    if any(not _exists(connection, table) or partitions.is_by_day(connection, table) for table in tables):
         schemas.append(partitions.SCHEMA)
     statements = []
     for schema in schemas:
@@ -34,8 +44,7 @@ def missing(connection: Connection, tables: Sequence[str]) -> list[str]:
             statements.append(f"grant usage, create on schema {schema} to {role}")
         elif not there and not may_create:
             statements.append(f"create schema {schema} authorization {role}")
-    for table in (*tables, *_BOOKKEEPING):
-        kinds = ("select", "insert", "delete", *(("update",) if table in _BOOKKEEPING else ()))
+    for table, kinds in {**_OTHERS, **dict.fromkeys(tables, _STAGING)}.items():
         lacking = [
             kind
             for (kind,) in connection.execute(
@@ -47,3 +56,8 @@ def missing(connection: Connection, tables: Sequence[str]) -> list[str]:
         if lacking:
             statements.append(f"grant {', '.join(lacking)} on {table} to {role}")
     return statements
+
+
+def _exists(connection: Connection, table: str) -> bool:
+    row = connection.execute("select to_regclass(%s) is not null", (table,)).fetchone()
+    return bool(row[0])

@@ -6,11 +6,13 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from runner import console, extras
 from runner.config import Settings
+from runner.database import Connection
 from runner.errors import RunnerError
 
 NEEDS_PIPELINE = False
@@ -137,18 +139,18 @@ def _postgresql(settings: Settings) -> Iterator[Finding]:
     from runner import embedded
 
     if settings.database_url is not None:
-        yield from _server(settings.database_url)
+        yield from _server(settings.database_url, settings)
         return
     found = embedded.status(settings.home, settings.embedded_version)
     if found.running:
-        yield from _server(found.url)
+        yield from _server(found.url, settings)
         return
     version = embedded.version_text(settings.home, settings.embedded_version)
     who = f" as {found.account}" if found.account else ""
     yield Finding("postgresql", "ok", f"{version}, embedded; does not run now, starts{who} when needed")
 
 
-def _server(url: str) -> Iterator[Finding]:
+def _server(url: str, settings: Settings) -> Iterator[Finding]:
     """Check that the server lets us in, is new enough, and lets us make tables."""
     from runner import database
 
@@ -159,6 +161,7 @@ def _server(url: str) -> Iterator[Finding]:
         )
         ((version, number, may),) = rows
         ((partitions, wanted, room, a_transaction),) = connection.execute(_LOCKS)
+        lacking = _lacking(connection, settings)
     said = f"{version} at {database.describe(url)}"
     if number < _OLDEST_SERVER:
         yield Finding("postgresql", "fail", f"{said} is too old", "Use PostgreSQL 14 or newer.")
@@ -167,6 +170,9 @@ def _server(url: str) -> Iterator[Finding]:
         yield Finding("postgresql", "fail", f"{said}: this user may not create tables", mend)
     else:
         yield Finding("postgresql", "ok", said)
+    if lacking:
+        said = "this user lacks rights to load"
+        yield Finding("rights", "warn", said, f"Let the owner run: {'; '.join(lacking)}")
     if wanted > room:
         yield Finding(
             "locks",
@@ -176,6 +182,25 @@ def _server(url: str) -> Iterator[Finding]:
             f"Raise max_locks_per_transaction from {a_transaction} to {-(-a_transaction * wanted // room)}, "
             "or remove days: runner prune --keep N",
         )
+
+
+def _lacking(connection: Connection, settings: Settings) -> list[str]:
+    """Return the statements that give this user what loading lacks; who runs steps alone needs none of them."""
+    from runner import config, loading
+
+    tables = set()
+    for name in [settings.pipeline] if settings.pipeline else config.pipelines(settings.project):
+        chosen = replace(settings, pipeline=name)
+        if loading.has_loaders(chosen):
+            from staging_loaders.entity import load_declarations
+
+            with suppress(RunnerError):  # the project's own check tells of it
+                tables |= {entity.table for entity in load_declarations(chosen.declarations).values()}
+    if not tables:
+        return []
+    from staging_loaders import rights
+
+    return rights.missing(connection, sorted(tables))
 
 
 def _java(settings: Settings) -> Iterator[Finding]:

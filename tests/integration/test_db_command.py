@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import conninfo
 
 from runner import cli, embedded
 from runner.commands import doctor
@@ -311,6 +312,31 @@ def test_doctor_counts_partitions_and_locks(
     _, out, _ = call("doctor")
     assert re.search(r"locks .*staging has 3 partitions, .* room for [0-9,]+ locks", out)
     assert re.search(r"Raise max_locks_per_transaction from \d+ to \d+, or remove days", out)
+
+
+def test_doctor_names_what_loading_lacks(
+    call: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: str
+) -> None:
+    """A role without rights is told the statements that give it those which a load needs, and no more."""
+    folder = tmp_path / "staging_loaders" / "shop"
+    folder.mkdir(parents=True)
+    (folder / "agents.toml").write_text(
+        'table = "stg_agents"\nkey = "agent_id"\n[fields]\nagent_id = { type = "integer", required = true }\n'
+    )
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("drop role if exists doctor_role")
+        connection.execute("create role doctor_role")
+        try:
+            monkeypatch.setenv("DATABASE_URL", conninfo.make_conninfo(database, options="-c role=doctor_role"))
+            (told,) = re.findall(r"Let the owner run: (.*)", call("doctor")[1])
+            assert "create schema landing authorization doctor_role" in told
+            assert "grant select, insert, delete on stg_agents to doctor_role" in told
+            for statement in told.split("; "):
+                connection.execute(statement.encode())
+            assert "lacks rights" not in call("doctor")[1]
+        finally:
+            connection.execute("drop owned by doctor_role cascade")
+            connection.execute("drop role doctor_role")
 
 
 def _break_home(home: Path, project: Path, patch: pytest.MonkeyPatch) -> None:
