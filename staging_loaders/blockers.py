@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from runner.database import Connection, connect
 
@@ -13,13 +14,17 @@ LOCK_TIMEOUT = "300s"
 # Seconds until somebody is told, and between two looks.
 _QUIET = 3.0
 
-# An advisory lock is asked for again and again rather than waited for, so its holders are looked up by its key.
-_HOLDERS = """
+_WHO = """
     select
         pid, coalesce(nullif(application_name, ''), backend_type), usename,
         case when state like 'idle in transaction%%' then 'idle in a transaction since ' ||
             to_char(state_change, 'HH24:MI:SS') else coalesce(state, 'state unknown') end
     from pg_stat_activity
+"""
+
+# An advisory lock is asked for again and again rather than waited for, so its holders are looked up by its key.
+_HOLDERS = f"""
+    {_WHO}
     where pid = any (pg_blocking_pids(%(waiting)s)) or pid in (
         select pid from pg_locks
         where locktype = 'advisory' and granted and objsubid = 1 and pid <> %(waiting)s
@@ -28,6 +33,23 @@ _HOLDERS = """
     )
     order by pid
 """
+
+# Those who keep a partition from being attached, or made, by locks that are not waited for either.
+_USERS = f"""
+    {_WHO}
+    where pid <> pg_backend_pid() and pid in (
+        select pid from pg_locks
+        where granted and relation = any (%(tables)s::regclass[])
+            and (%(all)s or mode not in ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock'))
+    )
+    order by pid
+"""
+
+
+def users(connection: Connection, tables: Sequence[str], readers: bool = False) -> tuple[str, ...]:
+    """Return who holds a lock of `tables` that keeps partitions from being attached to them, or any (`readers`)."""
+    connection.execute("select pg_stat_clear_snapshot()")
+    return _told(connection.execute(_USERS, {"tables": list(tables), "all": readers}).fetchall())
 
 
 class Watch:
@@ -61,9 +83,13 @@ class Watch:
         with contextlib.suppress(Exception), connect(self._dsn, "runner watch") as connection:
             while True:
                 rows = connection.execute(_HOLDERS, {"waiting": pid, "key": key}).fetchall()
-                holders = tuple(f"process {who} ({name} of {role}, {state})" for who, name, role, state in rows)
+                holders = _told(rows)
                 if holders and holders != self.holders:
                     self._note(f"waiting for a lock of {' and '.join(holders)}")
                 self.holders = holders or self.holders
                 if ended.wait(_QUIET):
                     return
+
+
+def _told(rows: Sequence[tuple[Any, ...]]) -> tuple[str, ...]:
+    return tuple(f"process {pid} ({name} of {role}, {state})" for pid, name, role, state in rows)

@@ -81,7 +81,8 @@ class DayLoad:
         self._session = session
         self._mode = check_mode(mode)
         self._progress = progress
-        self._watch = Watch(dsn, (lambda text: note(f"{self.day}: {text}")) if note else lambda _: None)
+        self._note = (lambda text: note(f"{self.day}: {text}")) if note else (lambda _: None)
+        self._watch = Watch(dsn, self._note)
         self._load = uuid.uuid4().hex[:12]
         self._attempts = itertools.count(1)
         self._beginning = threading.Lock()
@@ -137,6 +138,7 @@ class DayLoad:
         started, before = time.monotonic(), self._session.start_seconds
         with self._translated():
             life = self._alive()
+            self._check_rights([self._declared[entity].table for entity in entities])
             targets = {entity: self._create(self._declared[entity]) for entity in entities}
             parts = self._parts([plans[entity] for entity in entities], targets)
             parts = whole.place(parts, self._session)
@@ -219,7 +221,7 @@ class DayLoad:
         committing: list[str] = []
         try:
             published = publishing.publish(
-                connection, self._pipeline, self.day, self._flow_run_id, chosen, vanished, committing.append
+                connection, self._pipeline, self.day, self._flow_run_id, chosen, vanished, self._note, committing.append
             )
         except psycopg.OperationalError:
             # Lost at the very end: only the server knows whether the day was published.
@@ -287,23 +289,26 @@ class DayLoad:
                     f"{self._folder / entity.name}.toml{f':{line}' if line else ''}: {key}: {why}",
                     hint="Correct the declaration, or create what it names in a new schema file and run again.",
                 )
-            self._check_rights(connection, entity.table)
             landings_of.create(connection, target, entity, self.day)
         return target
 
-    def _check_rights(self, connection: Connection, table: str) -> None:
+    def _check_rights(self, tables: Sequence[str]) -> None:
         """Refuse what the role may not do, before anything is read."""
-        lacking = rights.missing(connection, [table])
+        with self._connection() as connection:
+            lacking = rights.missing(connection, tables)
+            owners = {table: partitions.owner_to_ask(connection, table, self.day) for table in tables}
         if lacking:
             raise LoadFailed(
-                f"{self.day} was not loaded: the role lacks rights to load into {table}",
+                f"{self.day} was not loaded: the role lacks rights to load into {', '.join(tables)}",
                 hint=f"Nothing was changed. Let the owner run: {'; '.join(lacking)}",
             )
-        owner = partitions.owner_to_ask(connection, table, self.day)
-        if owner:
+        others = {table: owner for table, owner in owners.items() if owner}
+        if others:
+            calls = ", ".join(f"staging_day('{table}', '{self.day}')" for table in others)
             raise LoadFailed(
-                f"{self.day} was not loaded: {table} has no partition for it, and only its owner can make one",
-                hint=f"Nothing was changed. Let {owner} run: select staging_day('{table}', '{self.day}')",
+                f"{self.day} was not loaded: {', '.join(others)} has no partition for it, "
+                "and only the owner can make one",
+                hint=f"Nothing was changed. Let {' and '.join(sorted(set(others.values())))} run: select {calls}",
             )
 
     def _parts(self, plans: Sequence[EntityPlan], targets: dict[str, Target]) -> list[Part]:

@@ -15,6 +15,7 @@ from typing import Literal
 
 from runner.database import Connection
 from runner.errors import LoadFailed
+from staging_loaders import blockers
 from staging_loaders.partitions import SCHEMA
 
 # The constraint that spares the server a look at each row when the partition is attached.
@@ -22,6 +23,7 @@ CONSTRAINT = "rows_are_of_the_day"
 
 _PATIENCE = 5.0
 _LONGEST_WAIT = 600.0
+_QUIET = 3.0
 _POLL_SECONDS = (0.01, 0.1)
 
 
@@ -70,17 +72,18 @@ def exchange_all(
     exchanges: Sequence[Exchange],
     replace: Callable[[Exchange], None],
     finish: str,
+    note: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Make all `exchanges` at one moment, in the transaction that is open, then run the statement `finish`.
 
     `replace` is called for those that readers do not let happen, and at once for those that something
-    hangs on, such as a view of one partition. Raises LoadFailed where a day that
-    staging does not have yet cannot be attached for ten minutes.
+    hangs on, such as a view of one partition. `note` is told who keeps a new day waiting. Raises
+    LoadFailed where a day that staging does not have yet cannot be attached for ten minutes.
     """
     pending = {each: _prepare(connection, each) for each in exchanges}
     # Who took a snapshot before the rows were there would find a new partition empty: better the old rows.
     readers = find_readers(connection) if any(each.old for each in pending) else []
-    while not _attempt(connection, pending, readers, finish):
+    while not _attempt(connection, pending, readers, finish, note):
         replaceable = [each for each in pending if each.old]
         found = {each: _try(connection, {each: pending[each]}, readers) for each in replaceable}
         needed = [each for each in replaceable if found[each] == "needed"]
@@ -98,6 +101,7 @@ def _attempt(
     exchanges: Mapping[Exchange, str],
     readers: Sequence[tuple[int, str, str]],
     finish: str,
+    note: Callable[[str], None],
 ) -> bool:
     """Try until it has worked, or patience is over; where there is nothing to fall back upon, for longer.
 
@@ -105,19 +109,24 @@ def _attempt(
     """
     started = time.monotonic()
     pause, longest = _POLL_SECONDS
+    told = False
     while (found := _try(connection, exchanges, readers, finish)) != "done":
         if found == "needed":
             return False
         waited = time.monotonic() - started
         if waited > _PATIENCE and any(each.old for each in exchanges):
             return False
-        if waited > _LONGEST_WAIT:
-            tables = ", ".join(each.table for each in exchanges)
-            raise LoadFailed(
-                f"{tables}: no partition could be attached for {waited:.0f} s",
-                hint="Somebody alters, analyzes or vacuums these tables; load again when that has ended.",
-                transient=True,
-            )
+        if waited > _QUIET and (not told or waited > _LONGEST_WAIT):
+            told = True
+            tables = [each.table for each in exchanges]
+            who = " and ".join(blockers.users(connection, tables)) or "another session"
+            if waited > _LONGEST_WAIT:
+                raise LoadFailed(
+                    f"{', '.join(tables)}: no partition could be attached for {waited:.0f} s: {who} holds a lock",
+                    hint="Somebody alters, analyzes or vacuums these tables; load again when that has ended.",
+                    transient=True,
+                )
+            note(f"waiting for a lock of {who}")
         time.sleep(pause)
         pause = min(longest, pause * 1.5)
     return True

@@ -8,12 +8,15 @@ alone. There rows are replaced, one by one, in a partition that is made where th
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from runner.database import Connection
 from runner.errors import LoadFailed
+from staging_loaders import blockers
 
 SCHEMA = "staging_days"
 
+_QUIET = 3.0
 _WAIT = 300.0
 _POLL_SECONDS = 0.05
 
@@ -107,17 +110,17 @@ def owner_to_ask(connection: Connection, table: str, day: str) -> str | None:
     return owner
 
 
-def make(connection: Connection, table: str, day: str) -> None:
+def make(connection: Connection, table: str, day: str, note: Callable[[str], None]) -> None:
     """Make the empty partition of `day` where rows are to be inserted and there is none. Opens a transaction.
 
     The lock that this takes is never waited for in a queue, in which readers would stand behind us.
-    Raises LoadFailed where it cannot be had for five minutes.
+    `note` is told who holds it, and LoadFailed raised where it cannot be had for five minutes.
     """
     import psycopg
 
     if not _lacks(connection, table, day):
         return
-    until = time.monotonic() + _WAIT
+    started, told = time.monotonic(), False
     while True:
         try:
             with connection.transaction():
@@ -125,9 +128,14 @@ def make(connection: Connection, table: str, day: str) -> None:
                 connection.execute("select staging_day(to_regclass(%s), %s)", (table, day))
             return
         except psycopg.errors.LockNotAvailable:
-            if time.monotonic() > until:
+            waited = time.monotonic() - started
+            if waited > _QUIET and (not told or waited > _WAIT):
+                told = True
+                who = " and ".join(blockers.users(connection, [table], readers=True)) or "another session"
+                note(f"waiting for a lock of {who}")
+            if waited > _WAIT:
                 raise LoadFailed(
-                    f"{table}: no partition for {day} could be made for {_WAIT:.0f} s, since others use the table",
+                    f"{table}: no partition for {day} could be made for {_WAIT:.0f} s: {who} uses the table",
                     hint=f"Make it when they have ended (select staging_day('{table}', '{day}')), then load again.",
                 ) from None
         time.sleep(_POLL_SECONDS)

@@ -135,19 +135,21 @@ def publish(
     flow_run_id: str,
     landings: Sequence[tuple[Entity, Landing]],
     vanished: Sequence[tuple[str, str | None]],
+    note: Callable[[str], None],
     committing: Callable[[str], None],
 ) -> Published:
     """Replace the day's rows of each landed entity, and remove those of entities that have vanished.
 
     `vanished` are names with their tables, None for an entity that is not declared any more.
-    `committing` is called with the transaction's id when only the commit is left to do.
+    `note` is told who keeps a new day waiting, `committing` is called with the transaction's id when
+    only the commit is left to do.
     Readers see the day before or after, never between. Raises LoadFailed where what has landed is
     not what was read.
     """
     replaced: list[tuple[str, str]] = []
     for entity, landing in landings:
         if landing.rows_loaded and not _by_partition(connection, entity.table, landing.target):
-            partitions.make(connection, entity.table, day)
+            partitions.make(connection, entity.table, day, note)
     with connection.transaction():
         set_local(
             connection,
@@ -195,7 +197,7 @@ def publish(
         # Asked for before anybody is kept out; a transaction that has written has one.
         row = connection.execute("select pg_current_xact_id()::text").fetchone()
         of_day = (pipeline, day, [entity.name for entity, _ in landings])
-        exchange.exchange_all(connection, list(exchanges.values()), replace, _clock(connection, *of_day))
+        exchange.exchange_all(connection, list(exchanges.values()), replace, _clock(connection, *of_day), note)
         committing(str(row[0]))
     return Published(tuple(replaced))
 

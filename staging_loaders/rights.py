@@ -44,6 +44,7 @@ def missing(connection: Connection, tables: Sequence[str]) -> list[str]:
             statements.append(f"grant usage, create on schema {schema} to {role}")
         elif not there and not may_create:
             statements.append(f"create schema {schema} authorization {role}")
+    grants: dict[str, list[str]] = {}
     for table, kinds in {**_OTHERS, **dict.fromkeys(tables, _STAGING)}.items():
         lacking = [
             kind
@@ -54,8 +55,8 @@ def missing(connection: Connection, tables: Sequence[str]) -> list[str]:
             )
         ]
         if lacking:
-            statements.append(f"grant {', '.join(lacking)} on {table} to {role}")
-    return statements
+            grants.setdefault(", ".join(lacking), []).append(table)
+    return statements + [f"grant {kinds} on {', '.join(lacked)} to {role}" for kinds, lacked in grants.items()]
 
 
 def _exists(connection: Connection, table: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from psycopg import conninfo
 
 from runner.errors import LoadFailed
-from staging_loaders import blockers, exchange, rights
+from staging_loaders import blockers, exchange, partitions, rights
 from staging_loaders.engine import Inline
 from staging_loaders.load import load_day
 from staging_loaders.publish import staging_key
@@ -288,6 +289,36 @@ def test_who_reads_the_day_is_named(
         load(note=noted)
     assert "(a step of " in told[0]
     assert orders(connection) == [("d1", 4, 10)]
+
+
+@pytest.mark.parametrize(
+    ("made", "statement"),
+    [
+        (BY_DAY, "lock table only stg_orders in share update exclusive mode"),
+        (NOT_EXCHANGED["foreign key"], "select from stg_orders"),
+    ],
+    ids=["attached", "made"],
+)
+def test_who_keeps_a_partition_from_the_table_is_named(
+    database: str, connection: Connection, load: Callable[..., None], monkeypatch: pytest.MonkeyPatch,
+    made: str, statement: str,
+) -> None:  # fmt: skip
+    """A new day goes on when they let go."""
+    connection.execute(made.encode())
+    load()
+    monkeypatch.setattr(exchange, "_QUIET", 0.0)
+    monkeypatch.setattr(partitions, "_QUIET", 0.0)
+    told: list[str] = []
+    with psycopg.connect(database, application_name="vacuuming") as holder:
+        holder.execute(statement.encode())
+
+        def noted(text: str) -> None:
+            told.append(text)
+            holder.rollback()
+
+        load("d2", note=noted)
+    assert re.match(r"d2: waiting for a lock of process \d+ \(vacuuming of ", told[0])
+    assert [rows for _, rows, _ in orders(connection)] == [4, 4]
 
 
 @pytest.fixture
