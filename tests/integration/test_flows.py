@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import logging
 import os
 import select
 import signal
@@ -253,14 +254,17 @@ def test_a_flow_says_which_engine_it_took(
     flow: Callable[..., Ended],
     connection: Connection,
     monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """`engine` is a parameter of the flow; what `auto` means is in its log, with the reason, once."""
+    records: list[logging.LogRecord] = []
+    listener = logging.Handler()
+    monkeypatch.setattr(listener, "emit", records.append)
+    monkeypatch.setattr(logging.getLogger("prefect.task_runs"), "handlers", [listener])
     monkeypatch.setattr("runner.java.find", lambda: pytest.fail("Spark was about to start"))
     monkeypatch.setattr("staging_loaders.load.refresh_rates", lambda *_: None)
     assert flow(ROOT, engine="auto").steps
     assert connection.execute("select distinct engine from stg_loads").fetchall() == [("local",)]
-    (said,) = [line for line in "".join(capfd.readouterr()).splitlines() if " - engine " in line]
+    (said,) = [text for text in (record.getMessage() for record in records) if text.startswith("engine ")]
     assert said.endswith("below the limit of 64 MB")
 
 
