@@ -1,4 +1,4 @@
-"""Which engine reads a day, and why: as asked for, or by how much there is to read."""
+"""Which engine reads a day, and why: as it is set, or by how much there is to read."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Wish:
 def choose(wish: Wish, work: Work) -> Choice:
     """Return the engine for what is to be read (pure)."""
     if wish.asked != "auto":
-        return Choice(wish.asked, cast(Name, wish.asked), "asked for")
+        return Choice(wish.asked, cast(Name, wish.asked), "as set")
     if wish.bound:
         return Choice("auto", "spark", wish.bound)
     much = f"{sizes.shown(work.bytes)} in {console.count(work.files, 'file')}"

@@ -116,7 +116,7 @@ def test_figures(runner: Runner, connection: Connection) -> None:
 @pytest.mark.parametrize(
     ("engine", "said"),
     [
-        pytest.param("spark", "engine spark: asked for, ", id="spark"),
+        pytest.param("spark", "engine spark: as set, ", id="spark"),
         pytest.param("auto", ", below the limit of 64 MB", id="auto"),
     ],
 )

@@ -20,8 +20,8 @@ AUTO = Wish("auto", 64_000_000)
 @pytest.mark.parametrize(
     ("wish", "amount", "said"),
     [
-        pytest.param(Wish("spark", 0), SMALL, "spark: asked for", id="spark"),
-        pytest.param(Wish("local", 0), LARGE, "local: asked for", id="local"),
+        pytest.param(Wish("spark", 0), SMALL, "spark: as set", id="spark"),
+        pytest.param(Wish("local", 0), LARGE, "local: as set", id="local"),
         pytest.param(AUTO, SMALL, "local: 1 MB in 3 files, below the limit of 64 MB", id="small"),
         pytest.param(AUTO, LARGE, "spark: 70 MB in 20 files, not below the limit of 64 MB", id="large"),
         pytest.param(
