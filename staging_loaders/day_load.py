@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Literal, cast
 from runner import days
 from runner.database import Connection, connect, is_transient, redact, set_local
 from runner.errors import ConfigError, LoadFailed, UnreadableFile, UsageError
-from runner.progress import Advance
 from staging_loaders import landing as landings_of
 from staging_loaders import partitions, rights, split, whole
 from staging_loaders import publish as publishing
+from staging_loaders.advance import Progress, ticker
 from staging_loaders.blockers import LOCK_TIMEOUT, Watch
 from staging_loaders.engine import Engine
 from staging_loaders.entity import Entity, load_declarations
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from runner.places.fault import Fault
 
 Mode = Literal["auto", "always"]
-Progress = Callable[[Advance], None]
-"""Told, about twice a second, how far each entity is."""
 
 # Below this many rows the planner does well without statistics, and the next autovacuum brings them.
 _ANALYZE_ROWS = 5_000
@@ -142,7 +140,8 @@ class DayLoad:
             targets = {entity: self._create(self._declared[entity]) for entity in entities}
             parts = self._parts([plans[entity] for entity in entities], targets)
             parts = whole.place(parts, self._session)
-            results = self._session.run(land_part, parts, self._ticker(life, parts))
+            tick = ticker(life, parts, self._progress) if self._progress else None
+            results = self._session.run(land_part, parts, tick)
         for part, result in zip(parts, results, strict=True):
             if isinstance(result, Failed):
                 raise self._failed(part, result)
@@ -328,25 +327,6 @@ class DayLoad:
                 self._session.expect(split.work(file for plan in (new or plans) for file in plan.files))
                 self._expected = True
 
-    def _ticker(self, life: Connection, parts: Sequence[Part]) -> Callable[[], None] | None:
-        progress = self._progress
-        if progress is None:
-            return None
-        by_entity: dict[str, list[Part]] = {}
-        for part in parts:
-            by_entity.setdefault(part.entity.name, []).append(part)
-        bytes_of = {name: {part.number: _bytes(part) for part in own} for name, own in by_entity.items()}
-        files_of = {name: sum(part.whole_files for part in own) for name, own in by_entity.items()}
-
-        def tick() -> None:
-            for name, own in by_entity.items():
-                numbers, files, records, rejects = landings_of.parts_done(life, own[0].target)
-                done = sum(size for number, size in bytes_of[name].items() if number in numbers)
-                total = sum(bytes_of[name].values())
-                progress(Advance(name, files, files_of[name], done, total, records, rejects))
-
-        return tick
-
     def _analyze(self, connection: Connection, table: str, rows: int) -> None:
         """Gather statistics of what is large; the steps that follow are planned by them."""
         if rows >= _ANALYZE_ROWS:
@@ -397,9 +377,3 @@ class DayLoad:
             lost = isinstance(error, psycopg.errors.UndefinedTable)
             failed = self._refused(reason, Fault.of(error), lost or is_transient(error))
             raise failed from error
-
-
-def _bytes(part: Part) -> int:
-    if part.span is not None:
-        return part.span.stop - part.span.start
-    return sum(file.size for file in part.files)

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from runner import days
 from runner.database import connect
-from staging_loaders.day_load import DayLoad, Mode, Progress, check_mode
+from staging_loaders.advance import Progress
+from staging_loaders.day_load import DayLoad, Mode, check_mode
 from staging_loaders.engine import Engine
 from staging_loaders.entity import load_declarations
 from staging_loaders.files import SourceFile
