@@ -29,11 +29,11 @@ from staging_loaders.load import DayLoad, EntityLoad, doubts, load_day, plan_day
 from staging_loaders.plan import find_day, find_day_files, read_loaded, unclaimed
 from staging_loaders.session import Inline
 from staging_loaders.values import Number
+from tests.staged import TABLES, staging
 
 ROOT = Path(__file__).parents[2]
 DAYS = ROOT / "tests" / "days"
 ZLURI = ROOT / "staging_loaders" / "zluri"
-TABLES = {name: entity.table for name, entity in load_declarations(ZLURI).items()}
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -90,22 +90,6 @@ def day_load(database: str, base: Path, **options: Any) -> DayLoad:
         dsn=database, pipeline="zluri", day="day1", base=str(base), declarations=ZLURI, flow_run_id="run",
         session=Inline(), **options,
     )  # fmt: skip
-
-
-def staging(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
-    """Return all that readers of staging can see, but for times."""
-    found = {
-        table: connection.execute(f"select * from {table} order by day, source_file, position").fetchall()
-        for table in TABLES.values()
-    }
-    found["rejects"] = connection.execute(
-        "select * from stg_rejects order by day, entity, source_file, position, reason, raw_value"
-    ).fetchall()
-    found["loads"] = connection.execute(
-        "select day, entity, records_read, rows_loaded, rejects, warnings, files, bytes, fingerprint "
-        "from stg_loads order by 1, 2"
-    ).fetchall()
-    return found
 
 
 def landed(connection: Connection) -> list[str]:
