@@ -8,9 +8,9 @@ nothing is ever between two partitions.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic, sleep
 from typing import Literal
 
 from runner.database import Connection
@@ -107,13 +107,13 @@ def _attempt(
 
     What hangs on a partition is not waited for: it does not go by itself.
     """
-    started = time.monotonic()
+    started = monotonic()
     pause, longest = _POLL_SECONDS
     told = False
     while (found := _try(connection, exchanges, readers, finish)) != "done":
         if found == "needed":
             return False
-        waited = time.monotonic() - started
+        waited = monotonic() - started
         if waited > _PATIENCE and any(each.old for each in exchanges):
             return False
         if waited > _QUIET and (not told or waited > _LONGEST_WAIT):
@@ -127,7 +127,7 @@ def _attempt(
                     transient=True,
                 )
             note(f"waiting for a lock of {who}")
-        time.sleep(pause)
+        sleep(pause)
         pause = min(longest, pause * 1.5)
     return True
 

@@ -184,7 +184,7 @@ def test_nobody_stands_behind_a_load_that_waits(
             if len(seen) == 3:
                 holder.execute("commit")
 
-        monkeypatch.setattr(exchange.time, "sleep", meanwhile)  # type: ignore[attr-defined]
+        monkeypatch.setattr(exchange, "sleep", meanwhile)
         load(database, base)
     assert seen == [["A"]] * 3
     assert names(connection) == ["B"]
