@@ -8,15 +8,19 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from runner import check_results, checks, database, diagnosis, transaction
+from runner import check_results, checks, database, diagnosis, settlement, transaction
 from runner.check import Check
 from runner.checks import CheckResult
 from runner.errors import CheckFailed, DatabaseUnavailable, RunnerError, StepFailed
 from runner.step import SqlFile
 from runner.transaction import Metrics, StatementFailed
+from runner.watchdog import Watchdog
 
-# Seconds to wait for the server to say how a lost commit ended.
-_SETTLE_PATIENCE = 60.0
+# Seconds after which the server ends a transaction whose runner says nothing any more: its host or network is
+# gone, and its locks keep others waiting. A runner that lives says something at once.
+_IDLE = 60
+# Seconds more than its own time limit that a statement's answer may take.
+_GRACE = 30
 
 
 @dataclass(frozen=True)
@@ -66,12 +70,14 @@ class StepRunner:
         self._revive = revive
         self._open: database.Connection | None = None
         self._stop = threading.Event()
+        self._watchdog = Watchdog()
         self._leaving = False
 
     def __enter__(self) -> StepRunner:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._watchdog.stop()
         self._close()
 
     def interrupt(self) -> None:
@@ -92,6 +98,7 @@ class StepRunner:
         import psycopg
 
         started = time.perf_counter()
+        self._watchdog.limit = step.timeout / 1000 + _GRACE if step.timeout else None
         pauses = list(database.backoff(self._run.attempts))
         for attempt in range(self._run.attempts):
             number = self._run.first_attempt + attempt
@@ -153,14 +160,15 @@ class StepRunner:
         results = checks.run(connection, wanted)
         checks.require(results, wanted)
         check_results.record(connection, results, local)
-        self._commit(connection)
+        self._commit(connection, step, mark)
         return _result(step, metrics, started, results)
 
     def _settings(self, step: SqlFile, number: int) -> dict[str, str]:
         run = self._run
-        return transaction.settings(
+        local = transaction.settings(
             step, pipeline=run.pipeline, day=run.day, flow_run_id=run.flow_run_id, attempt=number
         )
+        return local | {"idle_in_transaction_session_timeout": f"{_IDLE}s"}
 
     def _own_success(self, connection: database.Connection, step: SqlFile) -> Metrics | None:
         """Return what this run has written for the step and day before, if it has."""
@@ -172,41 +180,42 @@ class StepRunner:
         ).fetchone()
         return Metrics.of(row, step) if row else None
 
-    def _commit(self, connection: database.Connection) -> None:
-        """Commit; when the connection dies meanwhile, ask the server how it ended."""
+    def _commit(self, connection: database.Connection, step: SqlFile, mark: int) -> None:
+        """Commit; when the connection dies meanwhile, find out how it ended by the metrics row after `mark`."""
         import psycopg
 
-        (xid,) = connection.execute("select pg_current_xact_id()::text").fetchone() or ("",)
+        commit = settlement.about_to(connection)
         try:
             connection.execute("commit")
         except psycopg.OperationalError as error:
             if not connection.broken and not connection.closed:
                 raise
-            self._log(f"{self._run.day}: the connection was lost during a commit; asking the server how it ended")
-            if not self._was_committed(xid):
+            self._log(f"{self._run.day} {step.id}: the connection was lost during the commit; asking how it ended")
+            if not self._was_committed(commit, step, mark):
                 raise error
 
-    def _was_committed(self, xid: str) -> bool:
+    def _was_committed(self, commit: settlement.Commit, step: SqlFile, mark: int) -> bool:
         self._close()
-        deadline = time.monotonic() + _SETTLE_PATIENCE
-        pause = 0.1
-        while True:
-            try:
-                row = self._connection().execute("select pg_xact_status(%s::text::xid8)", (xid,)).fetchone()
-                state = row[0] if row else None
-                if state in ("committed", "aborted"):
-                    return bool(state == "committed")
-                if state is None:
-                    break
-            except DatabaseUnavailable:
-                pass
-            if time.monotonic() > deadline or self._stop.wait(pause):
-                break
-            pause = min(pause * 2, 2.0)
-        raise StepFailed(
-            f"the connection was lost during the commit of transaction {xid}, and the server does not say how it ended",
-            hint="Run the day again: a step that was committed finds nothing to change.",
-        )
+        run = self._run
+
+        def is_there(connection: database.Connection) -> bool:
+            found = connection.execute(
+                "select from pipeline_metrics where id > %s and flow_run_id = %s and day = %s and step = %s"
+                " and status <> 'failure'",
+                (mark, run.flow_run_id, run.day, step.id),
+            )
+            return found.fetchone() is not None
+
+        try:
+            return settlement.was_committed(
+                self._connection, commit, is_there, revive=self._revive or (lambda: None), pause=self._stop.wait
+            )
+        except settlement.Unsettled:
+            raise StepFailed(
+                f"the connection was lost during the commit of transaction {commit.transaction}, "
+                f"and no server said within {settlement.PATIENCE:.0f} s how it ended",
+                hint="Run the day again: a step that was committed finds nothing to change.",
+            ) from None
 
     def _abandon(self, step: SqlFile, number: int, seconds: float) -> None:
         """Leave after an interruption: the statement was cancelled, closing rolls back."""
@@ -256,7 +265,8 @@ class StepRunner:
 
     def _connection(self) -> database.Connection:
         if self._open is None or self._open.closed:
-            self._open = database.connect(self._run.dsn, f"runner {self._run.pipeline} {self._run.day}")
+            opened = database.connect(self._run.dsn, f"runner {self._run.pipeline} {self._run.day}")
+            self._open = self._watchdog.guard(opened)
         return self._open
 
     def _close(self) -> None:

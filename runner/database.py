@@ -28,6 +28,8 @@ _TRIED = re.compile(
 _DRIVER = re.compile(r"postgres(?:ql)?(\+\w+)://")
 # Seconds a connection attempt, an idle probe and unacknowledged data may take.
 _CONNECT_TIMEOUT, _KEEPALIVE, _UNACKNOWLEDGED = 10, 30, 60
+# For a transaction that holds locks: the server gives up a client that does not answer for a minute.
+KEEPALIVES = {"tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
 
 
 def resolve(settings: Settings) -> str:
