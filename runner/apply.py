@@ -16,9 +16,6 @@ from runner.step import SqlFile
 from runner.transaction import Metrics, StatementFailed
 from runner.watchdog import Watchdog
 
-# Seconds after which the server ends a transaction whose runner says nothing any more: its host or network is
-# gone, and its locks keep others waiting. A runner that lives says something at once.
-_IDLE = 60
 # Seconds more than its own time limit that a statement's answer may take.
 _GRACE = 30
 
@@ -168,7 +165,7 @@ class StepRunner:
         local = transaction.settings(
             step, pipeline=run.pipeline, day=run.day, flow_run_id=run.flow_run_id, attempt=number
         )
-        return local | {"idle_in_transaction_session_timeout": f"{_IDLE}s"}
+        return local | database.BRIEF
 
     def _own_success(self, connection: database.Connection, step: SqlFile) -> Metrics | None:
         """Return what this run has written for the step and day before, if it has."""

@@ -28,8 +28,16 @@ _TRIED = re.compile(
 _DRIVER = re.compile(r"postgres(?:ql)?(\+\w+)://")
 # Seconds a connection attempt, an idle probe and unacknowledged data may take.
 _CONNECT_TIMEOUT, _KEEPALIVE, _UNACKNOWLEDGED = 10, 30, 60
-# For a transaction that holds locks: the server gives up a client that does not answer for a minute.
-KEEPALIVES = {"tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
+# How the server notices that a client is gone: by its connection's end also while a statement runs, and, where its
+# host vanished without a goodbye, within a minute; the system's own patience is two hours.
+WATCHED = {
+    "client_connection_check_interval": "1s",
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
+# For a transaction with locks that keep others waiting, whose client says something all the time as long as it lives.
+BRIEF = WATCHED | {"idle_in_transaction_session_timeout": "60s"}
 
 
 def resolve(settings: Settings) -> str:

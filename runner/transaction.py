@@ -61,9 +61,7 @@ def settings(step: SqlFile, *, pipeline: str, day: str, flow_run_id: str, attemp
         "lock_timeout": f"{step.lock_timeout}ms",
         "statement_timeout": f"{step.timeout}ms",
         # Without it, the statement of a killed runner would go on in the server.
-        "client_connection_check_interval": "1s",
-        # A host that vanished says no goodbye; the system's own patience is two hours.
-        **database.KEEPALIVES,
+        **database.WATCHED,
     }
 
 
