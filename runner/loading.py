@@ -169,7 +169,7 @@ def load(
         console.warn(f"{day}: {text}")
     announce, note = (progress.show, progress.note) if progress is not None else (None, console.note)
     with open_engine(settings, announce, note) as engine:
-        for pause in [*database.backoff(settings.attempts), None]:
+        for attempt, pause in enumerate([*database.backoff(settings.attempts), None], 1):
             try:
                 loads = load_day(
                     dsn=dsn,
@@ -191,9 +191,12 @@ def load(
                     console.warn(f"{day}: {doubt}")
                 return loads, engine.choice
             except (LoadFailed, DatabaseUnavailable, StoreUnavailable) as error:
-                if pause is None or not (error.transient or isinstance(error, DatabaseUnavailable)):
+                if pause is None or not error.transient:
                     raise
-                note(f"{error.message.splitlines()[0]}; again in {pause:.1f} s")
+                note(
+                    f"{day}: attempt {attempt} of {settings.attempts} to load failed "
+                    f"({error.message.splitlines()[0]}); again in {pause:.1f} s"
+                )
                 time.sleep(pause)
                 with suppress(RunnerError):  # the next attempt says what is wrong
                     database.resolve(settings)

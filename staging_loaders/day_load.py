@@ -12,14 +12,13 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, cast
+from typing import Literal, cast
 
 from runner import days
-from runner.database import Connection, connect, is_transient, redact, set_local
-from runner.errors import ConfigError, LoadFailed, UnreadableFile, UsageError
+from runner.database import Connection, connect, set_local
+from runner.errors import ConfigError, LoadFailed, UsageError
 from staging_loaders import landing as landings_of
 from staging_loaders import partitions, rights, split, whole
 from staging_loaders import publish as publishing
@@ -29,15 +28,14 @@ from staging_loaders.engine import Engine
 from staging_loaders.entity import Entity, load_declarations
 from staging_loaders.files import has_changed
 from staging_loaders.landing import Target
+from staging_loaders.last_commit import LastCommit
 from staging_loaders.outcome import EntityLoad, Phases, landed, outcome
 from staging_loaders.part import Counts, Failed, Part, UselessFile, land_part
 from staging_loaders.plan import EntityPlan, Loaded, plan_entities, read_loaded
 from staging_loaders.publish import Landing, parse_limit
+from staging_loaders.server_faults import ServerFaults
 from staging_loaders.store import Store
 from staging_loaders.toml_lines import line_of
-
-if TYPE_CHECKING:
-    from runner.places.fault import Fault
 
 Mode = Literal["auto", "always"]
 
@@ -81,6 +79,8 @@ class DayLoad:
         self._progress = progress
         self._note = (lambda text: note(f"{self.day}: {text}")) if note else (lambda _: None)
         self._watch = Watch(dsn, self._note)
+        project = declarations.parent.parent
+        self._faults = ServerFaults(day, dsn, project / "migrations" / pipeline / "schema", project, self._watch)
         self._load = uuid.uuid4().hex[:12]
         self._attempts = itertools.count(1)
         self._beginning = threading.Lock()
@@ -90,6 +90,7 @@ class DayLoad:
         self._loaded: dict[str, Loaded] = {}
         self._plan_seconds = 0.0
         self._expected = False
+        self._unsettled: LastCommit | None = None
 
     def __enter__(self) -> DayLoad:
         return self
@@ -111,7 +112,7 @@ class DayLoad:
         """
         if self._plans is None:
             started = time.monotonic()
-            with self._translated(), self._connection() as connection:
+            with self._faults.translated(), self._connection() as connection:
                 self._tidy_up(connection)
                 with self._patient(connection):
                     self._loaded = read_loaded(connection, self._pipeline, self.day, self._declared)
@@ -134,7 +135,7 @@ class DayLoad:
                 raise UsageError(f"{self.day} has no files of {entity}", hint=f"There are {', '.join(plans)}.")
         self._expect([plans[entity] for entity in entities])
         started, before = time.monotonic(), self._session.start_seconds
-        with self._translated():
+        with self._faults.translated():
             life = self._alive()
             self._check_rights([self._declared[entity].table for entity in entities])
             targets = {entity: self._create(self._declared[entity]) for entity in entities}
@@ -144,11 +145,11 @@ class DayLoad:
             results = self._session.run(land_part, parts, tick)
         for part, result in zip(parts, results, strict=True):
             if isinstance(result, Failed):
-                raise self._failed(part, result)
+                raise self._faults.of_part(part, result)
         changed = next((file for entity in entities for file in plans[entity].files if has_changed(file)), None)
         if changed:
             # Its fingerprint would vouch for what was not read.
-            raise self._not_loaded(f"{changed.path} changed while it was read", transient=True)
+            raise self._faults.not_loaded(f"{changed.path} changed while it was read", transient=True)
         counts: dict[str, list[Counts]] = {entity: [] for entity in entities}
         done = [result for result in results if isinstance(result, Counts)]
         for part, count in zip(parts, whole.join(parts, done), strict=True):
@@ -177,22 +178,22 @@ class DayLoad:
             for name in sorted(self._loaded)
             if name not in present
         ]
-        key = publishing.staging_key(self._pipeline, self.day)
-        with self._translated(), self._connection(key) as connection:
-            if limit is not None:
-                publishing.check_limit(connection, self.day, limit, landings, kept)
-            seconds = 0.0
-            if landings or vanished:
-                chosen = [(self._declared[landing.entity], landing) for landing in landings]
-                seconds = self._publish(connection, chosen, vanished)
         # What was odd about a load before is odd still, and the steps are to read it again.
         odd = [name for name in unchanged if self._declared[name].required and self._loaded[name].rejects]
         useless: dict[str, tuple[UselessFile, ...]] = {}
-        if odd:
-            with self._translated(), self._connection() as connection, self._patient(connection):
+        key = publishing.staging_key(self._pipeline, self.day)
+        with self._faults.translated(), self._connection(key) as connection:
+            with self._patient(connection):
                 for name in odd:
                     declared = self._declared[name]
                     useless[name] = publishing.useless_files(connection, self._pipeline, self.day, declared)
+            seconds = 0.0
+            if not self._is_published():
+                if limit is not None:
+                    publishing.check_limit(connection, self.day, limit, landings, kept)
+                if landings or vanished:
+                    chosen = [(self._declared[landing.entity], landing) for landing in landings]
+                    seconds = self._publish(connection, chosen, vanished)
         return [
             outcome(
                 plan,
@@ -217,7 +218,7 @@ class DayLoad:
         started = time.monotonic()
         for _, landing in chosen:
             self._analyze(connection, landing.target.rows, landing.rows_loaded)
-        committing: list[str] = []
+        committing: list[LastCommit] = []
         try:
             published = publishing.publish(
                 connection, self._pipeline, self.day, self._flow_run_id, chosen, vanished, self._note, committing.append
@@ -226,14 +227,25 @@ class DayLoad:
             # Lost at the very end: only the server knows whether the day was published.
             if not committing or not connection.closed:
                 raise
-            with self._connection() as another:
-                if not publishing.was_committed(another, committing[0]):
-                    raise
+            self._unsettled = committing[0]
+            if not self._is_published():
+                raise
         else:
             rows = {entity.table: landing.rows_loaded for entity, landing in chosen}
             for table, holder in published.replaced:
                 self._analyze(connection, holder, rows[table])
         return time.monotonic() - started
+
+    def _is_published(self) -> bool:
+        """Tell whether an attempt whose end is not known was committed after all: nothing is published twice blindly.
+
+        Raises DatabaseUnavailable where the server does not say.
+        """
+        if self._unsettled is None:
+            return False
+        published = self._unsettled.was_made(self._dsn)
+        self._unsettled = self._unsettled if published else None
+        return published
 
     def _tidy_up(self, connection: Connection) -> None:
         """Drop what loads that were killed have left, which this load does not need to be gone."""
@@ -248,34 +260,6 @@ class DayLoad:
             if self._life is None or self._life.closed:
                 self._life = self._stack.enter_context(landings_of.alive(self._dsn, self._load))
             return self._life
-
-    def _failed(self, part: Part, failed: Failed) -> LoadFailed:
-        if failed.unreadable:
-            return UnreadableFile(failed.message, hint=failed.hint)
-        # A row that breaks a rule of the table breaks it where it lands: nobody knows that name.
-        landed_in = part.target.rows.rpartition(".")[2]
-        reason = failed.message.replace(landed_in, part.entity.table)
-        if failed.fault and failed.fault.table == landed_in:
-            return self._refused(reason, replace(failed.fault, table=part.entity.table), failed.transient)
-        return self._not_loaded(reason, failed.transient)
-
-    def _not_loaded(self, reason: str, transient: bool) -> LoadFailed:
-        told = f"{self.day} was not loaded: {reason}"
-        return LoadFailed(told, hint="Nothing was changed; try again.", transient=transient)
-
-    def _refused(self, reason: str, fault: Fault, transient: bool) -> LoadFailed:
-        """Return the error of what the server refused, with the rule's place where a row broke one."""
-        from runner.places import rules
-
-        failed = self._not_loaded(reason, transient)
-        project = self._folder.parent.parent
-        rule = rules.show(project / "migrations" / self._pipeline / "schema", project, fault)
-        if rule is None:
-            return failed
-        return LoadFailed(
-            f"{failed.message}\n{rule}",
-            hint="Nothing was changed. Let the entity's declaration reject such records, or change the rule.",
-        )
 
     def _create(self, entity: Entity) -> Target:
         target = Target(landings_of.prefix(self._load, next(self._attempts)))
@@ -349,31 +333,3 @@ class DayLoad:
         with connection.transaction():
             set_local(connection, {"lock_timeout": LOCK_TIMEOUT})
             yield
-
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Turn what the server says into an error that the runner can explain."""
-        import psycopg
-
-        try:
-            yield
-        except psycopg.errors.LockNotAvailable as error:
-            holders = " and ".join(self._watch.holders) or "another session"
-            raise LoadFailed(
-                f"{self.day} was not loaded: it waited {LOCK_TIMEOUT} for a lock of {holders}",
-                hint="Nothing was changed. Let the other end, or end it (select pg_terminate_backend(…)), "
-                "then load again.",
-            ) from error
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise LoadFailed(
-                f"{self.day} was not loaded: {str(error).strip()}",
-                hint="Nothing was changed. `runner doctor` says what the role lacks, docs/publishing.md what it needs.",
-            ) from error
-        except psycopg.Error as error:
-            from runner.places.fault import Fault
-
-            reason = redact(str(error).strip() or type(error).__name__, self._dsn)
-            # A landing table that is gone was dropped by another load, which took this one for dead.
-            lost = isinstance(error, psycopg.errors.UndefinedTable)
-            failed = self._refused(reason, Fault.of(error), lost or is_transient(error))
-            raise failed from error

@@ -95,7 +95,10 @@ def plan_day(
 
 def refresh_rates(dsn: str, source: str | None) -> None:
     """Bring fx_rates up to date, in a database that has such a table."""
-    from staging_loaders import rates
+    from staging_loaders import rates, server_faults
 
-    with connect(dsn, "runner rates") as connection:
+    with (
+        server_faults.translated("the exchange rates were not brought up to date", dsn),
+        connect(dsn, "runner rates") as connection,
+    ):
         rates.refresh(connection, source)

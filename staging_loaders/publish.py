@@ -7,7 +7,6 @@ and keeping account of it. Where there is no partition to exchange, rows are rep
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -19,12 +18,11 @@ from staging_loaders import blockers, exchange, partitions, rows
 from staging_loaders.entity import Entity
 from staging_loaders.exchange import Exchange
 from staging_loaders.landing import REJECT_COLUMNS, Target, becomes_partition, part_counts, wait_for_lock
+from staging_loaders.last_commit import LastCommit
 from staging_loaders.part import UselessFile
 from staging_loaders.plan import has_table
 
 _STAGING_WAIT = 600.0
-_SETTLE_WAIT = 30.0
-_POLL_SECONDS = 0.1
 _SAMPLES = 5
 _LIMIT = re.compile(r"([0-9]{1,18})|([0-9]{1,3}(?:\.[0-9]{1,9})?)%", re.ASCII)
 
@@ -136,13 +134,13 @@ def publish(
     landings: Sequence[tuple[Entity, Landing]],
     vanished: Sequence[tuple[str, str | None]],
     note: Callable[[str], None],
-    committing: Callable[[str], None],
+    committing: Callable[[LastCommit], None],
 ) -> Published:
     """Replace the day's rows of each landed entity, and remove those of entities that have vanished.
 
     `vanished` are names with their tables, None for an entity that is not declared any more.
-    `note` is told who keeps a new day waiting, `committing` is called with the transaction's id when
-    only the commit is left to do.
+    `note` is told who keeps a new day waiting, `committing` is called when only the commit
+    is left to do.
     Readers see the day before or after, never between. Raises LoadFailed where what has landed is
     not what was read.
     """
@@ -195,10 +193,10 @@ def publish(
             connection.execute(f"alter table {each.old} reset (autovacuum_enabled)")
 
         # Asked for before anybody is kept out; a transaction that has written has one.
-        row = connection.execute("select pg_current_xact_id()::text").fetchone()
+        last = LastCommit.about_to(connection, pipeline, day)
         of_day = (pipeline, day, [entity.name for entity, _ in landings])
         exchange.exchange_all(connection, list(exchanges.values()), replace, _clock(connection, *of_day), note)
-        committing(str(row[0]))
+        committing(last)
     return Published(tuple(replaced))
 
 
@@ -215,24 +213,6 @@ def useless_files(connection: Connection, pipeline: str, day: str, entity: Entit
         (pipeline, day, entity.name, day),
     )
     return tuple(UselessFile(name, rejects) for name, rejects in rows)
-
-
-def was_committed(connection: Connection, transaction: str) -> bool:
-    """Tell how a transaction ended whose connection was lost at its commit.
-
-    The server may take a moment to notice. Raises LoadFailed where it does not say.
-    """
-    until = time.monotonic() + _SETTLE_WAIT
-    while time.monotonic() < until:
-        row = connection.execute("select pg_xact_status(%s::text::xid8)", (transaction,)).fetchone()
-        if row[0] != "in progress":
-            return bool(row[0] == "committed")
-        time.sleep(_POLL_SECONDS)
-    raise LoadFailed(
-        f"the connection was lost during the commit of transaction {transaction}, "
-        "and the server does not say how it ended",
-        hint="Run the load again: what was published is not read twice.",
-    )
 
 
 def _by_partition(connection: Connection, table: str, target: Target) -> bool:

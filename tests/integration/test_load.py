@@ -18,13 +18,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runner import cli
-from runner.errors import ConfigError, DayNotFound, LoadFailed, TooManyRejects, UnreadableFile, UsageError
+from runner import cli, settlement
+from runner.errors import (
+    ConfigError,
+    DatabaseUnavailable,
+    DayNotFound,
+    LoadFailed,
+    TooManyRejects,
+    UnreadableFile,
+    UsageError,
+)
 from runner.wording import load_lines
-from staging_loaders import landing, lines, publish, values
+from staging_loaders import landing, last_commit, lines, publish, values
 from staging_loaders import part as parts
 from staging_loaders.entity import load_declarations
 from staging_loaders.files import find_files
+from staging_loaders.last_commit import LastCommit
 from staging_loaders.load import DayLoad, EntityLoad, doubts, load_day, plan_day
 from staging_loaders.plan import find_day, find_day_files, read_loaded, unclaimed
 from staging_loaders.session import Inline
@@ -638,8 +647,8 @@ def test_a_connection_lost_at_the_commit(
     def lose(connection: Connection, *arguments: Any) -> None:
         *others, committing = arguments
 
-        def before_the_commit(transaction: str) -> None:
-            committing(transaction)
+        def before_the_commit(last: LastCommit) -> None:
+            committing(last)
             if not committed:
                 connection.close()
                 raise psycopg.OperationalError("the server closed the connection")
@@ -655,6 +664,35 @@ def test_a_connection_lost_at_the_commit(
         with pytest.raises(LoadFailed, match="the server closed the connection"):
             load(database, base)
     assert connection.execute("select count(*) from stg_agents").fetchone() == (1 if committed else 0,)
+
+
+def test_a_day_is_not_published_twice(
+    database: str, base: Path, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the server did not say for long how publishing ended, the next attempt asks before it does anything."""
+    really, times = publish.publish, []
+
+    def lose(connection: Connection, *arguments: Any) -> None:
+        times.append(really(connection, *arguments))
+        connection.close()
+        raise psycopg.OperationalError("the server closed the connection")
+
+    monkeypatch.setattr(publish, "publish", lose)
+    with day_load(database, base) as load:
+        landings = [load.land(plan.entity) for plan in load.plan() if plan.present]
+        with monkeypatch.context() as silent:
+            silent.setattr(settlement, "PATIENCE", 0.0)
+            silent.setattr(last_commit, "connect", mute)
+            with pytest.raises(DatabaseUnavailable, match="no server said within"):
+                load.publish(landings)
+        assert {each.status for each in load.publish(landings)} >= {"loaded"}
+    assert len(times) == 1
+    assert connection.execute("select count(*) from stg_agents").fetchone() == (1,)
+
+
+def mute(*_: str) -> None:
+    """A server that does not answer."""
+    raise DatabaseUnavailable("nobody answers")
 
 
 def test_another_loader_can_say_that_a_day_is_loaded(connection: Connection) -> None:
