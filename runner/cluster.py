@@ -147,14 +147,22 @@ def locate(home: Path, version: int) -> Cluster:
     """
     folder(version)
     home = Path(os.path.abspath(home))
-    if "\n" in str(home):
-        raise ConfigError("the runner's home has a line break in its name", hint="Set RUNNER_HOME to another folder.")
+    if "\n" in str(home) or not _is_utf8(home):
+        what = "a line break" if "\n" in str(home) else "bytes that are not UTF-8"
+        raise ConfigError(f"the runner's home has {what} in its name", hint="Set RUNNER_HOME to another folder.")
     account = server_account(home)
     base = home / f"pg{version}"
     # Data that is in the home stays the home's: a folder above that was closed is an error, not a reason to begin anew.
     if account and not reachable(home, account) and not (base / "data").exists():
         base = _shared_base(home, version)
     return Cluster(home=home, version=version, base=base, socket_dir=_socket_dir(base, account), account=account)
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        return bool(str(path).encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def owner_of(base: Path) -> Path | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -19,6 +20,9 @@ from runner import streams
 from runner.errors import RunnerError
 
 _CODES = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "dim": "2", "bold": "1"}
+# The sequences that `style` makes, and everything else that plays with a terminal.
+_STYLED = re.compile(f"(\x1b\\[(?:0|{'|'.join(_CODES.values())})m)")
+_NOT_TEXT = re.compile(r"[^\n\t -~]")
 
 
 def colourful(stream: TextIO) -> bool:
@@ -37,10 +41,20 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
 
 
+def _harmless(text: str, stream: TextIO) -> str:
+    """Return `text` with no control characters but line breaks, tabs and, where `stream` has them, our own colours."""
+    if _NOT_TEXT.search(text) is None:
+        return text
+    parts = _STYLED.split(text) if colourful(stream) else [text]
+    return "".join(
+        part if number % 2 else "\t".join(map(printable, part.split("\t"))) for number, part in enumerate(parts)
+    )
+
+
 def say(text: str = "") -> None:
     """Print a result, at once; a reader who has enough (head, less) does not stop the work."""
     try:
-        print(text, flush=True)
+        print(_harmless(text, sys.stdout), flush=True)
     except BrokenPipeError:
         streams.drop_output()
 
@@ -48,7 +62,7 @@ def say(text: str = "") -> None:
 def note(text: str) -> None:
     """Print progress or a warning to standard error; one that nobody can read any more fails nothing."""
     with suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
+        print(_harmless(text, sys.stderr), file=sys.stderr, flush=True)
 
 
 def warn(text: str) -> None:
@@ -73,8 +87,17 @@ def ask(question: str) -> bool:
 
 def print_json(document: Any) -> None:
     """Print one JSON document; see `plain` for what JSON does not know."""
-    json.dump(document, sys.stdout, indent=2, default=plain, ensure_ascii=False)
-    print()
+    print(json_text(document, indent=2))
+
+
+def json_text(document: Any, indent: int | None = None) -> str:
+    """Return a JSON document in which strings hold nothing that plays with a terminal, but its escape sequence."""
+    text = json.dumps(document, indent=indent, default=plain, ensure_ascii=False)
+    return text if text.isascii() and "\x7f" not in text else _NOT_TEXT.sub(_escaped, text)
+
+
+def _escaped(character: re.Match[str]) -> str:
+    return character[0] if character[0].isprintable() else json.dumps(character[0])[1:-1]
 
 
 def plain(value: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
@@ -79,7 +78,7 @@ class Document:
     def __init__(self, stream: TextIO, **head: Any) -> None:
         self._stream = stream
         self._steps = 0
-        self._stream.write(json.dumps(head, indent=2, ensure_ascii=False)[:-2] + ',\n  "steps": [')
+        self._stream.write(console.json_text(head, indent=2)[:-2] + ',\n  "steps": [')
 
     def step(self, preview: Preview) -> None:
         """Add what a step would do, with all rows."""
@@ -115,13 +114,11 @@ class Document:
 
     def end(self, **tail: Any) -> None:
         """Close the document with what is known at the end."""
-        self._stream.write(
-            "\n  ],\n" + json.dumps(tail, indent=2, ensure_ascii=False, default=console.plain)[2:] + "\n"
-        )
+        self._stream.write("\n  ],\n" + console.json_text(tail, indent=2)[2:] + "\n")
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=console.plain)
+    return console.json_text(value)
 
 
 def _counted(changes: TableChanges) -> str:

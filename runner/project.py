@@ -74,8 +74,8 @@ def select(
     if only is not None:
         named = [find(steps, name) for name in only.split(",")]
         chosen = [file for file in steps if file in named]
-    start = steps.index(find(steps, first)) if first else 0
-    stop = steps.index(find(steps, last)) if last else len(steps) - 1
+    start = steps.index(find(steps, first)) if first is not None else 0
+    stop = steps.index(find(steps, last)) if last is not None else len(steps) - 1
     chosen = [file for file in chosen if start <= steps.index(file) <= stop]
     if steps and not chosen:
         raise UsageError("no step is left to run", hint="Check --only, --from and --until: they exclude each other.")

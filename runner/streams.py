@@ -16,6 +16,10 @@ def open_closed() -> None:
             except OSError:
                 os.open(os.devnull, os.O_RDWR)
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+    # Bytes of a file's name that are no text, and what the terminal's encoding lacks, are written as \xff.
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
 
 
 def drop_dead() -> None:
