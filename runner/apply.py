@@ -18,6 +18,8 @@ from runner.watchdog import Watchdog
 
 # Seconds more than its own time limit that a statement's answer may take.
 _GRACE = 30
+# How much longer than after another fault to wait for a server that is not there: it may be starting again.
+_ABSENT = 5
 
 
 @dataclass(frozen=True)
@@ -105,15 +107,15 @@ class StepRunner:
                 return self._attempt(step, number, started)
             except StatementFailed as failed:
                 error, statement = failed.error, failed.statement
-                transient = database.is_transient(error)
+                transient = database.is_transient(error, self._open)
                 message, hint = diagnosis.explain(step, statement, error)
                 cause: Exception = error
             except psycopg.Error as error_:
-                transient = database.is_transient(error_)
+                transient = database.is_transient(error_, self._open)
                 message, hint = diagnosis.explain(step, None, error_)
                 cause = error_
             except DatabaseUnavailable as error_:
-                transient, message, hint, cause = True, error_.message, error_.hint or "", error_
+                transient, message, hint, cause = error_.transient, error_.message, error_.hint or "", error_
             except StepFailed as error_:
                 transient, message, hint, cause = False, error_.message, error_.hint or "", error_
                 failed_checks = error_.results if isinstance(error_, CheckFailed) else ()
@@ -126,11 +128,12 @@ class StepRunner:
             self._close()
             if not transient or attempt == len(pauses):
                 break
+            pause = pauses[attempt] * (_ABSENT if isinstance(cause, DatabaseUnavailable) else 1)
             self._log(
                 f"{self._run.day} {step.id}: attempt {attempt + 1} of {self._run.attempts} failed "
-                f"({message.splitlines()[0]}); again in {pauses[attempt]:.1f} s"
+                f"({message.splitlines()[0]}); again in {pause:.1f} s"
             )
-            self._stop.wait(pauses[attempt])
+            self._stop.wait(pause)
             if self._revive is not None:
                 with suppress(RunnerError):  # the next attempt says what is wrong
                     self._revive()

@@ -18,16 +18,33 @@ if TYPE_CHECKING:
 Connection = Any
 """A psycopg connection in autocommit mode; its type is not imported, for a quick start."""
 
-# Serialization failure, deadlock, lock time-out, lost connection, server going down or
-# coming up, too many connections: https://www.postgresql.org/docs/current/errcodes-appendix.html
-_TRANSIENT = re.compile(r"40001|40P01|55P03|08\w{3}|57P0[1-5]|53300")
+# Serialization failure, deadlock, lock time-out, lost connection, server going down or coming up, too many
+# connections, a session ended for its silence: https://www.postgresql.org/docs/current/errcodes-appendix.html
+# Not a database that was dropped (57P04), nor what took too long (57014, 25P04) or has no room (53100, 53200).
+_TRANSIENT = re.compile(r"40001|40P01|55P03|08\w{3}|57P0[1235]|53300|25P03")
+# What a server says to whom it will never let in; other refusals may pass.
+_REFUSED = re.compile(
+    r"authentication failed|no pg_hba\.conf entry|pg_hba\.conf rejects|no password supplied|does not exist"
+    r"|not permitted to log in|permission denied|unsupported startup parameter|no such (user|database)"
+)
+_STARTING = re.compile(
+    "the database system is (starting up|in recovery mode|not yet accepting connections)"
+    "|recovery state has not been yet reached"
+)
 _TRIED = re.compile(
     r'^(connection (is bad|failed): )?connection to server (at|on socket) "[^"]*"(, port \d+| \([^)]*\))* failed: '
 )
 # How SQLAlchemy names a driver.
 _DRIVER = re.compile(r"postgres(?:ql)?(\+\w+)://")
-# Seconds a connection attempt, an idle probe and unacknowledged data may take.
-_CONNECT_TIMEOUT, _KEEPALIVE, _UNACKNOWLEDGED = 10, 30, 60
+# Seconds a connection attempt may take, and a server that is starting up.
+_CONNECT_TIMEOUT, _START = 10, 30.0
+# A host that is gone is noticed after 30 + 3 * 10 seconds without a sign of it, or 60 of unacknowledged data.
+_KEEPALIVE: dict[str, Any] = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
 # How the server notices that a client is gone: by its connection's end also while a statement runs, and, where its
 # host vanished without a goodbye, within a minute; the system's own patience is two hours.
 WATCHED = {
@@ -52,32 +69,36 @@ def resolve(settings: Settings) -> str:
 def connect(dsn: str, name: str) -> psycopg.Connection[tuple[Any, ...]]:
     """Open a connection in autocommit mode, which `pg_stat_activity` shows as `name`.
 
-    A server that is starting up is waited for, up to ten seconds. Raises
+    A server that is starting up is waited for, up to half a minute. Raises
     DatabaseUnavailable, or ConfigError for what is no connection string, both without the password.
     """
     import psycopg
 
+    from runner import unanswered
+
     check(dsn)
     # libpq takes it from here alone; psycopg reads times in this style only, whatever the server's default.
     os.environ["PGDATESTYLE"] = "ISO"
-    for pause in [*backoff(5), None]:
+    until = time.monotonic() + _START
+    for pause in backoff(1000):
         try:
-            return psycopg.connect(
+            connection = unanswered.Connection.connect(
                 dsn,
                 autocommit=True,
                 application_name=name[:63],
                 fallback_application_name=None,
                 connect_timeout=_CONNECT_TIMEOUT,
-                keepalives_idle=_KEEPALIVE,
-                tcp_user_timeout=_UNACKNOWLEDGED * 1000,
                 # Prepared statements do not survive a transaction pooler.
                 prepare_threshold=None,
                 client_encoding="utf8",
+                **_KEEPALIVE,
             )
+            connection.asked_at = dsn
+            return connection
         except psycopg.OperationalError as error:
-            if pause is None or ("starting up" not in str(error) and "recovery" not in str(error)):
+            if time.monotonic() > until or not _STARTING.search(str(error)):
                 raise _no_answer(dsn, _reason(error, dsn)) from None
-            time.sleep(pause)
+            time.sleep(min(pause, 1.0))
         except (psycopg.ProgrammingError, UnicodeError, ValueError):
             # libpq's own message quotes the string, and so perhaps the password.
             raise _not_a_connection_string(dsn) from None
@@ -89,8 +110,26 @@ def _no_answer(dsn: str, reason: str) -> DatabaseUnavailable:
 
     return embedded_silence.explain(_parts(dsn) or {}, reason) or DatabaseUnavailable(
         f"cannot connect to {describe(dsn)}: {reason}",
-        hint="Check DATABASE_URL and that the server runs, or unset it to use the embedded PostgreSQL.",
+        hint=pooler_hint(reason)
+        or "Check DATABASE_URL and that the server runs, or unset it to use the embedded PostgreSQL.",
+        transient=not _REFUSED.search(reason),
     )
+
+
+def pooler_hint(reason: str) -> str | None:
+    """Return what to do about an error that PgBouncer made, None for any other."""
+    if "unsupported startup parameter" in reason:
+        name = reason.rpartition(": ")[2]
+        return (
+            f"A pooler refuses it: take {name} out of DATABASE_URL and PGOPTIONS (alter role … set … says it to the "
+            f"server), or let PgBouncer pass over it: ignore_startup_parameters = {name}."
+        )
+    if "query_wait_timeout" in reason:
+        return (
+            "The pooler had no connection to spare: give it more (default_pool_size). A load holds one, and one for "
+            "each of its workers; see docs/races.md."
+        )
+    return None
 
 
 def _parts(dsn: str) -> dict[str, Any] | None:
@@ -155,13 +194,29 @@ def _reason(error: Exception, dsn: str) -> str:
     return redact(_TRIED.sub("", lines[-1]) if lines else "no reason given", dsn)
 
 
-def is_transient(error: psycopg.Error) -> bool:
-    """Tell whether trying again can help; an error without SQLSTATE is a lost connection."""
+def is_transient(error: psycopg.Error, connection: Connection | None = None) -> bool:
+    """Tell whether trying again can help; an error without SQLSTATE is a lost connection.
+
+    Of a server that refuses to write, the `connection` is asked whether it is a standby, which may pass.
+    """
     import psycopg
 
     if error.sqlstate is None:
         return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    if error.sqlstate == "25006":
+        return connection is not None and _in_recovery(connection)
     return _TRANSIENT.fullmatch(error.sqlstate) is not None
+
+
+def _in_recovery(connection: Connection) -> bool:
+    import psycopg
+
+    try:
+        connection.execute("rollback")
+        row = connection.execute("select pg_is_in_recovery()").fetchone()
+    except psycopg.Error:
+        return False
+    return bool(row[0])
 
 
 def backoff(attempts: int) -> Iterator[float]:

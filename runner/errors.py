@@ -38,9 +38,12 @@ class ConfigError(RunnerError):
 
 
 class DatabaseUnavailable(RunnerError):
-    """No server answers, or it does not let us in."""
+    """No server answers, or it does not let us in, which passes unless it is said not to."""
 
     exit_code = 2
+
+    def __init__(self, message: str, *, hint: str | None = None, transient: bool = True) -> None:
+        super().__init__(message, hint=hint, transient=transient)
 
 
 class StoreUnavailable(RunnerError):

@@ -88,7 +88,9 @@ def is_passing(error: BaseException) -> bool:
 
     if isinstance(error, StepFailed):
         return error.transient  # it has looked at the cause already
-    if isinstance(error, DatabaseUnavailable) or (isinstance(error, RunnerError) and error.transient):
+    if isinstance(error, DatabaseUnavailable):
+        return error.transient
+    if isinstance(error, RunnerError) and error.transient:
         return True
     if isinstance(error, psycopg.Error):
         return database.is_transient(error)
