@@ -10,16 +10,22 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from runner import database
 from runner.errors import DatabaseUnavailable, DayHeld
 from runner.process import is_alive
 
+if TYPE_CHECKING:
+    import psycopg
+
 # Seconds between heartbeats, and after the last one until the lease may be taken over.
 _BEAT, _DEAD = 15, 60
+# Seconds between two looks at who holds a day, and how often the server may be away meanwhile.
+_POLL, _ATTEMPTS = 0.2, 8
 
 _TAKE = """
     insert into runner_leases as held (pipeline, day, flow_run_id, host, pid)
@@ -48,7 +54,9 @@ class Holder:
     since: datetime
 
     def __str__(self) -> str:
-        return f"run {self.flow_run_id} on {self.host} (pid {self.pid})"
+        return (
+            f"run {self.flow_run_id} on {self.host} (pid {self.pid}) since {self.since.astimezone(UTC):%F %H:%M:%S} UTC"
+        )
 
     @property
     def dead(self) -> bool:
@@ -71,8 +79,9 @@ def holders(connection: database.Connection, pipeline: str) -> dict[str, Holder]
 class Lease:
     """Holds (pipeline, day) for a run: a context manager.
 
-    Entering waits up to `wait` seconds for another holder, once told to `log`, and then raises
-    DayHeld, which names it. A holder on this host whose process is gone is not waited for.
+    Entering waits up to `wait` seconds for other holders, each told once to `log`, and then raises
+    DayHeld, which names the last. A holder on this host whose process is gone is not waited for.
+    `log` is also told when another run has taken the lease over.
     """
 
     def __init__(
@@ -126,22 +135,44 @@ class Lease:
             pass  # Without a server the lease ends by itself, for want of a heartbeat.
 
     def _take(self) -> None:
+        """Take the lease, or raise DayHeld; a server that goes away meanwhile is waited for a few times."""
+        import psycopg
+
         deadline = time.monotonic() + self._wait
-        told: Holder | None = None
-        with database.connect(self._dsn, "runner lease") as connection:
-            while not connection.execute(_TAKE, self._values).fetchone():
-                holder = self._holder(connection)
-                if holder is None:
-                    continue
-                if holder.dead:
-                    self._values["dead"] = holder.flow_run_id
-                    continue
-                if time.monotonic() >= deadline:
-                    raise self._held(holder)
-                if holder != told:
-                    self._log(f"{self._values['day']}: waiting up to {self._wait:g} s for {holder}")
-                    told = holder
-                time.sleep(0.2)
+        told: set[Holder] = set()
+        for pause in [*database.backoff(_ATTEMPTS), None]:
+            try:
+                with database.connect(self._dsn, "runner lease") as connection:
+                    return self._take_by(connection, deadline, told)
+            except (psycopg.Error, DatabaseUnavailable) as error:
+                if pause is None or not self._passes(error):
+                    raise
+                self._log(f"{self._values['day']}: {str(error).splitlines()[0]}; again in {pause:.1f} s")
+                time.sleep(pause)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _passes(self, error: psycopg.Error | DatabaseUnavailable) -> bool:
+        if isinstance(error, DatabaseUnavailable):
+            return error.transient
+        with suppress(DatabaseUnavailable), database.connect(self._dsn, "runner lease") as another:
+            return database.is_transient(error, another)
+        return database.is_transient(error)
+
+    def _take_by(self, connection: database.Connection, deadline: float, told: set[Holder]) -> None:
+        while not connection.execute(_TAKE, self._values).fetchone():
+            holder = self._holder(connection)
+            if holder is None:
+                continue
+            if holder.dead:
+                self._values["dead"] = holder.flow_run_id
+                continue
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise self._held(holder)
+            if holder not in told:
+                self._log(f"{self._values['day']}: waiting up to {left:.0f} s for {holder}")
+                told.add(holder)
+            time.sleep(min(_POLL, left))
 
     def _holder(self, connection: database.Connection) -> Holder | None:
         row = connection.execute(
@@ -152,7 +183,7 @@ class Lease:
 
     def _held(self, holder: Holder) -> DayHeld:
         return DayHeld(
-            f"{self._values['day']} is held by {holder} since {holder.since:%Y-%m-%d %H:%M:%S %Z}",
+            f"{self._values['day']} is held by {holder}",
             hint="Wait for it (--wait SECONDS) or stop it.",
         )
 
@@ -162,10 +193,17 @@ class Lease:
         while not self._stop.wait(_BEAT):
             try:
                 with database.connect(self._dsn, "runner lease") as connection:
-                    connection.execute(
+                    renewed = connection.execute(
                         "update runner_leases set heartbeat_at = clock_timestamp()"
-                        " where pipeline = %(pipeline)s and day = %(day)s and flow_run_id = %(run)s",
+                        " where pipeline = %(pipeline)s and day = %(day)s and flow_run_id = %(run)s returning true",
                         self._values,
-                    )
+                    ).fetchone()
+                    if renewed or self._stop.is_set():
+                        continue
+                    holder = self._holder(connection)
             except (psycopg.Error, DatabaseUnavailable):
                 continue  # The next beat may come through.
+            # Each step still is all or nothing; the other run's and ours take turns.
+            by = f" by {holder}" if holder else ""
+            self._log(f"{self._values['day']}: the lease was taken over{by}, having had no heartbeat for {_DEAD} s")
+            return

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import queue
+import re
 import socket
 import subprocess
 import threading
@@ -17,13 +19,15 @@ from runner.lease import Lease
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
+HOLDER = (
+    rf"run first on {re.escape(socket.gethostname())} \(pid {os.getpid()}\) since 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+)
+
 
 def test_second_is_told_who_holds(database: str) -> None:
     """Who comes second leaves with exit code 3 and the holder's run, host and start."""
     with Lease(database, "zluri", "day1", "first"):
-        with pytest.raises(
-            DayHeld, match=rf"day1 is held by run first on {socket.gethostname()} \(pid {os.getpid()}\)"
-        ):
+        with pytest.raises(DayHeld, match=rf"day1 is held by {HOLDER}$"):
             Lease(database, "zluri", "day1", "second").__enter__()
         with Lease(database, "zluri", "day2", "second"), Lease(database, "other", "day1", "third"):
             pass
@@ -105,11 +109,48 @@ def test_who_waits_says_for_whom(database: str) -> None:
     """Waiting is announced once, with the holder."""
     said: list[str] = []
     with Lease(database, "zluri", "day1", "first"), pytest.raises(DayHeld):
-        Lease(database, "zluri", "day1", "second", 0.5, said.append).__enter__()
-    assert said == [f"day1: waiting up to 0.5 s for run first on {socket.gethostname()} (pid {os.getpid()})"]
+        Lease(database, "zluri", "day1", "second", 1, said.append).__enter__()
+    (line,) = said
+    assert re.fullmatch(f"day1: waiting up to 1 s for {HOLDER}", line)
 
 
 def test_same_run_may_enter_again(database: str) -> None:
     """Tasks of one flow run share its lease."""
     with Lease(database, "zluri", "day1", "run"), Lease(database, "zluri", "day1", "run"):
         pass
+
+
+def test_who_waits_outlives_its_connection(database: str, connection: Connection) -> None:
+    """A server that ends the connection of who waits is asked again, and the wait goes on."""
+    first = Lease(database, "zluri", "day1", "first")
+    first.__enter__()
+    got, said = threading.Event(), list[str]()
+
+    def second() -> None:
+        with Lease(database, "zluri", "day1", "second", 60, said.append):
+            got.set()
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    ended = (
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        " where datname = current_database() and application_name = 'runner lease'"
+    )
+    while not any("again in" in line for line in said):
+        connection.execute(ended)
+    assert not got.is_set()
+    first.__exit__(None, None, None)
+    thread.join(60)
+    assert got.is_set()
+
+
+def test_a_lease_that_was_taken_over_is_noticed(
+    database: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that was away for too long, as a laptop that slept, hears who has the day now, once."""
+    monkeypatch.setattr(lease, "_BEAT", 0.05)
+    said = queue.SimpleQueue[str]()
+    with Lease(database, "zluri", "day1", "first", 0, said.put):
+        connection.execute("update runner_leases set flow_run_id = 'second', host = 'elsewhere'")
+        assert said.get(timeout=60).startswith("day1: the lease was taken over by run second on elsewhere (pid ")
+    assert connection.execute("select flow_run_id from runner_leases").fetchall() == [("second",)]
