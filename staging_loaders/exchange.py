@@ -15,7 +15,7 @@ from typing import Literal
 
 from runner.database import Connection
 from runner.errors import LoadFailed
-from staging_loaders import blockers
+from staging_loaders import blockers, partitions
 from staging_loaders.partitions import SCHEMA
 
 # The constraint that spares the server a look at each row when the partition is attached.
@@ -45,10 +45,12 @@ def create_like(connection: Connection, table: str, new: str, day: str) -> None:
 
     Its rows are written once and counted by the load: autovacuum would only keep it from being exchanged.
     """
+    method, tablespace = partitions.storage(connection, table)
     connection.execute(
         f"create table {new} (like {table} including all, constraint {CONSTRAINT} "
-        f"check (day is not null and day = {_quoted(day)})) with (autovacuum_enabled = off)"
+        f"check (day is not null and day = {_quoted(day)})) {method} with (autovacuum_enabled = off) {tablespace}"
     )
+    partitions.hand_on(connection, table, new)
     connection.execute(f"alter table {new} alter column day set default {_quoted(day)}")
 
 

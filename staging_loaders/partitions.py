@@ -80,7 +80,8 @@ def is_plain(connection: Connection, name: str, new: str | None) -> bool:
     row = connection.execute(
         "select tables.relkind = 'r' and tables.relnamespace = to_regnamespace(%(schema)s) "
         "and pg_has_role(tables.relowner, 'USAGE') and not tables.relrowsecurity "
-        "and tables.relreplident = 'd' "
+        "and tables.relreplident in ('d', (select parents.relreplident from pg_class as parents "
+        "inner join pg_inherits on inhparent = parents.oid where inhrelid = tables.oid)) "
         "and (tables.reloptions is null or tables.reloptions = '{autovacuum_enabled=off}') "
         "and tables.relacl is not distinct from (select relacl from pg_class where oid = to_regclass(%(new)s)) "
         "and not exists (select from pg_attribute where attrelid = tables.oid and attacl is not null) "
@@ -96,6 +97,38 @@ def is_plain(connection: Connection, name: str, new: str | None) -> bool:
         {"schema": SCHEMA, "name": name, "new": new},
     ).fetchone()
     return bool(row and row[0])
+
+
+def storage(connection: Connection, table: str) -> tuple[str, str]:
+    """Return how and where partitions of `table` are kept, as `create table` says it before and after its settings.
+
+    Both are empty where the table leaves it to the database. A partition would take them from its table by itself.
+    """
+    row = connection.execute(
+        "select coalesce('using ' || quote_ident(amname), ''), coalesce('tablespace ' || quote_ident(spcname), '') "
+        "from pg_class as tables left join pg_am on pg_am.oid = relam "
+        "left join pg_tablespace as spaces on spaces.oid = reltablespace where tables.oid = to_regclass(%s)",
+        (table,),
+    ).fetchone()
+    method, tablespace = row
+    return method, tablespace
+
+
+def hand_on(connection: Connection, table: str, name: str) -> None:
+    """Give the partition `name` what the server does not hand on from its `table`, and a reload would so take away.
+
+    That is the replica identity (of all columns, or nothing) and how finely statistics of columns are kept.
+    """
+    rows = connection.execute(
+        "select case relreplident when 'f' then 'replica identity full' else 'replica identity nothing' end "
+        "from pg_class where oid = to_regclass(%(table)s) and relreplident in ('f', 'n') union all "
+        "select format('alter column %%I set statistics %%s', attname, attstattarget) from pg_attribute "
+        "where attrelid = to_regclass(%(table)s) and attnum > 0 and not attisdropped "
+        "and coalesce(attstattarget, -1) <> -1",
+        {"table": table},
+    ).fetchall()
+    if rows:
+        connection.execute(f"alter table {name} {', '.join(change for (change,) in rows)}")
 
 
 def owner_to_ask(connection: Connection, table: str, day: str) -> str | None:
@@ -125,7 +158,8 @@ def make(connection: Connection, table: str, day: str, note: Callable[[str], Non
         try:
             with connection.transaction():
                 connection.execute(f"lock table only {table} in access exclusive mode nowait")
-                connection.execute("select staging_day(to_regclass(%s), %s)", (table, day))
+                made = connection.execute("select staging_day(to_regclass(%s), %s)::text", (table, day)).fetchone()
+                hand_on(connection, table, made[0])
             return
         except psycopg.errors.LockNotAvailable:
             waited = time.monotonic() - started

@@ -30,9 +30,10 @@ def missing(connection: Connection, tables: Sequence[str]) -> list[str]:
         "select quote_ident(current_user), has_database_privilege(current_database(), 'create')"
     ).fetchone()
     schemas = [SCHEMA]
-    if any(not _exists(connection, table) or partitions.is_by_day(connection, table) for table in tables):
+    by_day = [table for table in tables if partitions.is_by_day(connection, table)]
+    if by_day or any(not _exists(connection, table) for table in tables):
         schemas.append(partitions.SCHEMA)
-    statements = []
+    statements = [f"grant create on tablespace {name} to {role}" for name in _closed_tablespaces(connection, by_day)]
     for schema in schemas:
         (there, usable) = connection.execute(
             "select to_regnamespace(%(name)s) is not null, coalesce("
@@ -57,6 +58,18 @@ def missing(connection: Connection, tables: Sequence[str]) -> list[str]:
         if lacking:
             grants.setdefault(", ".join(lacking), []).append(table)
     return statements + [f"grant {kinds} on {', '.join(lacked)} to {role}" for kinds, lacked in grants.items()]
+
+
+def _closed_tablespaces(connection: Connection, tables: Sequence[str]) -> list[str]:
+    """Return the tablespaces of `tables` and their indexes in which this role may make none; partitions go there."""
+    rows = connection.execute(
+        "select distinct quote_ident(spcname) from pg_tablespace as spaces "
+        "inner join pg_class as kept on kept.reltablespace = spaces.oid "
+        "where not has_tablespace_privilege(spaces.oid, 'create') and (kept.oid = any (%(tables)s::regclass[]) "
+        "or kept.oid in (select indexrelid from pg_index where indrelid = any (%(tables)s::regclass[]))) order by 1",
+        {"tables": list(tables)},
+    )
+    return [name for (name,) in rows]
 
 
 def _exists(connection: Connection, table: str) -> bool:
