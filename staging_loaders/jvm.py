@@ -135,11 +135,16 @@ def end(gateway: Any, seconds: float = _STOP_SECONDS) -> None:
         SparkContext._jvm = None
 
 
+def is_dead(gateway: Any) -> bool:
+    """Tell whether the JVM of `gateway` was started here, and has ended."""
+    return gateway is not None and gateway.proc is not None and gateway.proc.poll() is not None
+
+
 def how_ended(gateway: Any, error: BaseException) -> str | None:
     """Return how the JVM of `gateway` has ended, by which `error` came about; None where it still runs."""
     from py4j.protocol import Py4JNetworkError
 
-    if not isinstance(error, (ConnectionError, Py4JNetworkError)):
+    if not is_dead(gateway) and not isinstance(error, (ConnectionError, Py4JNetworkError)):
         return None
     if gateway is None or gateway.proc is None:
         return "it does not answer"

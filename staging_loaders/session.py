@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -37,10 +38,21 @@ _TICK_SECONDS = 0.5
 _WORK = "warehouse-spark-"
 _LOG = "spark.log"
 _STOP_SECONDS = 10.0
+# What kills one JVM after another does not pass.
+_RESTARTS = 1
+
+
+@dataclass(frozen=True)
+class _Death:
+    """A JVM that died in the middle of a load: how, and whether it had asked for more heap."""
+
+    gateway: Any
+    how: str
+    short_of_heap: bool
 
 
 class Session:
-    """A context manager around one lazily started SparkSession.
+    """A context manager around one lazily started SparkSession; if its JVM dies, another is started, once.
 
     `cache` is a folder for what is worth keeping between runs (see runner.java); `announce` is
     told when Spark starts, which takes seconds, and `note` what is to stay on the screen. `settings`
@@ -77,6 +89,7 @@ class Session:
         self._work: Path | None = None
         self.start_seconds = 0.0
         self._starting = threading.Lock()  # tasks of a flow may ask from several threads
+        self._deaths: list[_Death] = []
 
     def __enter__(self) -> Session:
         return self
@@ -107,18 +120,30 @@ class Session:
 
         Raises ConfigError without pyspark or Java, LoadFailed where Spark does not start.
         """
+        return self._running()[0]
+
+    def _running(self) -> tuple[SparkContext, Any]:
+        """Return the context and the gateway to its JVM, started by the first call."""
         with self._starting:
             if self._context is None:
+                if self._deaths and self._note:
+                    self._note("starting another Spark in place of the one whose JVM died")
                 started = time.perf_counter()
                 self._context = self._start()
                 self.start_seconds += time.perf_counter() - started
-            return self._context
+            return self._context, self._gateway
 
     @property
     def parallelism(self) -> int:
         if jvm.is_given():
             self.context  # noqa: B018 - only then the master is known
-        return masters.cores(self.master) or int(self.context.defaultParallelism)
+        if known := masters.cores(self.master):
+            return known
+        context, gateway = self._running()
+        try:
+            return int(context.defaultParallelism)
+        except Exception as error:
+            raise self._translated(error, gateway) from error
 
     def expect(self, work: Work) -> None:
         """Nothing depends on it: Spark reads what is little, too."""
@@ -129,11 +154,12 @@ class Session:
         """Return `task` of each item, in order, each run as a partition of one Spark job.
 
         Spark may run a part more than once. `tick` is called about twice a second, in this thread.
-        An interrupt cancels the job. Raises LoadFailed with the reason where a part failed.
+        An interrupt cancels the job. Raises LoadFailed with the reason where a part failed; a transient one
+        where the JVM died, and the next call starts another.
         """
         if not items:
             return []
-        context = self.context
+        context, gateway = self._running()
         outcome: list[list[Result]] = []
         failure: list[BaseException] = []
         tag = f"load-{id(outcome):x}"
@@ -160,23 +186,30 @@ class Session:
             thread.join(_STOP_SECONDS)
             raise
         if failure:
-            raise self._translated(failure[0]) from failure[0]
+            raise self._translated(failure[0], gateway) from failure[0]
         return outcome[0]
 
     def stop(self, seconds: float = _STOP_SECONDS) -> None:
         """Stop Spark and its JVM, if they run, which ends itself within `seconds`; an interrupt waits for that."""
         with self._starting, jvm.deferred():
-            if self._context is not None:
-                _release(self._context)
-                with suppress(Exception):  # a JVM that died already cannot be asked to stop
-                    (self._spark or self._context).stop()
-                self._spark = self._context = None
-            if self._gateway is not None:
-                jvm.end(self._gateway, seconds)
-                self._gateway = None
-            if self._work is not None:
-                shutil.rmtree(self._work, ignore_errors=True)
-                self._work = None
+            self._end(seconds)
+
+    def _end(self, seconds: float) -> None:
+        if self._context is not None:
+            _release(self._context)
+            stopped: SparkSession | SparkContext = self._spark or self._context
+            if jvm.is_dead(self._gateway):
+                self._context._jsc = None  # a JVM that died cannot be asked to stop
+                stopped = self._context
+            with suppress(Exception):
+                stopped.stop()
+            self._spark = self._context = None
+        if self._gateway is not None:
+            jvm.end(self._gateway, seconds)
+            self._gateway = None
+        if self._work is not None:
+            shutil.rmtree(self._work, ignore_errors=True)
+            self._work = None
 
     def _start(self) -> SparkContext:
         try:
@@ -215,11 +248,23 @@ class Session:
             raise
         return context
 
-    def _translated(self, error: BaseException) -> LoadFailed:
-        ended = jvm.how_ended(self._gateway, error)
+    def _translated(self, error: BaseException, gateway: Any) -> LoadFailed:
+        ended = jvm.how_ended(gateway, error)
         if ended is None:
             return spark_faults.of_part(str(getattr(error, "java_exception", None) or error))
-        return spark_faults.of_jvm(ended, self._work is not None and jvm.was_short_of_heap(self._work / _LOG))
+        if jvm.is_given():
+            return spark_faults.of_jvm(ended, short_of_heap=False, again=False)
+        with self._starting, jvm.deferred():
+            # Of several threads that were at work, the first to notice makes room for another JVM.
+            if self._gateway is gateway:
+                short = self._work is not None and jvm.was_short_of_heap(self._work / _LOG)
+                self._deaths.append(_Death(gateway, ended, short))
+                self._end(_STOP_SECONDS)
+            number, death = next(
+                ((number, death) for number, death in enumerate(self._deaths) if death.gateway is gateway),
+                (_RESTARTS, _Death(gateway, ended, False)),
+            )
+        return spark_faults.of_jvm(death.how, death.short_of_heap, again=number < _RESTARTS)
 
     def _prepare(self) -> jvm.Launch | None:
         """Check what can be known before Java starts; return how to start it, None for the way of Spark's scripts."""

@@ -25,12 +25,17 @@ def no_start(reason: str, given: Mapping[str, str]) -> LoadFailed:
     return LoadFailed(f"Spark does not start: {reason}", hint=hint)
 
 
-def of_jvm(ended: str, short_of_heap: bool) -> LoadFailed:
-    """Return the error of a load whose JVM died; `ended` says how, `short_of_heap` that it had asked for more."""
-    hint = f"Nothing was changed; try again. {_SHORT} A load without Spark takes less: --engine local"
+def of_jvm(ended: str, short_of_heap: bool, again: bool) -> LoadFailed:
+    """Return the error of a load whose JVM died; `ended` says how, `short_of_heap` that it had asked for more.
+
+    `again` says that another one may be started for the next attempt.
+    """
+    told = f"Spark's JVM died in the middle of the load: {ended}"
     if short_of_heap:
         hint = "Nothing was changed. It was short of heap; give it more: driver.memory under [spark] in runner.toml"
-    return LoadFailed(f"Spark's JVM died in the middle of the load: {ended}", hint=hint)
+        return LoadFailed(told, hint=hint)
+    hint = f"Nothing was changed; try again. {_SHORT} A load without Spark takes less: --engine local"
+    return LoadFailed(told, hint=hint, transient=again)
 
 
 def of_part(text: str) -> LoadFailed:

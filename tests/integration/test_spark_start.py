@@ -199,28 +199,41 @@ def test_the_java_of_the_wheel_has_an_archive_of_its_own(
 
 
 JVM_DIES = """
-import sys, time
+import sys, threading, time
 from pathlib import Path
 from runner.errors import LoadFailed
 from staging_loaders.session import Session
-with Session("local[1]", cache=Path(sys.argv[1])) as session:
+with Session("local[2]", cache=Path(sys.argv[1]), note=print) as session:
     print(session.run(str, [7]))
-    process = session._gateway.proc
-    for seconds in (60, 0):  # in the middle of a part, and then before one
-        try:
-            session.run(time.sleep, [seconds], process.kill)
-        except LoadFailed as error:
-            print(error.message)
+    def killed(seconds):
+        process = session._gateway.proc
+        told = []
+        def run():
+            try:
+                session.run(time.sleep, [seconds], process.kill)
+            except LoadFailed as error:
+                told.append(f"{error.transient} {error.message}")
+        threads = [threading.Thread(target=run) for _ in range(2)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        print(*told, sep="\\n")
+    killed(60)
+    print(session.run(str, [8]))
+    killed(60)
+print(session._work, session._context)
 """
 
 
-def test_a_jvm_that_is_killed_is_told_of(tmp_path: Path) -> None:
-    """Not as a connection that was refused; and the session ends without a word more."""
+def test_a_jvm_that_dies_is_replaced_once(tmp_path: Path) -> None:
+    """All that were at work hear how it died, and may try again; whom another one fails, too, may not."""
     command = [sys.executable, "-W", "error", "-c", JVM_DIES, str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     told = "Spark's JVM died in the middle of the load: it was killed, SIGKILL"
-    assert done.stdout.splitlines() == ["['7']", told, told]
+    assert done.stdout.splitlines() == [
+        "['7']", *[f"True {told}"] * 2, "starting another Spark in place of the one whose JVM died", "['8']",
+        *[f"False {told}"] * 2, "None None",
+    ]  # fmt: skip
 
 
 KILLED_WHILE_JAVA_STARTS = """

@@ -101,5 +101,13 @@ def test_a_worker_that_died() -> None:
 
 def test_a_jvm_that_died_of_its_heap() -> None:
     """The setting that gives it more is named."""
-    assert "--engine local" in (spark_faults.of_jvm("it was killed, SIGKILL", False).hint or "")
-    assert "driver.memory" in (spark_faults.of_jvm("it ended with code 52", True).hint or "")
+    assert "--engine local" in (spark_faults.of_jvm("it was killed, SIGKILL", False, True).hint or "")
+    assert "driver.memory" in (spark_faults.of_jvm("it ended with code 52", True, True).hint or "")
+
+
+@pytest.mark.parametrize(
+    ("short_of_heap", "again", "passing"), [(False, True, True), (False, False, False), (True, True, False)]
+)
+def test_a_jvm_that_died_passes_once(short_of_heap: bool, again: bool, passing: bool) -> None:
+    """Not where another would die of the same."""
+    assert spark_faults.of_jvm("it was killed", short_of_heap, again).transient == passing
