@@ -13,13 +13,15 @@ from typing import Any
 
 from staging_loaders.entity import Field
 from staging_loaders.slow_json import DEEPEST
-from staging_loaders.values import Number, clean, number
+from staging_loaders.values import NUMERIC_AFTER, Number, clean, number
 
 # jsonb holds 256 MB, of which a number takes up to six times its text.
 LONGEST = 32 << 20
 
 _WHITE = {ord("\t"): " ", ord("\n"): " ", ord("\r"): " "}
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# Digits behind the point and an exponent.
+_DIGITS = re.compile(r"-?[0-9]+(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]{1,6}))?", re.ASCII)
 
 
 class _Unfit(Exception):
@@ -58,14 +60,20 @@ def _text(value: Any, room: int) -> str:
         return "true" if value else "false"
     if kind is int:
         return str(value)
-    if kind is Number and number(value) is not None:
-        return str(value)
+    if kind is Number and (plain := number(value)) is not None:
+        return str(value) if _is_fine(value) else plain
     if room > 0 and kind is dict:
         items = (f"{_text(str(key), room - 1)}: {_text(item, room - 1)}" for key, item in value.items())
         return f"{{{', '.join(items)}}}"
     if room > 0 and kind in (list, tuple):
         return f"[{', '.join([_text(item, room - 1) for item in value])}]"
     raise _Unfit
+
+
+def _is_fine(number: str) -> bool:
+    """Tell whether numeric, which also counts the zeros at a number's end, takes one of its size as it is written."""
+    match = _DIGITS.fullmatch(number)
+    return match is not None and len(match[1] or "") - int(match[2] or 0) <= NUMERIC_AFTER
 
 
 def written(raw: Any) -> str | None:

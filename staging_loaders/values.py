@@ -16,7 +16,7 @@ from typing import NamedTuple
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
 
 # The limits of PostgreSQL's numeric: digits before and after the decimal point.
-_NUMERIC_BEFORE, _NUMERIC_AFTER = 131072, 16383
+_NUMERIC_BEFORE, NUMERIC_AFTER = 131072, 16383
 
 _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?", re.ASCII)
@@ -188,7 +188,7 @@ def _numeric(written: str) -> str | None:
     if parts is None:
         return None
     sign, digits, power = parts
-    if power < -_NUMERIC_AFTER or len(digits) + power > _NUMERIC_BEFORE:
+    if power < -NUMERIC_AFTER or len(digits) + power > _NUMERIC_BEFORE:
         return None
     sign = sign.strip("+")
     if power >= 0:
