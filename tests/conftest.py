@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
@@ -17,18 +18,19 @@ import pytest
 
 from runner import cluster, config, embedded, project, schema
 from staging_loaders.session import Session
+from tests import postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# A server named here is used instead of the embedded one; every test then gets a database on it.
-_GIVEN = os.environ.get("DATABASE_URL")
-_VERSION = int(os.environ.get("RUNNER_TEST_PG", embedded.DEFAULT_VERSION))
+# The server under test: a version of the embedded one, a folder of PostgreSQL's programs, or the URL of a server
+# that runs, on which every test gets a database.
+_POSTGRES = os.environ.get("TEST_POSTGRES") or str(embedded.DEFAULT_VERSION)
 _SETTINGS = ("RUNNER_", "DATABASE_URL", "DATA_BASE_PATH", "SPARK_MASTER", "FX_RATES_SOURCE", "PG", "AWS_")
 
 hypothesis.settings.register_profile("dev", deadline=None, max_examples=25)
 # The same examples every time, so that a red build is about the change it is for.
 hypothesis.settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True, print_blob=True)
-hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1000)
+hypothesis.settings.register_profile("long", deadline=None, max_examples=1000, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 
 
@@ -64,12 +66,27 @@ class Server:
         self.execute(f'drop database if exists "{name}" with (force)')
 
 
+def pytest_report_header() -> str:
+    """Say which server the tests run on."""
+    kinds = (
+        (_POSTGRES.isdigit(), f"embedded PostgreSQL {_POSTGRES}"),
+        ("://" in _POSTGRES, "the server of TEST_POSTGRES"),
+    )
+    return "database: " + next((said for holds, said in kinds if holds), f"PostgreSQL of {_POSTGRES}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs on the server under test, so that another version need only run that."""
+    for item in items:
+        if "server" in getattr(item, "fixturenames", ()):
+            item.add_marker("database")
+
+
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the settings of whoever runs the tests out of them."""
     for name in [name for name in os.environ if name.startswith(_SETTINGS)]:
-        if not name.startswith("RUNNER_TEST_"):
-            monkeypatch.delenv(name)
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")
@@ -95,18 +112,28 @@ def home(reachable_folder: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def server(reachable_folder: Path) -> Iterator[Server]:
-    """The server of DATABASE_URL, else an embedded one (RUNNER_TEST_PG=16|18) for this session."""
-    if _GIVEN:
-        yield Server(_GIVEN)
+    """The server of TEST_POSTGRES, for this session: the embedded one where nothing is said."""
+    if "://" in _POSTGRES:
+        yield Server(_POSTGRES)
         return
-    home = reachable_folder / "home"
-    server = Server(embedded.ensure_running(home, _VERSION))
-    # Its data does not outlive the tests, so it need not survive a power cut.
-    for setting in ("fsync", "synchronous_commit", "full_page_writes"):
-        server.execute(f"alter system set {setting} = off")
-    server.execute("select pg_reload_conf()")
-    yield server
-    embedded.reset(home, _VERSION)
+    with _started(reachable_folder) as url:
+        server = Server(url)
+        # Its data does not outlive the tests, so it need not survive a power cut.
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            server.execute(f"alter system set {setting} = off")
+        server.execute("select pg_reload_conf()")
+        yield server
+
+
+@contextmanager
+def _started(folder: Path) -> Iterator[str]:
+    if not _POSTGRES.isdigit():
+        with postgres.started(Path(_POSTGRES), folder) as url:
+            yield url
+        return
+    home = folder / "home"
+    yield embedded.ensure_running(home, int(_POSTGRES))
+    embedded.reset(home, int(_POSTGRES))
 
 
 @pytest.fixture(scope="session")
