@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests import s3server
 from tests.clusters.conftest import SMALL, Days, Submit, project, staging
 from tests.s3server import KEYS, S3Server
 
-pytestmark = [pytest.mark.slow, pytest.mark.cluster]
+pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,55 @@ def test_executors_need_no_settings(
     assert done.returncode == 0, done.stderr
     assert without_fingerprints(staging(database)) == without_fingerprints(days.expected)
     assert objects(aws) == {""}
+
+
+def command_lines() -> set[str]:
+    """Return what `ps` shows of all processes of this machine."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended meanwhile
+            found.add(path.read_text("utf-8", "replace"))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs /proc, to see what ps shows")
+def test_credentials_reach_executors_unseen(
+    aws: S3Server, spark_master: str, days: Days, database: str, tmp_path: Path, environment: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:  # fmt: skip
+    """Those of the environment: in no command line, no file or log of the cluster's, no page, and in no output."""
+    events = tmp_path / "events"
+    events.mkdir()
+    settings = SMALL | {
+        "spark.cores.max": "2", "spark.eventLog.enabled": "true", "spark.eventLog.dir": events.as_uri(),
+        "spark.eventLog.compress": "false", "spark.executorEnv.OTHER_SECRET": "hush-hush",
+    }  # fmt: skip
+    more = {"DATABASE_URL": database, "AWS_ENDPOINT_URL_S3": aws.url, **KEYS}
+    command = [sys.executable, "-m", "runner", "load", "--day", "day1", "--master", spark_master]
+    folder = tmp_path / "project"
+    folder.mkdir()
+    seen: set[str] = set()
+    with (tmp_path / "said").open("w") as said:
+        process = subprocess.Popen(
+            [*command, "--data", "s3a://days/base"], cwd=project(folder, days.base, settings),
+            env=environment | more, stdout=said, stderr=said,
+        )  # fmt: skip
+        code = None
+        while code is None:
+            seen |= command_lines()
+            with suppress(subprocess.TimeoutExpired):
+                code = process.wait(0.2)
+    told = (tmp_path / "said").read_text()
+    assert code == 0, told
+    assert without_fingerprints(staging(database)) == without_fingerprints(days.expected)
+    assert "yes" in objects(aws)
+    written = [path for path in events.rglob("*") if path.is_file()]
+    assert any("SparkListenerEnvironmentUpdate" in path.read_text() for path in written)
+    for cluster in tmp_path_factory.getbasetemp().glob("standalone*"):
+        written += [path for path in cluster.rglob("*") if path.is_file()]
+    shown = [told, *seen, *(path.read_text("utf-8", "replace") for path in written)]
+    for secret in (KEYS["AWS_SECRET_ACCESS_KEY"], KEYS["AWS_ACCESS_KEY_ID"], "hush-hush"):
+        assert not [text for text in shown if secret in text]
 
 
 def test_a_submitted_run_hands_credentials_on(

@@ -98,6 +98,7 @@ def _some_part_is_done(connection: psycopg.Connection[Any]) -> bool:
     return any(connection.execute(f"select from landing.{name} limit 1").fetchall() for (name,) in names)
 
 
+@pytest.mark.long
 def test_a_submitted_driver(spark_master: str, days: Days, database: str, submit: Submit) -> None:
     """The day and all options reach the runner, whose words and exit code come back."""
     words = ["--conf", "spark.cores.max=2", "load", "--day", "day1", "--master", spark_master]

@@ -27,6 +27,7 @@ def test_executors_may_die(
     assert left_over(database) == []
 
 
+@pytest.mark.long
 def test_the_command(hadoop_conf: Path, days: Days, database: str, tmp_path: Path, environment: dict[str, str]) -> None:
     """`runner load --master yarn --require-yarn`, the driver being this machine's, with the settings of runner.toml."""
     done = subprocess.run(
@@ -40,6 +41,7 @@ def test_the_command(hadoop_conf: Path, days: Days, database: str, tmp_path: Pat
     assert left_over(database) == []
 
 
+@pytest.mark.long
 def test_a_submitted_driver(hadoop_conf: Path, days: Days, database: str, submit: Submit) -> None:
     """In cluster mode everything travels: code, declarations, SQL, and the name of the database."""
     done = submit(

@@ -21,6 +21,7 @@ OPTIONS = (
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_generated_days_end_in_the_models_tables(
     runner: Callable[..., Any], database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from staging_loaders.session import Engine, Inline, Session
+from tests.examples import costly
 from tests.model import chain, strategies
 from tests.model.compare import assert_holds, assert_same, read_counts, read_tables
 from tests.model.files import read_folder
@@ -19,7 +20,7 @@ from tests.model.warehouse import Warehouse
 
 DAYS = Path(__file__).parents[1] / "days"
 # One database serves all examples of a test: each starts by emptying it.
-shared_database = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+shared_database = costly(3)
 
 
 @pytest.fixture
@@ -141,7 +142,7 @@ def priced_database(database: str) -> str:
     return database
 
 
-@settings(shared_database, max_examples=10)
+@costly(6)
 @given(history=strategies.histories(most=3))
 def test_the_loader_and_the_runner_end_there_too(priced_database: str, history: list[strategies.Application]) -> None:
     """Published staging, and steps in the runner's transactions."""
@@ -149,7 +150,7 @@ def test_the_loader_and_the_runner_end_there_too(priced_database: str, history: 
 
 
 @pytest.mark.slow
-@settings(shared_database, max_examples=3)
+@costly(12)
 @given(history=strategies.histories(most=3))
 def test_spark_ends_there_too(priced_database: str, spark: Session, history: list[strategies.Application]) -> None:
     """The same through Spark's workers."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from runner import config, project, schema
 from runner import database as database_module
@@ -22,6 +22,7 @@ from runner.errors import CheckFailed, StepFailed
 from runner.project import Pipeline
 from tests.copies import copies, difference, seen
 from tests.e2e.conftest import start
+from tests.examples import costly
 from tests.model import chain, strategies
 from tests.steps import KEYS
 
@@ -160,7 +161,7 @@ def warehouse(database: str) -> str:
     return database
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@costly(5)
 @given(history=strategies.histories(most=3))
 def test_it_shows_what_the_shipped_steps_then_do(warehouse: str, history: list[strategies.Application]) -> None:
     """On generated days each step's preview is what full copies show when it really runs, and its metrics agree."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from staging_loaders.engine import Engine
 from staging_loaders.entity import load_declarations
@@ -17,6 +17,7 @@ from staging_loaders.local import Local
 from staging_loaders.session import Session
 from staging_loaders.split import Work
 from tests import make_days
+from tests.examples import costly
 from tests.model import strategies
 from tests.model.chain import write_files
 
@@ -24,10 +25,6 @@ ROOT = Path(__file__).parents[2]
 DAYS = ROOT / "tests" / "days"
 ZLURI = ROOT / "staging_loaders" / "zluri"
 TABLES = sorted(entity.table for entity in load_declarations(ZLURI).values())
-
-shared = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
-)
 
 
 @pytest.fixture
@@ -76,7 +73,7 @@ def _copied(connection: psycopg.Connection[Any], query: str) -> bytes:
         return b"".join(map(bytes, copy))
 
 
-@settings(shared, max_examples=15)
+@costly(3)
 @given(files=strategies.days())
 def test_processes_load_the_same(
     dump: Callable[..., dict[str, bytes]],
@@ -92,7 +89,7 @@ def test_processes_load_the_same(
 
 
 @pytest.mark.slow
-@settings(shared, max_examples=4)
+@costly(8)
 @given(files=strategies.days())
 def test_spark_loads_the_same(
     dump: Callable[..., dict[str, bytes]],

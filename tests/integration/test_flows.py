@@ -407,8 +407,8 @@ def test_unreachable_server(database: str, tmp_path: Path) -> None:
     ("number", "code"),
     [
         pytest.param(signal.SIGTERM, 143, id="terminated"),
-        pytest.param(signal.SIGHUP, 129, id="terminal closed"),
-        pytest.param(signal.SIGINT, 130, id="ctrl-c"),
+        pytest.param(signal.SIGHUP, 129, id="terminal closed", marks=pytest.mark.long),
+        pytest.param(signal.SIGINT, 130, id="ctrl-c", marks=pytest.mark.long),
         pytest.param(signal.SIGKILL, -9, id="killed"),
     ],
 )
@@ -450,7 +450,7 @@ def test_interrupted(
 @pytest.mark.parametrize(
     ("signals", "code"),
     [
-        pytest.param([signal.SIGTERM], 143, id="terminated"),
+        pytest.param([signal.SIGTERM], 143, id="terminated", marks=pytest.mark.long),
         pytest.param([signal.SIGINT, signal.SIGINT], 130, id="ctrl-c twice"),
     ],
 )
