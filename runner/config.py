@@ -81,6 +81,8 @@ _SOURCES: dict[str, tuple[str, str, type]] = {
     "rates": ("rates.source", "FX_RATES_SOURCE", str),
 }
 
+_KINDS = {list: "a list", dict: "a table", int: "a number", float: "a number", bool: "true or false"}
+
 # Spark's settings of one word: https://spark.apache.org/docs/latest/configuration.html
 _ONE_WORD = {
     f"spark.{name}"
@@ -220,7 +222,8 @@ def _spark(values: dict[str, Any], path: Path) -> dict[str, str]:
                 found[name] = str(value).lower() if isinstance(value, bool) else str(value)
             else:
                 raise ConfigError(
-                    f"{name} in {path} is {value!r}", hint="Spark's settings are text, numbers, true and false."
+                    f"{name} in {path} is {_KINDS.get(type(value), 'a time')}",
+                    hint="Spark's settings are text, numbers, true and false.",
                 )
 
     ours = {key: table[key] for key in ("master", "require_yarn") if key in table}
@@ -261,7 +264,9 @@ def _convert(value: Any, kind: type, where: str) -> Any:
         pass
     wanted = {int: "a whole number", bool: "true or false"}.get(kind, "text")
     hint = "Write 1 or 0." if kind is bool and isinstance(value, str) else "Correct it."
-    raise ConfigError(f"{where} is {value!r}, which is not {wanted}", hint=hint)
+    # What should be text, and is none, may hold a password all the same.
+    shown = _KINDS.get(type(value), "a time") if kind is str else repr(value)
+    raise ConfigError(f"{where} is {shown}, which is not {wanted}", hint=hint)
 
 
 def _below(folder: Path, value: str) -> str:

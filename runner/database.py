@@ -34,6 +34,8 @@ _STARTING = re.compile(
 _TRIED = re.compile(
     r'^(connection (is bad|failed): )?connection to server (at|on socket) "[^"]*"(, port \d+| \([^)]*\))* failed: '
 )
+# What of a connection string nobody else may see, and from how many characters on it is looked for.
+_SECRETS, _SHORTEST = ("password", "sslpassword"), 4
 # How SQLAlchemy names a driver.
 _DRIVER = re.compile(r"postgres(?:ql)?(\+\w+)://")
 # Seconds a connection attempt may take, and a server that is starting up.
@@ -181,9 +183,20 @@ def describe(dsn: str) -> str:
 
 
 def redact(text: str, dsn: str) -> str:
-    """Remove the password of `dsn` from `text`, in case somebody quotes it."""
-    password = (_parts(dsn) or {}).get("password")
-    return text.replace(str(password), "********") if password else text
+    """Remove the password of `dsn` from `text`, plain or percent-encoded, in case somebody quotes it.
+
+    It is looked for as a word of its own, and not at all where it is shorter than four characters: other
+    text would be spoilt, and tell by its gaps what the password is.
+    """
+    from urllib.parse import quote
+
+    parts = _parts(dsn) or {}
+    given = [*(parts.get(key) for key in _SECRETS), os.environ.get("PGPASSWORD")]
+    secrets = {str(secret) for secret in given if secret and len(str(secret)) >= _SHORTEST}
+    written = {form for secret in secrets for form in (secret, quote(secret), quote(secret, safe=""))}
+    for form in sorted(written, key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", "********", text)
+    return text
 
 
 def _reason(error: Exception, dsn: str) -> str:

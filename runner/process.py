@@ -1,9 +1,18 @@
-"""Whether a process is there."""
+"""Whether a process is there, and what one that we start is told."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+
+
+def helper_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a process that does not read our settings: without DATABASE_URL's password.
+
+    libpq's own variables stay, since those that copy rows may connect by them.
+    """
+    return {name: value for name, value in environ.items() if name != "DATABASE_URL"}
 
 
 def is_alive(pid: int) -> bool:

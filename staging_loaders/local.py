@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any
 
 from runner.errors import LoadFailed, RunnerError
+from runner.process import helper_environment
 from staging_loaders.engine import Item, Result
 from staging_loaders.split import Work
 
@@ -143,6 +144,7 @@ class _Worker:
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-c", _BEGIN, str(theirs.fileno())],
+                env=helper_environment(os.environ),
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=self._said,

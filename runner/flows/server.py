@@ -21,6 +21,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 from runner.errors import RunnerError
+from runner.process import helper_environment
 
 _START_SECONDS = 120
 _STOP_SECONDS = 5
@@ -64,7 +65,7 @@ class PrivateServer:
                 stdout=self._log,
                 stderr=self._log,
                 pass_fds=[listener.fileno()],
-                env={**os.environ, **QUIET, **self._environment()},
+                env={**self._inherited(), **QUIET, **self._environment()},
                 # Ctrl-C in a terminal is for the run, which still has to report how it ended.
                 start_new_session=True,
             )
@@ -110,6 +111,11 @@ class PrivateServer:
 
         APILogWorker.drain_all(timeout=_STOP_SECONDS)
         EventsWorker.drain_all(timeout=_STOP_SECONDS)
+
+    @staticmethod
+    def _inherited() -> dict[str, str]:
+        # It has a database of its own, and nothing to do with the warehouse.
+        return {name: value for name, value in helper_environment(os.environ).items() if name != "PGPASSWORD"}
 
     def _environment(self) -> dict[str, str]:
         return {

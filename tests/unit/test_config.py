@@ -75,7 +75,7 @@ def test_url_is_not_shown(folder: Path) -> None:
         pytest.param('[spark]\nmaser = "yarn"', "unknown key 'spark.maser'", id="key of spark"),
         pytest.param('[spark]\nserializer = "x"', "unknown key 'spark.serializer'", id="short key of spark"),
         pytest.param('[spark]\n"spark.master" = "yarn"', r"unknown key 'spark.master' in \[spark\]", id="long key"),
-        pytest.param("[spark]\nexecutor.cores = [1]", "spark.executor.cores in .* is \\[1\\]", id="value of spark"),
+        pytest.param("[spark]\nexecutor.cores = [1]", "spark.executor.cores in .* is a list", id="value of spark"),
         pytest.param("[spark]\nrequire_yarn = 1", "not true or false", id="require_yarn"),
         pytest.param('[load]\nengine = "dask"', "there is no engine 'dask'", id="engine"),
         pytest.param('[load]\nlocal_limit = "much"', "'much', which is not a size", id="size"),
