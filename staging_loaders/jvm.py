@@ -18,6 +18,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from runner.process import helper_environment
+
 _PORT, _SECRET = "PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET"
 _POLL_SECONDS = 0.01
 _STOP_SECONDS = 10.0
@@ -111,7 +113,7 @@ def _launched(command: list[str], log: Any, work: Path) -> tuple[subprocess.Pope
 
 def _environment(more: dict[str, str]) -> dict[str, str]:
     # With SPARK_HOME, workers import pyspark from a zip file of sources, which they compile each time.
-    kept = {name: value for name, value in os.environ.items() if name != "SPARK_HOME"}
+    kept = {name: value for name, value in helper_environment(os.environ).items() if name != "SPARK_HOME"}
     return kept | {"SPARK_CONNECT_MODE": "0"} | more
 
 
