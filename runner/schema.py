@@ -1,4 +1,12 @@
-"""Schema files: run once, in order, recorded with a checksum; an edited one is refused."""
+"""Schema files: run once, in order, recorded with a checksum; an edited one is refused.
+
+A file that was edited even so, after others had applied it, is made good for by a later one: its header
+names the earlier texts (`-- upgrades: 001_staging@3631e247f30e`). A database that has one of them is let
+in, for the later file to bring it to what the text of today makes, and recorded as up to date with it.
+
+The runner's own tables are made the same way, by the files in runner/sql. The number of the last one
+is the version of their layout.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +20,15 @@ from typing import Any
 
 from runner import database, diagnosis, sqltext
 from runner import step as step_module
-from runner.errors import ConfigError, EditedSchemaFile, SchemaFailed
+from runner.errors import ConfigError, EditedSchemaFile, RunnerError, SchemaFailed
 from runner.step import SCHEMA_KEYS, SqlFile
 
 # The runner's own files are recorded under this pipeline, which no folder can be called.
 OWN = ""
 # Seconds to wait for another run that migrates the same database.
 _PATIENCE = 60.0
+# The SQLSTATE of a role that lacks a right.
+_NOT_ALLOWED = "42501"
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,29 @@ def history(connection: database.Connection, pipeline: str) -> dict[str, Applied
     return {name: Applied(checksum, applied_at) for name, checksum, applied_at in rows}
 
 
+def connect(dsn: str, name: str) -> Any:
+    """Open a connection as `database.connect` does, to a database whose layout of the runner's own tables is known.
+
+    Raises ConfigError for one that a newer runner has made. An older one is let in: `migrate` is for that.
+    """
+    connection = database.connect(dsn, name)
+    try:
+        # A role that may read metrics only need not read this.
+        if _is_readable(connection):
+            pending_own(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _is_readable(connection: database.Connection) -> bool:
+    row = connection.execute(
+        "select coalesce(has_table_privilege(to_regclass('schema_history'), 'select'), false)"
+    ).fetchone()
+    return bool(row[0])
+
+
 def pending(files: Sequence[SqlFile], applied: Mapping[str, Applied]) -> list[SqlFile]:
     """Return files not yet applied, in order, refusing edited, missing and out-of-order ones."""
     known = {file.id for file in files}
@@ -56,19 +89,70 @@ def pending(files: Sequence[SqlFile], applied: Mapping[str, Applied]) -> list[Sq
     newest = max((file.number for file in files if file.id in applied), default=-1)
     waiting = []
     for file in files:
-        if file.id not in applied:
-            if file.number < newest:
-                raise EditedSchemaFile(
-                    f"{file.shown} is new, but its number is below {newest:03}, which is already applied",
-                    hint=f"Give it a number above {newest:03}: files run once, in order.",
-                )
-            waiting.append(file)
-        elif applied[file.id].checksum != file.checksum:
+        if file.id not in applied and file.number < newest:
             raise EditedSchemaFile(
-                f"{file.shown} was changed after it was applied on {applied[file.id].applied_at:%Y-%m-%d}",
-                hint=f"Restore it (git checkout -- {file.shown}) and put the change into a new file.",
+                f"{file.shown} is new, but its number is below {newest:03}, which is already applied",
+                hint=f"Give it a number above {newest:03}: files run once, in order.",
             )
+        if file.id not in applied:
+            waiting.append(file)
+    for file in edited(files, applied):
+        raise EditedSchemaFile(
+            f"{file.shown} was changed after it was applied on {applied[file.id].applied_at:%Y-%m-%d}",
+            hint=f"Restore it (git checkout -- {file.shown}) and put the change into a new file.",
+        )
     return waiting
+
+
+def edited(files: Sequence[SqlFile], applied: Mapping[str, Applied]) -> list[SqlFile]:
+    """Return the files that were applied with another text, which no file that waits makes good for."""
+    waiting = [earlier for file in files if file.id not in applied for earlier in file.upgrades]
+    return [
+        file
+        for file in files
+        if file.id in applied
+        and applied[file.id].checksum != file.checksum
+        and not any(name == file.id and applied[name].checksum.startswith(begins) for name, begins in waiting)
+    ]
+
+
+def pending_own(connection: database.Connection) -> list[SqlFile]:
+    """Return the runner's own files that are not yet applied, in order.
+
+    Raises ConfigError for a layout of its tables that this runner does not know: a newer one's, or nobody's.
+    """
+    own = own_files()
+    applied = history(connection, OWN)
+    if newer := sorted(set(applied) - {file.id for file in own}):
+        raise ConfigError(
+            f"the database was made by a newer runner: its layout is {newer[-1]}, this one knows {own[-1].id} at most",
+            hint="Upgrade the runner on this machine.",
+        )
+    waiting = [file for file in own if file.id not in applied]
+    if not applied and (taken := _taken(connection)):
+        raise ConfigError(
+            f"the database has a table {taken} that no runner has made",
+            hint="Name another database (DATABASE_URL), or rename the table.",
+        )
+    late = bool(waiting) and any(file.number > waiting[0].number for file in own if file.id in applied)
+    odd = [file.id for file in edited(own, applied)] or [file.id for file in waiting if late]
+    if odd:
+        raise ConfigError(
+            f"the layout of the runner's own tables is not known: {odd[0]} was applied with another text, "
+            "or not at all",
+            hint="Use the runner that made this database, or a new one; no release has made such a layout.",
+        )
+    return waiting
+
+
+def _taken(connection: database.Connection) -> str | None:
+    """Return one of the runner's own tables that is there."""
+    for (name,) in connection.execute(
+        "select name from unnest(array['pipeline_metrics', 'stg_loads']) as names (name) "
+        "where to_regclass(name) is not null"
+    ):
+        return str(name)
+    return None
 
 
 def migrate(connection: database.Connection, pipeline: str, files: Sequence[SqlFile]) -> list[str]:
@@ -78,22 +162,14 @@ def migrate(connection: database.Connection, pipeline: str, files: Sequence[SqlF
     but for files with `transaction: off`, whose record follows.
     """
     own = own_files()
-    done = [f"runner/{file.id}" for file in _pending_own(connection, own) if _run(connection, OWN, file)]
-    done += [file.id for file in pending(files, history(connection, pipeline)) if _run(connection, pipeline, file)]
+    done = [f"runner/{file.id}" for file in pending_own(connection) if _run(connection, OWN, file, own)]
+    waiting = pending(files, history(connection, pipeline))
+    done += [file.id for file in waiting if _run(connection, pipeline, file, files)]
     return done
 
 
-def _pending_own(connection: database.Connection, own: Sequence[SqlFile]) -> list[SqlFile]:
-    applied = history(connection, OWN)
-    if newer := sorted(set(applied) - {file.id for file in own}):
-        raise ConfigError(
-            f"the database was made by a newer runner (it has {newer[-1]})", hint="Upgrade the runner on this machine."
-        )
-    return [file for file in own if file.id not in applied]
-
-
-def _run(connection: database.Connection, pipeline: str, file: SqlFile) -> bool:
-    """Run one file and record it; False where another run was quicker."""
+def _run(connection: database.Connection, pipeline: str, file: SqlFile, files: Sequence[SqlFile]) -> bool:
+    """Run one of `files` and record it, and those it upgrades; False where another run was quicker."""
     import psycopg
 
     statements = file.statements
@@ -116,6 +192,13 @@ def _run(connection: database.Connection, pipeline: str, file: SqlFile) -> bool:
             "insert into schema_history (pipeline, name, checksum, seconds) values (%s, %s, %s, %s)",
             (pipeline, file.id, file.checksum, round(time.perf_counter() - started, 6)),
         )
+        texts = {each.id: each.checksum for each in files}
+        for name, begins in file.upgrades:
+            connection.execute(
+                "update schema_history set checksum = %s "
+                "where pipeline = %s and name = %s and starts_with(checksum, %s)",
+                (texts.get(name), pipeline, name, begins),
+            )
         connection.execute("commit")
     except psycopg.Error as error:
         raise _failed(file, None, error) from error
@@ -143,6 +226,11 @@ def _begin(connection: database.Connection, file: SqlFile) -> None:
         time.sleep(0.1)
 
 
-def _failed(file: SqlFile, statement: sqltext.Statement | None, error: Any) -> SchemaFailed:
+def _failed(file: SqlFile, statement: sqltext.Statement | None, error: Any) -> RunnerError:
     message, hint = diagnosis.explain(file, statement, error)
+    if error.sqlstate == _NOT_ALLOWED:
+        return ConfigError(
+            f"the database needs schema file {file.id}, and this role may not run it\n{message}",
+            hint="Let a role that may do so, such as the owner of the tables, run: runner migrate",
+        )
     return SchemaFailed(f"schema file {file.id} failed and was rolled back\n{message}", hint=hint)

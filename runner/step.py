@@ -17,11 +17,13 @@ _KEY = re.compile(r"--\s*([a-z_]+):(?:\s+(.*))?$")
 _NAME = re.compile(r'(?:[a-z_]\w*|"(?:[^"]|"")+")(?:\.(?:[a-z_]\w*|"(?:[^"]|"")+")){0,2}', re.ASCII)
 # A comma that no quotes enclose.
 _COMMA = re.compile(r',(?=(?:[^"]*"[^"]*")*[^"]*$)')
+_EARLIER = re.compile(r"([0-9]{1,9}_[A-Za-z][A-Za-z0-9_]{0,49})@([0-9a-f]{12,64})", re.ASCII)
 _DURATION = re.compile(r"([0-9]{1,9})\s*(ms|s|min|h)", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 _UNITS = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000}
 
 STEP_KEYS = ("timeout", "lock_timeout", "description", "table", "watermark", "technical")
-SCHEMA_KEYS = ("timeout", "lock_timeout", "description", "transaction")
+SCHEMA_KEYS = ("timeout", "lock_timeout", "description", "transaction", "upgrades")
 
 _CONTROL = ("begin", "start", "commit", "end", "rollback", "abort", "savepoint", "release")
 # An outer pair may carry no modes: the runner's own transaction would not have them.
@@ -51,6 +53,8 @@ class SqlFile:
     """Tables that only remember how far the data reach: their rows are counted nowhere."""
     technical: tuple[str, ...] = ()
     """Columns (`loaded_at`, `agents.loaded_at`) that say when a row was written, and nothing about the data."""
+    upgrades: tuple[tuple[str, str], ...] = ()
+    """Of a schema file: (file id, how its checksum began) of earlier texts that this one makes good for."""
 
     @property
     def id(self) -> str:
@@ -74,7 +78,8 @@ class SqlFile:
 
     def answers_to(self, selector: str) -> bool:
         """Tell whether `selector` names the file: by number, name or both."""
-        return selector in (self.id, self.name) or (selector.isdigit() and int(selector) == self.number)
+        is_number = _NUMBER.fullmatch(selector) is not None
+        return selector in (self.id, self.name) or (is_number and int(selector) == self.number)
 
 
 def read(path: Path, root: Path, keys: tuple[str, ...]) -> SqlFile:
@@ -122,6 +127,7 @@ def read(path: Path, root: Path, keys: tuple[str, ...]) -> SqlFile:
         in_transaction=_in_transaction(header),
         watermark=_names(header, "watermark"),
         technical=_names(header, "technical"),
+        upgrades=_earlier(header),
     )
 
 
@@ -220,6 +226,21 @@ def _names(header: Header, key: str) -> tuple[str, ...]:
                 f'Write names as SQL does, in lower case or quoted, with commas between them: -- {key}: one, "Another"',
             )
     return names
+
+
+def _earlier(header: Header) -> tuple[tuple[str, str], ...]:
+    """Return the earlier texts of other files that the header names: `001_staging@3631e247f30e, …`."""
+    found = []
+    for text, _ in header.listed("upgrades"):
+        match = _EARLIER.fullmatch(text)
+        if match is None:
+            raise header.refused(
+                "upgrades",
+                f"upgrades names {text!r}, which is no earlier text of a file",
+                "Write the file's name and at least 12 digits of its checksum then: 001_staging@3631e247f30e.",
+            )
+        found.append((match[1], match[2]))
+    return tuple(found)
 
 
 def _in_transaction(header: Header) -> bool:

@@ -64,7 +64,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     loading.check(settings, day, mode=args.load, max_rejects=args.max_rejects)
     flow_run_id = str(uuid.uuid4())
     dsn = loading.resolve_for(settings, day, args.load)
-    with database.connect(dsn, "runner migrate") as connection:
+    with schema.connect(dsn, "runner migrate") as connection:
         if args.load == "never" and loading.has_loaders(settings):
             loading.require_loaded(settings, day, loading.loaded(connection, settings, day))
         loading.require_engine(settings, connection, dsn, day, args.load)

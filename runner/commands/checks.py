@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 
-from runner import check_results, checks, console, database, days, metrics, project
+from runner import check_results, checks, console, database, days, metrics, project, schema
 from runner.config import Settings
 
 
@@ -19,7 +19,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Print what each check found when its step ran last, and the first rows of those that found any."""
     pipeline = project.discover(settings)
     day = days.check(args.day) if args.day else None
-    with database.connect(database.resolve(settings), "runner checks") as connection:
+    with schema.connect(database.resolve(settings), "runner checks") as connection:
         found = [] if metrics.nothing_yet(connection) else check_results.latest(connection, pipeline.name, day)
     if args.json:
         console.print_json(found)

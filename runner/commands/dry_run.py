@@ -28,7 +28,7 @@ def run(args: argparse.Namespace, settings: Settings, pipeline: Pipeline, steps:
     if args.rows is not None and args.rows < 0:
         raise UsageError(f"--rows is {args.rows}", hint="Give the number of rows to show of each table; 0 shows none.")
     dsn = loading.resolve_for(settings, day, "never")
-    with database.connect(dsn, "runner dry run") as connection:
+    with schema.connect(dsn, "runner dry run") as connection:
         _require_migrated(connection, pipeline)
     progress = Progress()
     if args.load == "always" and loading.has_loaders(settings):
@@ -116,9 +116,7 @@ def _warn(day: str, one: Preview) -> None:
 
 def _require_migrated(connection: database.Connection, pipeline: Pipeline) -> None:
     """Refuse where an apply would change the schema first: what it makes cannot be rolled back in all cases."""
-    pending = [
-        f"runner/{file.id}" for file in schema.pending(schema.own_files(), schema.history(connection, schema.OWN))
-    ]
+    pending = [f"runner/{file.id}" for file in schema.pending_own(connection)]
     pending += [file.id for file in schema.pending(pipeline.schema, schema.history(connection, pipeline.name))]
     if pending:
         raise ConfigError(

@@ -103,7 +103,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     loading.check(settings, day, mode=args.load, max_rejects=args.max_rejects)
     flow_run_id = str(uuid.uuid4())
     dsn = database.resolve(settings)
-    with database.connect(dsn, "runner migrate") as connection:
+    with schema.connect(dsn, "runner migrate") as connection:
         loading.require_engine(settings, connection, dsn, day, args.load)
         migrated = schema.migrate(connection, pipeline.name, pipeline.schema)
     progress = Progress()

@@ -7,7 +7,7 @@ import csv
 import sys
 from datetime import datetime
 
-from runner import console, database, days, metrics, project
+from runner import console, database, days, metrics, project, schema
 from runner.config import Settings
 
 
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Print metrics rows, oldest first."""
     pipeline = project.discover(settings)
     day = days.check(args.day) if args.day else None
-    with database.connect(database.resolve(settings), "runner metrics") as connection:
+    with schema.connect(database.resolve(settings), "runner metrics") as connection:
         found = (
             []
             if metrics.nothing_yet(connection)

@@ -16,7 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Run what is pending, in order."""
     pipeline = project.discover(settings)
-    with database.connect(database.resolve(settings), "runner migrate") as connection:
+    with schema.connect(database.resolve(settings), "runner migrate") as connection:
         done = schema.migrate(connection, pipeline.name, pipeline.schema)
     if args.json:
         console.print_json({"pipeline": pipeline.name, "migrated": done})

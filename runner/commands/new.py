@@ -111,7 +111,7 @@ def _step(args: argparse.Namespace, settings: Settings) -> int:
         key=tuple(part.strip() for part in args.key.split(",")) if args.key else None,
         version_column=args.version_column,
     )
-    with database.connect(database.resolve(settings), "runner new") as connection:
+    with schema.connect(database.resolve(settings), "runner new") as connection:
         _require_migrated(connection, pipeline)
         target = relation.find(connection, table)
         source_name = args.from_table or f"stg_{target.name}"

@@ -160,7 +160,7 @@ class _History:
             if not embedded.status(settings.home, settings.embedded_version).data_dir.exists():
                 return cls({}, {}, set(), None)
         dsn = database.resolve(settings)
-        with database.connect(dsn, "runner plan") as connection:
+        with schema.connect(dsn, "runner plan") as connection:
             if metrics.nothing_yet(connection):
                 return cls({}, {}, set(), None)
             return cls(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from runner import console, database, days, loading, metrics, project
+from runner import console, database, days, loading, metrics, project, schema
 from runner.commands.metrics import rows as number
 from runner.config import Settings
 from runner.errors import UsageError
@@ -27,7 +27,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     found: list[dict[str, Any]] = []
     counts: dict[str, int] = {}
     known_day = False
-    with database.connect(database.resolve(settings), "runner rejects") as connection:
+    with schema.connect(database.resolve(settings), "runner rejects") as connection:
         if not metrics.nothing_yet(connection):
             found, counts = metrics.rejects(
                 connection,

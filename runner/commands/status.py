@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 
-from runner import check_results, console, database, days, lease, metrics, project
+from runner import check_results, console, database, days, lease, metrics, project, schema
 from runner.config import Settings
 from runner.metrics import StepState
 
@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Print a row a day: how each step ended last, and who runs the day now."""
     pipeline = project.discover(settings)
-    with database.connect(database.resolve(settings), "runner status") as connection:
+    with schema.connect(database.resolve(settings), "runner status") as connection:
         new = metrics.nothing_yet(connection)
         found = {} if new else metrics.states(connection, pipeline.name)
         running = {} if new else lease.holders(connection, pipeline.name)

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     proofs = _proofs(args.proof)
     given = sorted({days.check(day) for day in args.day or ()}, key=days.order)
     dsn = loading.resolve_for(settings, given[0] if given else "", "never")
-    with database.connect(dsn, "runner verify") as connection:
+    with schema.connect(dsn, "runner verify") as connection:
         found = _days(connection, settings, pipeline, given)
     task = Task(
         pipeline.name,
@@ -99,7 +99,7 @@ def _days(
     if metrics.nothing_yet(connection):
         raise NotLoaded("nothing is loaded: the runner was never here", hint="Load a day: runner load --day D")
     pending = schema.pending(pipeline.schema, schema.history(connection, pipeline.name))
-    if pending or schema.pending(schema.own_files(), schema.history(connection, schema.OWN)):
+    if pending or schema.pending_own(connection):
         names = ", ".join(file.id for file in pending) or "the runner's own tables"
         raise ConfigError(f"the schema is not up to date: {names}", hint="Run the schema files first: runner migrate")
     if given:

@@ -154,7 +154,7 @@ class _Day:
             return results
 
     def _migrate(self, load: Load) -> list[str]:
-        with database.connect(self._run.dsn, "runner migrate") as connection:
+        with schema.connect(self._run.dsn, "runner migrate") as connection:
             loading.require_engine(self._settings, connection, self._run.dsn, self._run.day, load)
             migrated = schema.migrate(connection, self._pipeline.name, self._pipeline.schema)
         for name in migrated:
@@ -195,7 +195,7 @@ class _Day:
             )
 
     def _check_staging(self, attempt: int) -> None:
-        with database.connect(self._run.dsn, "runner load") as connection:
+        with schema.connect(self._run.dsn, "runner load") as connection:
             found = loading.loaded(connection, self._settings, self._run.day)
         loading.require_loaded(self._settings, self._run.day, found)
 

@@ -49,10 +49,7 @@ where status = 'success';
 
 create index pipeline_metrics_day on pipeline_metrics (day, pipeline);
 
--- The load that readers of the stg_ tables see: one row a day and entity. `seconds` are those of all
--- workers together; the others are by the clock, of all entities that were loaded together: to find the
--- files and tell whether they are new, to start the engine, to read and copy, to look at the copy and
--- publish it.
+-- The load that readers of the stg_ tables see: one row a day and entity.
 create table stg_loads (
 
     pipeline text not null,
@@ -68,11 +65,6 @@ create table stg_loads (
     flow_run_id text not null,
     loaded_at timestamptz not null default clock_timestamp(),
     seconds numeric not null,
-    engine text,
-    plan_seconds numeric,
-    start_seconds numeric,
-    copy_seconds numeric,
-    publish_seconds numeric,
     constraint stg_loads_pkey primary key (pipeline, day, entity),
     constraint nothing_is_lost check (records_read = rows_loaded + rejects)
 
@@ -123,55 +115,3 @@ create table runner_leases (
     constraint runner_leases_pkey primary key (pipeline, day)
 
 );
-
--- The partition of a staging table that holds a day, null where there is none.
-create function staging_partition(staging regclass, day text) returns regclass
-language sql stable
-return (
-
-    select inhrelid::regclass
-    from pg_inherits
-    inner join pg_class as partition on partition.oid = inhrelid
-    where inhparent = staging and pg_get_expr(partition.relpartbound, partition.oid) = format('FOR VALUES IN (%L)', day)
-
-);
-
--- What a day's partition is called. Partitions have a schema of their own: they are many, and nobody
--- reads one by its name. No table's name ends like theirs, and a long one is told from others by a digest.
-create function staging_partition_name(staging regclass, day text) returns text
-language sql stable
-return (
-
-    select case
-        when octet_length(relname || '@' || day) <= 63 then relname || '@' || day
-        else left(relname || '@' || day, 50) || '~' || left(md5(relname || '@' || day), 12)
-    end
-    from pg_class
-    where oid = staging
-
-);
-
--- The partition of a day, made where there is none: for whoever fills staging by hand. A load needs no
--- such call. A table that is not partitioned by day holds all days itself.
-create function staging_day(staging regclass, day text) returns regclass
-language plpgsql as $$
-declare
-
-    found regclass := staging_partition(staging, day);
-
-begin
-
-    if found is not null or not exists (select from pg_partitioned_table where partrelid = staging) then
-        return coalesce(found, staging);
-    end if;
-    if to_regnamespace('staging_days') is null then
-        create schema staging_days;
-    end if;
-    execute format(
-        'create table staging_days.%I partition of %s for values in (%L)',
-        staging_partition_name(staging, day), staging, day
-    );
-    return staging_partition(staging, day);
-
-end
-$$;
