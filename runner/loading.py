@@ -94,6 +94,7 @@ def open_engine(
     from staging_loaders.choice import Chosen
 
     def session() -> Session:
+        from staging_loaders import s3
         from staging_loaders.session import Session
 
         return Session(
@@ -103,6 +104,7 @@ def open_engine(
             note=note,
             settings=settings.spark,
             require_yarn=settings.require_yarn,
+            variables=s3.variables(os.environ, settings.s3_anonymous) if s3.is_address(settings.data) else None,
         )
 
     def told(choice: Choice) -> None:

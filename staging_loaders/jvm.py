@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.process import helper_environment
+from staging_loaders import spark_settings
 
 _PORT, _SECRET = "PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET"
 _POLL_SECONDS = 0.01
@@ -60,13 +61,16 @@ def start(conf: Any, log: Path, launch: Launch | None = None) -> Any:
     `launch` names the command; without it Spark's scripts are used, and `conf` goes to them.
     Raises OSError or pyspark's own errors where the JVM does not start.
     """
+    from pyspark import SparkConf
     from pyspark.java_gateway import launch_gateway
 
     if is_given():
         return launch_gateway(conf)  # type: ignore[no-untyped-call]
     with log.open("wb") as stream:
         if launch is None:
-            return launch_gateway(conf, popen_kwargs={"stdout": stream, "stderr": stream})  # type: ignore[no-untyped-call]
+            named = SparkConf(loadDefaults=False)
+            named.setAll(list(spark_settings.of_command_line(dict(conf.getAll())).items()))
+            return launch_gateway(named, popen_kwargs={"stdout": stream, "stderr": stream})  # type: ignore[no-untyped-call]
         command = launch.command(conf.get("spark.driver.memory", "1g"))
         process, port, secret = _launched(command, stream, log.parent)
     # pyspark joins a JVM that is named here. What else this process starts is not to find it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -16,6 +17,9 @@ SCHEMES = ("s3", "s3a")
 
 _CONNECT_SECONDS, _READ_SECONDS = 10, 60
 _CONNECTIONS = 16
+# Variables of AWS that say what a machine is, and would tell another one wrongly; and those that are secrets.
+_OF_MACHINES = ("AWS_CONTAINER_", "AWS_EXECUTION_ENV", "AWS_LAMBDA_", "AWS_WEB_IDENTITY_TOKEN_FILE")
+SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 # Several threads ask at once, and making one takes a third of a second.
 _making = threading.Lock()
 
@@ -38,6 +42,12 @@ class Access:
             return "the endpoint of AWS's configuration" if _is_set_elsewhere() else "AWS"
         scheme, _, rest = self.endpoint.partition("://")
         return f"{scheme}://{rest.rpartition('@')[2]}" if rest else self.endpoint
+
+
+def variables(environ: Mapping[str, str], anonymous: bool = False) -> dict[str, str]:
+    """Return the variables of AWS that workers on other machines need as they are here; no secrets if `anonymous`."""
+    left_out = _OF_MACHINES + (SECRETS if anonymous else ())
+    return {name: value for name, value in environ.items() if name.startswith("AWS_") and not name.startswith(left_out)}
 
 
 def _is_set_elsewhere() -> bool:

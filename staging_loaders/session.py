@@ -58,7 +58,9 @@ class Session:
     told when Spark starts, which takes seconds, and `note` what is to stay on the screen. `settings`
     are Spark's own (`spark.executor.memory`), stronger than ours. Under spark-submit the session is
     that of the JVM which spark-submit has started, on the master that it was given. `launch` is the
-    command that starts the JVM, where it is not to be found out.
+    command that starts the JVM, where it is not to be found out. `variables` of the environment, which may
+    be secrets, go to a cluster's workers with each part, and so neither through Spark's settings, which its pages,
+    files and command lines show, nor into the environment of its processes.
     """
 
     name = "spark"
@@ -74,6 +76,7 @@ class Session:
         settings: Mapping[str, str] | None = None,
         require_yarn: bool = False,
         launch: jvm.Launch | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self.master = master
         self.name = name
@@ -82,6 +85,7 @@ class Session:
         self._given = dict(settings or {})
         self._require_yarn = require_yarn
         self._launch = launch
+        self._variables = dict(variables or {})
         self._cache = cache or Path(tempfile.gettempdir()) / "warehouse-runner"
         self._context: SparkContext | None = None
         self._spark: SparkSession | None = None
@@ -167,7 +171,7 @@ class Session:
         def work() -> None:
             try:
                 context.addJobTag(tag)
-                mapped = context.parallelize(list(items), len(items)).mapPartitions(_Each(task))
+                mapped = context.parallelize(list(items), len(items)).mapPartitions(_Each(task, self._travelling()))
                 outcome.append(mapped.collect())
             except BaseException as error:
                 failure.append(error)
@@ -188,6 +192,13 @@ class Session:
         if failure:
             raise self._translated(failure[0], gateway) from failure[0]
         return outcome[0]
+
+    def _travelling(self) -> dict[str, str]:
+        """Return the variables that the workers lack; on this machine they have them, and by a setting others."""
+        if masters.is_local(self.master):
+            return {}
+        own = spark_settings.defaults() | self._given
+        return {name: value for name, value in self._variables.items() if f"spark.executorEnv.{name}" not in own}
 
     def stop(self, seconds: float = _STOP_SECONDS) -> None:
         """Stop Spark and its JVM, if they run, which ends itself within `seconds`; an interrupt waits for that."""
@@ -320,11 +331,16 @@ def _release(context: SparkContext) -> None:
 class _Each:
     """`task` of each item of a partition; a class, so that it travels by name and not by value."""
 
-    def __init__(self, task: Callable[[Any], Any]) -> None:
+    def __init__(self, task: Callable[[Any], Any], variables: Mapping[str, str]) -> None:
         self.task = task
+        self.variables = variables
 
     def __call__(self, items: Iterable[Any]) -> Iterator[Any]:
+        os.environ.update(self.variables)
         return map(self.task, items)
+
+    def __repr__(self) -> str:  # variables may be secrets
+        return f"_Each({self.task})"
 
 
 def _sweep() -> None:

@@ -14,6 +14,11 @@ from runner.errors import ConfigError
 # A quick compiler and the simplest collector: reading, typing and copying happen in Python workers.
 LEAN = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xshare:auto", "-Duser.timezone=UTC")
 
+# Names of settings whose values Spark's pages and logs hide; by its own default some are shown.
+REDACTED = "(?i)secret|passw|token|access[._]?key|database_url|pgservice"
+# Settings of which a JVM need not know when it starts: its command line is for all to read.
+_LATER = "spark.executorEnv."
+
 # What is settled before a JVM starts, and so needs Spark's own scripts.
 _OF_SUBMIT = (
     "spark.archives", "spark.driver.defaultJavaOptions", "spark.driver.extra", "spark.files", "spark.jars",
@@ -47,10 +52,17 @@ def settings(master: str, name: str, work: Path, given: Mapping[str, str]) -> di
             "spark.driver.extraJavaOptions": " ".join(LEAN),
             "spark.local.dir": str(work),
         }
-    elif master == "yarn":
+        return found | defaults() | dict(given) | {"spark.master": master}
+    found["spark.redaction.regex"] = REDACTED
+    if master == "yarn":
         # A quarter of an hour is what Hadoop itself would try to reach a resource manager.
         found["spark.hadoop.yarn.resourcemanager.connect.max-wait.ms"] = "30000"
     return found | defaults() | dict(given) | {"spark.master": master}
+
+
+def of_command_line(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return what of a session's `settings` the command that starts its JVM may name."""
+    return {key: value for key, value in settings.items() if not key.startswith(_LATER)}
 
 
 def needs_scripts(given: Mapping[str, str]) -> bool:

@@ -18,7 +18,7 @@ from runner import config, console
 from runner import master as masters
 from runner.config import Settings
 from runner.errors import ConfigError, RunnerError, UsageError
-from staging_loaders import package, spark_settings
+from staging_loaders import package, s3, spark_settings
 
 _COMMANDS = ("apply", "load")
 _USAGE = "Write scripts/spark_submit.sh [OPTION OF spark-submit …] apply|load --day D [OPTION OF THE RUNNER …]."
@@ -26,6 +26,7 @@ _MAIN = Path(__file__).with_name("submitted.py")
 _UPLOAD = "spark.kubernetes.file.upload.path"
 # Ours are settings of each run; these are of the machine that it is started on.
 _STAYS = ("RUNNER_HOME", "RUNNER_EMBEDDED_VERSION", "RUNNER_EMBEDDED_PORT")
+_PASSWORDS = ("DATABASE_URL", "PGPASSWORD", *s3.SECRETS)
 _GOES = ("DATABASE_URL", "FX_RATES_SOURCE", "PG", "RUNNER_")
 
 
@@ -123,9 +124,8 @@ def properties(asked: Submission, settings: Settings, environ: Mapping[str, str]
         "spark.pyspark.driver.python": sys.executable if asked.deploy_mode == "client" else python,
         "spark.log.level": "WARN",
         # Spark's pages show the environment.
-        "spark.redaction.regex": "(?i)secret|passw|token|access[._]?key|database_url|pgservice",
+        "spark.redaction.regex": spark_settings.REDACTED,
     }
-    found |= {f"spark.executorEnv.{name}": value for name, value in environ.items() if name.startswith("AWS_")}
     if asked.deploy_mode == "cluster":
         kind = "spark.yarn.appMasterEnv" if settings.master == "yarn" else "spark.kubernetes.driverEnv"
         goes = {
@@ -133,7 +133,7 @@ def properties(asked: Submission, settings: Settings, environ: Mapping[str, str]
         }
         # A password in the description of a pod can be read by many; a secret of Kubernetes cannot.
         if kind.startswith("spark.kubernetes"):
-            goes = {name: value for name, value in goes.items() if name not in ("DATABASE_URL", "PGPASSWORD")}
+            goes = {name: value for name, value in goes.items() if name not in _PASSWORDS}
         elif settings.database_url:
             goes["DATABASE_URL"] = settings.database_url
         found |= {f"{kind}.{name}": value for name, value in goes.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 from runner import config
 from runner.config import Settings
 from runner.errors import ConfigError, UsageError
-from staging_loaders import package, submit
+from staging_loaders import package, s3, spark_settings, submit
+from staging_loaders.session import Session, _Each
 
 
 @pytest.fixture(autouse=True)
@@ -120,17 +122,16 @@ def test_the_command_of_cluster_mode(tmp_path: Path) -> None:
     assert not [key for key in given if key.endswith((".RUNNER_HOME", ".X"))]
 
 
-def test_settings_go_into_a_file_for_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_go_into_a_file_for_nobody_else(tmp_path: Path) -> None:
     """As Java reads them; runner.toml's own among them."""
-    monkeypatch.setenv("AWS_SESSION_TOKEN", "a\\b")
     folder = tmp_path / "work"
     folder.mkdir()
-    found = settings(tmp_path, "local[1]", '[spark]\nexecutor.memory = "3g"')
+    found = settings(tmp_path, "local[1]", "[spark]\nexecutor.memory = \"3g\"\napp.note = 'a\\b'")
     submit.write(folder, submit.parse(["load", "--day", "d1"]), found)
     assert folder.stat().st_mode & 0o077 == 0
     lines = (folder / "spark.properties").read_text().splitlines()
     assert "spark.executor.memory=3g" in lines
-    assert "spark.executorEnv.AWS_SESSION_TOKEN=a\\\\b" in lines
+    assert "spark.app.note=a\\\\b" in lines
 
 
 def test_packages(tmp_path: Path) -> None:
@@ -154,3 +155,31 @@ def test_packages(tmp_path: Path) -> None:
     }
     assert wanted <= set(names)
     assert len(names) == len(set(names))
+
+
+def test_variables_for_other_machines() -> None:
+    """Those of AWS, but for what says where this machine finds its own role; no secrets to a bucket that is public."""
+    environ = {
+        "AWS_SECRET_ACCESS_KEY": "hush", "AWS_PROFILE": "p", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/x",
+        "AWS_WEB_IDENTITY_TOKEN_FILE": "/y", "HOME": "/h",
+    }  # fmt: skip
+    assert s3.variables(environ) == {"AWS_SECRET_ACCESS_KEY": "hush", "AWS_PROFILE": "p"}
+    assert s3.variables(environ, anonymous=True) == {"AWS_PROFILE": "p"}
+
+
+def test_a_cluster_hides_what_is_secret(tmp_path: Path) -> None:
+    """In its pages, and from command lines; on this machine Spark's own default does."""
+    given = {"spark.executorEnv.X": "hush", "spark.executor.memory": "1g"}
+    found = spark_settings.settings("spark://h:1", "name", tmp_path, given)
+    assert re.search(found["spark.redaction.regex"], "spark.executorEnv.AWS_ACCESS_KEY_ID")
+    assert "hush" not in spark_settings.of_command_line(found).values()
+    assert spark_settings.of_command_line(found)["spark.executor.memory"] == "1g"
+
+
+def test_variables_travel_to_other_machines_alone() -> None:
+    """A setting of Spark's for the same variable is stronger; nobody is shown any."""
+    given = {"spark.executorEnv.AWS_PROFILE": "theirs"}
+    variables = {"AWS_PROFILE": "ours", "AWS_SECRET_ACCESS_KEY": "hush"}
+    assert Session("yarn", settings=given, variables=variables)._travelling() == {"AWS_SECRET_ACCESS_KEY": "hush"}
+    assert Session("local[2]", variables=variables)._travelling() == {}
+    assert "hush" not in repr(_Each(str, variables))
