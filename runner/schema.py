@@ -47,7 +47,9 @@ def own_files() -> tuple[SqlFile, ...]:
 
 def history(connection: database.Connection, pipeline: str) -> dict[str, Applied]:
     """Return file id -> record for `pipeline`; empty where the runner was never here."""
-    (exists,) = connection.execute("select to_regclass('schema_history') is not null").fetchone()
+    # to_regclass() alone may not have heard yet of a table that another run made since the transaction began.
+    query = "select exists (select from pg_class where oid = to_regclass('schema_history'))"
+    (exists,) = connection.execute(query).fetchone()
     if not exists:
         return {}
     rows = connection.execute("select name, checksum, applied_at from schema_history where pipeline = %s", (pipeline,))

@@ -119,3 +119,17 @@ def test_newer_database_is_refused(empty: Any, files: Files) -> None:
     empty.execute("insert into schema_history (pipeline, name, checksum, seconds) values ('', '999_future', '', 0)")
     with pytest.raises(ConfigError, match="newer runner"):
         schema.migrate(empty, "demo", [])
+
+
+def test_another_run_was_quicker(empty_database: str) -> None:
+    """A transaction that began before another run made the runner's tables sees them: it has the lock, and waited."""
+    with (
+        psycopg.connect(empty_database, autocommit=True) as late,
+        psycopg.connect(empty_database, autocommit=True) as early,
+    ):
+        assert schema.history(late, schema.OWN) == {}
+        late.execute("begin")
+        late.execute("select 1")
+        schema.migrate(early, "zluri", [])
+        assert schema.history(late, schema.OWN).keys() == schema.history(early, schema.OWN).keys() != set()
+        late.execute("rollback")
