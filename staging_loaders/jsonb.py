@@ -6,9 +6,9 @@ lone surrogates become U+FFFD. Numbers stay as they are written.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
+from json.encoder import encode_basestring
 from typing import Any
 
 from staging_loaders.entity import Field
@@ -18,7 +18,6 @@ from staging_loaders.values import NUMERIC_AFTER, Number, clean, number
 # jsonb holds 256 MB, of which a number takes up to six times its text.
 LONGEST = 32 << 20
 
-_WHITE = {ord("\t"): " ", ord("\n"): " ", ord("\r"): " "}
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 # Digits behind the point and an exponent.
 _DIGITS = re.compile(r"-?[0-9]+(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]{1,6}))?", re.ASCII)
@@ -53,7 +52,7 @@ def jsonb(field: Field) -> Callable[[Any], str | None]:
 def _text(value: Any, room: int) -> str:
     kind = type(value)
     if kind is str:
-        return json.dumps(clean(value), ensure_ascii=False)
+        return encode_basestring(clean(value))
     if value is None:
         return "null"
     if kind is bool:
@@ -76,25 +75,22 @@ def _is_fine(number: str) -> bool:
     return match is not None and len(match[1] or "") - int(match[2] or 0) <= NUMERIC_AFTER
 
 
-def written(raw: Any) -> str | None:
+def written(raw: Any) -> bytes | None:
     """Return the value that `raw`, bytes of JSON, holds as it is written; None for null."""
     if raw is None:
         return None
-    text = str(raw, "utf-8")
-    if "\n" in text or "\t" in text or "\r" in text:  # between values: within strings they are escaped
-        text = text.translate(_WHITE)
-    return None if text == "null" else text
+    data = bytes(raw)
+    return None if data == b"null" else data
 
 
-def fits(field: Field) -> Callable[[str], bool]:
-    """Return what tells of a text from `written` that it can go as it is, but for the size of its numbers."""
+def fits(field: Field) -> Callable[[bytes], bool]:
+    """Return what tells of bytes from `written` that they can go as they are, but for the size of their numbers."""
     deepest = levels(field)
 
-    def test(text: str) -> bool:
-        if len(text) > LONGEST // 4 or ("\\" in text and "\\u0000" in text):
+    def test(data: bytes) -> bool:
+        if len(data) > LONGEST // 4 or (b"\\" in data and b"\\u0000" in data):
             return False
-        data = text.encode()  # in which one byte is counted in a third of the time
-        return data.count(b"{") + data.count(b"[") <= deepest or _depth(text) <= deepest
+        return data.count(b"{") + data.count(b"[") <= deepest or _depth(data.decode()) <= deepest
 
     return test
 

@@ -1,13 +1,15 @@
-"""Rows on their way into one table, in PostgreSQL's text format."""
+"""Rows on their way into one table, in PostgreSQL's text format or in its binary one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from runner.database import Connection
+from staging_loaders import binary
 from staging_loaders.checksum import Digest, sent
 
-# Rows are sent in pieces of about this many characters: memory stays flat, and two COPYs can take
+# Rows are sent in pieces of about this many characters or bytes: memory stays flat, and two COPYs can take
 # turns on one connection.
 _PIECE = 4_000_000
 
@@ -30,7 +32,7 @@ class Lines:
         self._connection = connection
         self._statement = f"copy {table} ({', '.join(columns)}) from stdin"
         self._tabs = len(columns) - 1
-        self._lines: list[str] = []
+        self._lines: list[Any] = []
         self._size = 0
 
     def add(self, row: list[str | None]) -> None:
@@ -47,8 +49,8 @@ class Lines:
             line = "\t".join(["\\N" if value is None else escaped(value) for value in row])
         self.add_lines([line])
 
-    def add_lines(self, lines: Sequence[str], checksum: int = 0) -> None:
-        """Add lines that are in the format already, with the sum of their digests."""
+    def add_lines(self, lines: Sequence[str] | Sequence[bytes], checksum: int = 0) -> None:
+        """Add rows that are in the format already, with the sum of their digests."""
         self.count += len(lines)
         self.checksum += checksum
         self._lines += lines
@@ -58,11 +60,25 @@ class Lines:
 
     def flush(self) -> None:
         if self._lines:
-            self._lines.append("")
             with self._connection.cursor().copy(self._statement) as copy:
-                copy.write("\n".join(self._lines))
+                copy.write(self._joined())
             self._lines = []
             self._size = 0
+
+    def _joined(self) -> str | bytes:
+        self._lines.append("")
+        return "\n".join(self._lines)
+
+
+class BinaryRows(Lines):
+    """Rows that are in the binary format already."""
+
+    def __init__(self, connection: Connection, table: str, columns: tuple[str, ...]) -> None:
+        super().__init__(connection, table, columns)
+        self._statement += " (format binary)"
+
+    def _joined(self) -> bytes:
+        return b"".join([binary.HEADER, *self._lines, binary.TRAILER])
 
 
 def escaped(value: str) -> str:

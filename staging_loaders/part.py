@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from runner.database import Connection, connect, is_transient, redact
 from runner.errors import DatabaseUnavailable, UnreadableFile
@@ -13,10 +14,10 @@ from staging_loaders.ahead import fetched
 from staging_loaders.checksum import digest_for, rewritten
 from staging_loaders.convert import Rejected, compile_entity
 from staging_loaders.entity import Entity
-from staging_loaders.fast import compile_cells, compile_records
+from staging_loaders.fast import compile_cells, compile_records, is_binary
 from staging_loaders.files import SourceFile
 from staging_loaders.landing import REJECT_COLUMNS, Target
-from staging_loaders.lines import Lines, escaped
+from staging_loaders.lines import BinaryRows, Lines, escaped
 from staging_loaders.read import read_batches
 from staging_loaders.record import Batch, record_text
 from staging_loaders.spans import Span
@@ -100,7 +101,7 @@ def land_part(part: Part) -> Counts | Failed:
             if done is not None:
                 return done
             try:
-                counts = _copy(connection, part)
+                counts = _copy(connection, part, kinds=_kinds(connection, part))
             except psycopg.Error as error:
                 if not part.entity.json_paths or str(error.sqlstate)[:2] not in _BEYOND:
                     raise
@@ -126,7 +127,7 @@ def land_part(part: Part) -> Counts | Failed:
     except UnreadableFile as error:
         return Failed(error.message, error.hint, unreadable=not error.transient, transient=error.transient)
     except DatabaseUnavailable as error:
-        return Failed(error.message, error.hint, transient=True)
+        return Failed(error.message, error.hint, transient=error.transient)
     except psycopg.Error as error:
         reason = redact(str(error).strip() or type(error).__name__, part.dsn)
         return Failed(reason, transient=is_transient(error), fault=Fault.of(error))
@@ -144,45 +145,74 @@ def _done(connection: Connection, part: Part) -> Counts | None:
     return Counts(records, rows, rejects, warnings, useless=tuple(map(UselessFile, names, counts)), checksum=checksum)
 
 
-def _copy(connection: Connection, part: Part, careful: bool = False) -> Counts:
-    """Copy the part's rows and rejects; `careful` leaves every record to the exact converter."""
+def _kinds(connection: Connection, part: Part) -> tuple[tuple[str, str], ...]:
+    """Return the types of the table's columns, which its rows have to say themselves where they are binary."""
+    if not is_binary(part.entity):
+        return ()
+    rows = connection.execute(
+        "select attname::text, format_type(atttypid, null) from pg_attribute "
+        "where attrelid = to_regclass(%s) and attname = any(%s) order by attnum",
+        (part.target.rows, list(part.entity.columns)),
+    )
+    return tuple(rows.fetchall())
+
+
+def _copy(connection: Connection, part: Part, careful: bool = False, kinds: tuple[tuple[str, str], ...] = ()) -> Counts:
+    """Copy the part's rows and rejects.
+
+    `careful` leaves every record to the exact converter; `kinds` are the columns' types, see `compile_records`.
+    """
     started = time.perf_counter()
-    sender = _Sender(connection, part, careful)
+    sender = _Sender(connection, part, careful, kinds)
     fields, arrays, jsons = part.entity.paths, part.entity.array_paths, part.entity.json_paths
     records = 0
     useless: list[UselessFile] = []
     for file in fetched(part.files):
         first = position = 0 if part.span is None else part.span.records
-        before = sender.rows.count
+        before = sender.count
         for batch in read_batches(file, arrays, fields, jsons, part.span):
             sender.add_batch(file, position, batch)
             position += batch.count
         records += position - first
-        if position > first and sender.rows.count == before and part.entity.required:
+        if position > first and sender.count == before and part.entity.required:
             useless.append(UselessFile(file.name, position - first))
-    sender.rows.flush()
-    sender.odd.flush()
+    sender.flush()
     return Counts(
-        records, sender.rows.count, sender.rejects, sender.warnings, time.perf_counter() - started, tuple(useless),
-        sender.rows.checksum,
+        records, sender.count, sender.rejects, sender.warnings, time.perf_counter() - started, tuple(useless),
+        sender.checksum,
     )  # fmt: skip
 
 
 class _Sender:
-    """Sends records as rows, rejects and warnings."""
+    """Sends records as rows, rejects and warnings. Where ordinary rows are binary, odd ones are text beside them."""
 
-    def __init__(self, connection: Connection, part: Part, careful: bool) -> None:
+    def __init__(self, connection: Connection, part: Part, careful: bool, kinds: tuple[tuple[str, str], ...]) -> None:
         self.rejects = self.warnings = 0
         columns = part.entity.columns
         left_out = tuple(index + 2 for index in rewritten(part.entity))
         self._digest = digest_for(connection.info.server_version)
-        self.rows = Lines(connection, part.target.rows, ("source_file", "position", *columns), self._digest, left_out)
-        self.odd = Lines(connection, part.target.rejects, REJECT_COLUMNS)
+        filled = ("source_file", "position", *columns)
+        self._exact = Lines(connection, part.target.rows, filled, self._digest, left_out)
+        self._usual = BinaryRows(connection, part.target.rows, filled) if is_binary(part.entity) else self._exact
+        self._odd = Lines(connection, part.target.rejects, REJECT_COLUMNS)
         self._entity = part.entity
         self._careful = careful
-        self._build = compile_records(part.entity)
+        self._build = compile_records(part.entity, kinds)
         self._convert = compile_entity(part.entity)
         self._key = columns.index(part.entity.key)
+
+    @property
+    def count(self) -> int:
+        """How many rows have been sent."""
+        return sum(rows.count for rows in {self._usual, self._exact})
+
+    @property
+    def checksum(self) -> int:
+        return sum(rows.checksum for rows in {self._usual, self._exact})
+
+    def flush(self) -> None:
+        for rows in (self._usual, self._exact, self._odd):
+            rows.flush()
 
     def add_batch(self, file: SourceFile, position: int, batch: Batch) -> None:
         """Send the records that follow `position` in a file."""
@@ -196,17 +226,17 @@ class _Sender:
     def _add_usual(self, file: SourceFile, position: int, batch: Batch) -> Sequence[int]:
         """Send the ordinary records of a batch; return the positions of the others."""
         cells, beginning = batch.cells, f"{file.name}\t"
-        lines: list[str] = []
+        lines: list[Any] = []
         odd: list[int] = []
         if cells and (build := compile_cells(self._entity, cells.paths, cells.blank_is_null)):
             checksum = build(cells.columns, position, beginning, self._digest, lines, odd)
-            self.rows.add_lines(lines, checksum)
+            self._usual.add_lines(lines, checksum)
         elif batch.raws is not None and self._build:
             for start in range(0, batch.count, _SLICE):
                 lines = []
                 raws = batch.raws[start : start + _SLICE]
                 checksum = self._build(raws, position + start, beginning, self._digest, lines, odd)
-                self.rows.add_lines(lines, checksum)
+                self._usual.add_lines(lines, checksum)
         else:
             return range(position + 1, position + batch.count + 1)
         return odd
@@ -217,10 +247,10 @@ class _Sender:
         if isinstance(outcome, Rejected):
             reason, field, value = outcome.problem
             self.rejects += 1
-            self.odd.add(["reject", reason, field, file.name, at, outcome.key, value, record_text(record, raw)])
+            self._odd.add(["reject", reason, field, file.name, at, outcome.key, value, record_text(record, raw)])
             return
-        self.rows.add([file.name, at, *outcome.row])
+        self._exact.add([file.name, at, *outcome.row])
         for note in outcome.warnings:
             self.warnings += 1
             key = outcome.row[self._key]
-            self.odd.add(["warning", note.reason, note.field, file.name, at, key, note.raw, None])
+            self._odd.add(["warning", note.reason, note.field, file.name, at, key, note.raw, None])

@@ -6,10 +6,10 @@ does it, and any other ends the record, which that converter takes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from staging_loaders import values
-from staging_loaders.checksum import rewritten
+from staging_loaders.binary import INTEGERS
 from staging_loaders.convert import LONGEST_KEY
 from staging_loaders.entity import Entity, Field
 
@@ -24,25 +24,31 @@ class RowCode:
     """Writes `build` for an entity; a value is called as its column, and `_`.
 
     `opening` begins a loop over `records` and fetches what is needed of one (it may end it with ODD),
-    `get` returns the expression of what stands at a declared path, None for null and absent.
+    `get` returns the expression of what stands at a declared path, None for null and absent. `kinds` are the
+    columns' types where rows are to be binary, None where they are to be text, which takes no JSON.
     """
 
-    def __init__(self, entity: Entity, opening: Sequence[str], get: Callable[[tuple[str, ...]], str]) -> None:
+    def __init__(
+        self,
+        entity: Entity,
+        opening: Sequence[str],
+        get: Callable[[tuple[str, ...]], str],
+        kinds: Mapping[str, str] | None = None,
+    ) -> None:
         self.entity = entity
         self.opening = opening
         self.get = get
+        self.kinds = kinds
         self.lines: list[str] = []
 
     def build(self) -> str:
         """Return the code."""
-        columns = [f"{{{column}_}}" for column in self.entity.columns]
-        line = _TAB.join(columns)
-        left_out = rewritten(self.entity)
-        told = "line"
-        if left_out:
-            shown = [column[:-1] + "told}" if index in left_out else column for index, column in enumerate(columns)]
-            told = rf"f'{{beginning}}{{position}}\t{_TAB.join(shown)}'"
+        # What the server may write in other words takes part in the digest only as being null or not.
+        told = [f"{{{field.column}_{'told' if field.type == 'json' else ''}}}" for field in self.entity.fields]
         self.add(0, "def build(records, position, beginning, digest, lines, odd):", "    checksum = 0")
+        if self.kinds is not None:
+            start = (len(told) + 2).to_bytes(2)
+            self.add(1, "name = beginning[:-1].encode()", f"start = {start!r} + lengths[len(name)] + name")
         self.add(1, *self.opening)
         self.add(2, "slashes = 0")
         # A default is taken from a currency, which has to be known by then.
@@ -50,15 +56,27 @@ class RowCode:
             self.field(field)
         self.add(
             2,
-            rf"line = f'{{beginning}}{{position}}\t{line}'",
-            rf"if line.count('\t') != {len(columns) + 1} or line.count('\\') != slashes "
+            rf"line = f'{{beginning}}{{position}}\t{_TAB.join(told)}'",
+            rf"if line.count('\t') != {len(told) + 1} or line.count('\\') != slashes "
             r"or '\n' in line or '\r' in line or '\0' in line:",
             *ODD,
-            "lines.append(line)",
-            f"checksum += digest({told}.encode())",
+            "data = line.encode()",
+            *(["lines.append(line)"] if self.kinds is None else self.binary(self.kinds)),
+            "checksum += digest(data)",
         )
         self.add(1, "return checksum", "")
         return "\n".join(self.lines)
+
+    def binary(self, kinds: Mapping[str, str]) -> list[str]:
+        """Return what adds the row in the binary format, of values in the text format."""
+        texts = [f"{field.column}_cell" if kinds[field.column] == "text" else "_" for field in self.entity.fields]
+        items = ["start", "packed_bigint(8, position)"]
+        for field in self.entity.fields:
+            items += _packed(field, kinds[field.column])
+        return [
+            rf"_, _, {', '.join(texts)} = data.split(b'\t')",
+            f"lines.append(b''.join(({', '.join(items)})))",
+        ]
 
     def add(self, level: int, *lines: str) -> None:
         self.lines += ["    " * level + line for line in lines]
@@ -80,6 +98,9 @@ class RowCode:
             "json": self.json,
         }
         self.add(2, *writers.get(field.type, self.array)(field, value))
+        if self.kinds is not None and self.kinds[field.column] in ("integer", "smallint"):
+            most = 1 << 8 * INTEGERS[self.kinds[field.column]][1] - 1
+            self.add(2, rf"if {value} != '\\N' and not {-most} <= int({value}) < {most}:", *ODD)
         if field.column == self.entity.key and field.type in ("text", "number"):
             self.add(2, f"if len(str({value})) > {LONGEST_KEY // 4}:", *ODD)
 
@@ -141,13 +162,25 @@ class RowCode:
         ]
 
     def time(self, field: Field, value: str) -> list[str]:
+        if self.kinds is None:
+            return [
+                f"if type({value}) is str and {value}[:10] in dates and {value}[10:16] in minutes "
+                f"and {value}[16:19] in seconds and {value}[19:] in fractions:",
+                "    pass",
+                *_null(field, value, "elif"),
+                "else:",
+                *_converted("moment", value),
+            ]
         return [
-            f"if type({value}) is str and {value}[:10] in dates and {value}[10:19] in clocks "
-            f"and {value}[19:] in fractions:",
-            "    pass",
+            f"if type({value}) is str and ({value}day := dates.get({value}[:10])) is not None "
+            f"and ({value}minute := minutes.get({value}[10:16])) is not None "
+            f"and ({value}second := seconds.get({value}[16:19])) is not None "
+            f"and ({value}fraction := fractions.get({value}[19:])) is not None:",
+            f"    {value}at = {value}day + {value}minute + {value}second + {value}fraction",
             *_null(field, value, "elif"),
             "else:",
             *_converted("moment", value),
+            f"    {value}at = microseconds({value})",
         ]
 
     def date(self, field: Field, value: str) -> list[str]:
@@ -176,17 +209,32 @@ class RowCode:
         ]
 
     def json(self, field: Field, value: str) -> list[str]:
-        # Its text may be told in other words by the server, so that the digest leaves it out.
         return [
-            f"{value}told = ''",
             f"if {value} is None:",
-            *(ODD if field.required else [*_null_mark(value), f"    {value}told = {value}"]),
+            *(ODD if field.required else [rf"    {value}told = '\\N'", "    slashes += 1"]),
+            *([] if field.required else [f"    {value}head, {value} = NULL, b''"]),
             f"elif not {value}fits({value}):",
             *ODD,
-            rf"elif '\\' in {value}:",
-            rf"    {value} = {value}.replace('\\', '\\\\')",
-            rf"    slashes += {value}.count('\\')",
+            "else:",
+            rf"    {value}told, {value}head = '', lengths[len({value}) + 1] + b'\1'",
         ]
+
+
+def _packed(field: Field, kind: str) -> list[str]:
+    """Return the expressions of a value's length and bytes."""
+    value, cell = f"{field.column}_", f"{field.column}_cell"
+    maybe = "" if field.required else rf"NULL if {value} == '\\N' else "
+    if kind == "text":
+        if field.required:
+            return [f"lengths[len({cell})]", cell]
+        return [rf"NULL if {cell} == b'\\N' else lengths[len({cell})] + {cell}"]
+    if kind in INTEGERS:
+        return [f"{maybe}packed_{kind}({INTEGERS[kind][1]}, int({value}))"]
+    if kind == "timestamp with time zone":
+        return [f"{maybe}packed_bigint(8, {value}at)"]
+    if kind == "jsonb":
+        return [f"{value}head", value]
+    return [f"{field.column}_packed[{value}]" if field.is_array else f"packed_{kind}[{value}]"]
 
 
 def _indented(*lines: str) -> list[str]:

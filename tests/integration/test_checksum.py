@@ -10,10 +10,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from staging_loaders import checksum
-from staging_loaders.convert import Loaded, compile_entity
+from staging_loaders import checksum, slow_json
+from staging_loaders.convert import Loaded, compile_entity, json_text
 from staging_loaders.entity import TYPES, Entity, read_declaration
-from staging_loaders.lines import Lines
+from staging_loaders.fast import compile_records
+from staging_loaders.lines import BinaryRows, Lines
 from staging_loaders.values import Number
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -100,6 +101,49 @@ def test_what_is_stored_adds_up_to_what_was_sent(
     expression = checksum.stored(columns, version)
     row = connection.execute(f"select count(*), coalesce({expression}, 0) from checked".encode()).fetchone()
     assert row == (lines.count, lines.checksum)
+
+
+TABLES = ("by_text", "by_binary")
+KINDS = (("key", "text"), *((name, column) for name, _, column in FIELDS))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(records, max_size=4))
+@example([])
+@example([{"key": "k", **dict.fromkeys(name for name, *_ in FIELDS)}])
+def test_binary_rows_are_those_of_the_text(
+    connection: Connection, entity: Entity, version: int, found: list[dict[str, Any]]
+) -> None:
+    """What ordinary records become in the binary format is what the exact converter writes of them, as is its sum."""
+    build = compile_records(entity, KINDS)
+    assert build is not None
+    convert = compile_entity(entity)
+    digest = checksum.digest_for(version)
+    names = ("source_file", "position", *entity.columns)
+    columns = [("source_file", "text"), ("position", "bigint"), *KINDS]
+    for table in TABLES:
+        connection.execute(f"drop table if exists {table}")
+        connection.execute(f"create table {table} ({', '.join(map(' '.join, columns))})".encode())
+    raws = [json_text(record).encode() for record in found]
+    rows: list[Any] = []
+    odd: list[int] = []
+    sent = build(raws, 7, "f\t", digest, rows, odd)
+    binary = BinaryRows(connection, "by_binary", names)
+    binary.add_lines(rows, sent)
+    binary.flush()
+    text = Lines(connection, "by_text", names, digest, tuple(index + 2 for index in checksum.rewritten(entity)))
+    for position, raw in enumerate(raws, 8):
+        outcome = convert(slow_json.decode(raw.decode()))
+        if position not in odd:
+            assert isinstance(outcome, Loaded)
+            text.add(["f", str(position), *outcome.row])
+    text.flush()
+    assert (binary.count, sent) == (text.count, text.checksum)
+    expression = checksum.stored(columns, version)
+    row = connection.execute(f"select count(*), coalesce({expression}, 0) from by_binary".encode()).fetchone()
+    assert row == (binary.count, sent)
+    both = [connection.execute(f"select t::text from {table} t order by 1".encode()).fetchall() for table in TABLES]
+    assert both[0] == both[1]
 
 
 def test_the_order_of_rows_does_not_matter() -> None:

@@ -6,9 +6,10 @@ import csv
 import io
 import json
 import re
+import struct
 import tempfile
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,12 +18,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from psycopg.types.numeric import NumericBinaryLoader
 
 from runner.errors import UnreadableFile
 from staging_loaders import fast
 from staging_loaders.entity import TYPES, Entity, Field, load_declarations
 from staging_loaders.files import SourceFile
 from staging_loaders.landing import Target
+from staging_loaders.lines import escaped
 from staging_loaders.part import Part, _copy
 
 ZLURI = Path(__file__).parents[2] / "staging_loaders" / "zluri"
@@ -34,6 +37,8 @@ NAMES = ("a", "b", "c", "é", "a b")
 class Copied:
     """Stands for a connection: it keeps what would be copied, by table."""
 
+    types: list[str] = field(default_factory=list)
+    """The types of the columns that rows have after file and position, as a declaration names them."""
     texts: dict[str, list[str]] = field(default_factory=dict)
     info: Any = field(default_factory=lambda: SimpleNamespace(server_version=180000))
     statement: str = ""
@@ -51,13 +56,79 @@ class Copied:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def write(self, text: str) -> None:
+    def write(self, sent: str | bytes) -> None:
+        text = sent if isinstance(sent, str) else text_of(sent, self.types)
         self.texts.setdefault(self.statement.split()[1], []).append(text)
 
     def lines(self, table: str) -> list[list[str]]:
         """Return the cells of each line, in the order of file and position."""
         text = "".join(self.texts.get(table, []))
         return sorted(line.split("\t") for line in text.split("\n")[:-1])
+
+
+def text_of(sent: bytes, types: list[str]) -> str:
+    """Return what was sent in the binary format as lines of the text format."""
+    stream = io.BytesIO(sent)
+
+    def number(size: int) -> int:
+        return int.from_bytes(stream.read(size), signed=True)
+
+    assert stream.read(19) == b"PGCOPY\n\xff\r\n\0" + bytes(8)
+    lines = []
+    while (count := number(2)) >= 0:
+        assert count == len(types) + 2
+        cells = []
+        for kind in ("text", "integer", *types):
+            size = number(4)
+            cells.append("\\N" if size < 0 else escaped(cell_of(kind, stream.read(size))))
+        lines.append("\t".join(cells) + "\n")
+    assert stream.read() == b""
+    return "".join(lines)
+
+
+def cell_of(kind: str, data: bytes) -> str:
+    """Return a value as the server would tell it, and the loader writes it."""
+    if kind.endswith("[]"):
+        return "{" + ",".join(f'"{quoted(item)}"' if kind == "text[]" else item for item in items_of(kind, data)) + "}"
+    if kind == "integer":
+        return str(int.from_bytes(data, signed=True))
+    if kind == "number":
+        found = format(NumericBinaryLoader(0).load(data), "f")
+        return found if Decimal(found) else found.removeprefix("-")
+    if kind == "boolean":
+        return {b"\0": "false", b"\1": "true"}[data]
+    if kind == "date":
+        return (date(2000, 1, 1) + timedelta(int.from_bytes(data, signed=True))).isoformat()
+    if kind == "time":
+        text = (datetime(2000, 1, 1) + timedelta(microseconds=int.from_bytes(data, signed=True))).isoformat()
+        return (text.rstrip("0") if "." in text else text) + "Z"
+    if kind == "json":
+        assert data[:1] == b"\1"
+        return data[1:].decode()
+    return data.decode()
+
+
+def items_of(kind: str, data: bytes) -> list[str]:
+    """Return the elements of an array of one dimension."""
+    dimensions, has_null, oid = struct.unpack_from(">iii", data)
+    assert (has_null, oid) == (0, {"text[]": 25, "integer[]": 20}[kind])
+    if not dimensions:
+        assert len(data) == 12
+        return []
+    count, lower = struct.unpack_from(">ii", data, 12)
+    assert (dimensions, lower) == (1, 1)
+    items, at = [], 20
+    while at < len(data):
+        (size,) = struct.unpack_from(">i", data, at)
+        items.append(cell_of(kind[:-2], data[at + 4 : at + 4 + size]))
+        at += 4 + size
+    assert len(items) == count
+    return items
+
+
+def quoted(item: str) -> str:
+    """Return an element as an array's text has it within its quotes."""
+    return item.replace("\\", "\\\\").replace('"', '\\"')
 
 
 @dataclass(frozen=True)
@@ -72,7 +143,7 @@ class Outcome:
 
 def outcome(entity: Entity, name: str, content: bytes, careful: bool) -> Outcome:
     """Return what becomes of a file with this content, on the careful way or on the usual one."""
-    copied = Copied()
+    copied = Copied([each.type for each in entity.fields])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(content)
@@ -410,6 +481,18 @@ def test_usual_records_take_the_usual_way(entity: str) -> None:
     assert usual(ENTITIES[entity], [USUAL[entity].encode()] * 3) == []
 
 
+def test_records_that_are_kept_take_the_usual_way() -> None:
+    """Also with a field of each type; null is as usual as a value, and so is white space."""
+    fields = [Field(f"f{number}", ((f"f{number}",),), kind) for number, kind in enumerate(TYPES)]
+    entity = declared(*fields, Field("whole", ((),), "json"))
+    full = '"f0": 7, "f1": 1.50, "f2": "é", "f3": "2026-01-05T10:00:00.5Z", "f4": "2026-01-05", "f5": true'
+    full += ', "f6": "EUR", "f7": {"a": [1]}, "f8": [1, 2], "f9": ["x", "y z"]'
+    raws = [f'{{"id": "k", {full}}}', '{"id": "k"}', '{"id": "k",\n\t"f0": null, "f7": null}']
+    assert usual(entity, [raw.encode() for raw in raws]) == []
+    content = f"[{', '.join(raws)}]".encode()
+    assert outcome(entity, "f.json", content, False) == outcome(entity, "f.json", content, True)
+
+
 def test_a_null_object_gives_way_to_a_dotted_column() -> None:
     """In Parquet a field may stand in a column of its own beside the object that it belongs to."""
     import pyarrow
@@ -462,8 +545,15 @@ MEMBERS = [
 
 @pytest.mark.parametrize("field", FIELDS)
 @pytest.mark.parametrize("form", ["f.json", "f.jsonl"])
-def test_where_the_ways_could_differ(field: str, form: str) -> None:
-    """Types, numbers, names, containers and depth of all kinds, each twice, since times and dates are remembered."""
+@pytest.mark.parametrize("binary", [False, True], ids=["", "binary"])
+def test_where_the_ways_could_differ(field: str, form: str, binary: bool) -> None:
+    """Types, numbers, names, containers and depth of all kinds, each twice, since times and dates are remembered.
+
+    With the record in a column of its own, rows are binary.
+    """
+    entity = FIELDS[field]
+    if binary:
+        entity = replace(entity, fields=(*entity.fields, Field("w", ((),), "json")))
     found = [f'{{"id": "k", {member}}}' for member in MEMBERS] * 2 + ["5", "null", "[]", '"x"', "{}"]
     if form == "f.json":
         # What the fast parser refuses anywhere in a page leaves all of the page to the exact one.
@@ -472,7 +562,7 @@ def test_where_the_ways_could_differ(field: str, form: str) -> None:
         pages = [[record.replace("\n", " ").replace("\r", " ") for record in found]]
     for page in pages:
         content = ("\n".join(page) if form == "f.jsonl" else f"[{', '.join(page)}]").encode()
-        assert outcome(FIELDS[field], form, content, False) == outcome(FIELDS[field], form, content, True)
+        assert outcome(entity, form, content, False) == outcome(entity, form, content, True)
 
 
 @pytest.mark.parametrize("length", [512, 513, 2048, 2049])
