@@ -224,6 +224,7 @@ def plan(settings: Settings, dsn: str | None, day: str, mode: str) -> list[Entit
         base=store(settings),
         declarations=settings.declarations,
         mode="always" if mode == "always" else "auto",
+        note=console.note,
     )
 
 

@@ -7,9 +7,12 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from runner.database import Connection, connect
+from runner.database import Connection, connect, set_local
+from runner.errors import RunnerError
 
 LOCK_TIMEOUT = "300s"
+# A question is asked by somebody who waits for the answer.
+ASK_TIMEOUT = "10s"
 
 # Seconds until somebody is told, and between two looks.
 _QUIET = 3.0
@@ -89,6 +92,30 @@ class Watch:
                 self.holders = holders or self.holders
                 if ended.wait(_QUIET):
                     return
+
+
+@contextlib.contextmanager
+def asking(dsn: str, name: str, note: Callable[[str], None]) -> Iterator[Connection]:
+    """Open a connection, and on it a transaction that only reads and waits ten seconds for a lock at most.
+
+    `note` is told who keeps it waiting, and RunnerError names them where it gives up.
+    """
+    import psycopg
+
+    watch = Watch(dsn, note)
+    with connect(dsn, name) as connection, watch.over(connection):
+        try:
+            with connection.transaction():
+                set_local(connection, {"lock_timeout": ASK_TIMEOUT, "transaction_read_only": "on"})
+                yield connection
+        except psycopg.errors.LockNotAvailable as error:
+            holders = " and ".join(watch.holders) or "another session"
+            raise RunnerError(
+                f"the database could not be asked: {ASK_TIMEOUT} went by waiting for a lock of {holders}",
+                hint="Nothing was changed. Ask again when the other has ended, or end it: "
+                "select pg_terminate_backend(…)",
+                transient=True,
+            ) from error
 
 
 def _told(rows: Sequence[tuple[Any, ...]]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from runner import days
 from runner.database import connect
+from staging_loaders import blockers
 from staging_loaders.advance import Progress
 from staging_loaders.day_load import DayLoad, Mode, check_mode
 from staging_loaders.engine import Engine
@@ -82,13 +83,23 @@ def load_day(
 
 
 def plan_day(
-    *, dsn: str | None, pipeline: str, day: str, base: str | Store, declarations: Path, mode: Mode = "auto"
+    *,
+    dsn: str | None,
+    pipeline: str,
+    day: str,
+    base: str | Store,
+    declarations: Path,
+    mode: Mode = "auto",
+    note: Callable[[str], None] = lambda _: None,
 ) -> list[EntityPlan]:
-    """Return what `load_day` would do. Writes nothing; without a `dsn` everything is new."""
+    """Return what `load_day` would do. Writes nothing; without a `dsn` everything is new.
+
+    `note` is told who keeps the question waiting, and RunnerError names them where it takes too long.
+    """
     declared = load_declarations(declarations)
     loaded: dict[str, Loaded] = {}
     if dsn is not None:
-        with connect(dsn, "runner plan") as connection:
+        with blockers.asking(dsn, "runner plan", note) as connection:
             loaded = read_loaded(connection, pipeline, days.check(day), declared)
     return plan_entities(base, days.check(day), declared, loaded, check_mode(mode))
 

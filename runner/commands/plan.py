@@ -159,10 +159,13 @@ class _History:
 
             if not embedded.status(settings.home, settings.embedded_version).data_dir.exists():
                 return cls({}, {}, set(), None)
+        from staging_loaders import blockers
+
         dsn = database.resolve(settings)
-        with schema.connect(dsn, "runner plan") as connection:
+        with blockers.asking(dsn, "runner plan", console.note) as connection:
             if metrics.nothing_yet(connection):
                 return cls({}, {}, set(), None)
+            schema.pending_own(connection)  # refuses a layout that is not known
             return cls(
                 schema.history(connection, settings.pipeline),
                 metrics.states(connection, settings.pipeline, day),
