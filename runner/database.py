@@ -36,6 +36,7 @@ _TRIED = re.compile(
 )
 # What of a connection string nobody else may see, and from how many characters on it is looked for.
 _SECRETS, _SHORTEST = ("password", "sslpassword"), 4
+_AT_IN_PATH = re.compile(r"postgres(?:ql)?://[^/?]*/[^?]*@")
 # How SQLAlchemy names a driver.
 _DRIVER = re.compile(r"postgres(?:ql)?(\+\w+)://")
 # Seconds a connection attempt may take, and a server that is starting up.
@@ -137,13 +138,16 @@ def pooler_hint(reason: str) -> str | None:
 def _parts(dsn: str) -> dict[str, Any] | None:
     """Return the parts of a connection string, None for what is none.
 
-    Nor is one whose password has an unescaped `@`: libpq then takes a part of it for the host's name.
+    Nor is one whose password has an unescaped `@` or `/`: libpq then takes a part of it for the name of the
+    host or the database.
     """
     from psycopg import ProgrammingError, conninfo
 
+    if "\0" in dsn or _AT_IN_PATH.match(dsn):
+        return None
     try:
         parts = conninfo.conninfo_to_dict(dsn)
-    except ProgrammingError:
+    except (ProgrammingError, UnicodeError):
         return None
     # At the beginning it names an abstract socket.
     return None if "@" in str(parts.get("host") or "")[1:] else parts
@@ -156,10 +160,10 @@ def check(dsn: str) -> None:
         raise _not_a_connection_string(dsn)
     for port in str(parts.get("port") or "").split(","):
         if port and not (port.isascii() and port.isdigit()):
-            raise ConfigError(f"DATABASE_URL: the port {port!r} is not a number", hint="Give a number, such as 5432.")
+            raise _not_a_connection_string(dsn, "its port is not a number")  # but perhaps a part of the password
 
 
-def _not_a_connection_string(dsn: str) -> ConfigError:
+def _not_a_connection_string(dsn: str, why: str = "") -> ConfigError:
     driver = _DRIVER.match(dsn)
     if driver:
         hint = f"Leave out {driver[1]!r}, which is for SQLAlchemy: postgresql://user:password@host:5432/database."
@@ -168,7 +172,7 @@ def _not_a_connection_string(dsn: str) -> ConfigError:
             "Write postgresql://user:password@host:5432/database, "
             "with special characters in the password percent-encoded."
         )
-    return ConfigError("DATABASE_URL is not a connection string", hint=hint)
+    return ConfigError(f"DATABASE_URL is not a connection string{why and f': {why}'}", hint=hint)
 
 
 def describe(dsn: str) -> str:

@@ -52,7 +52,9 @@ def _of_a_name(error: Exception) -> RunnerError | None:
     """Return what neither a file nor a text of the server's can be; None for any other error."""
     if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
         shown = error.object.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        return ConfigError(f"{_shortened(shown)}: not UTF-8", hint="Write it in UTF-8, or rename the file or folder.")
+        # Anything with one of these may be a connection string.
+        name = "a name" if "@" in shown or "=" in shown else _shortened(shown)
+        return ConfigError(f"{name}: not UTF-8", hint="Write it in UTF-8, or rename the file or folder.")
     if isinstance(error, ValueError) and str(error).startswith("embedded null"):
         return ConfigError("a path holds a NUL character", hint="No file has one in its name: look into runner.toml.")
     return None

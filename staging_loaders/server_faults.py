@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ class ServerFaults:
     """Turns what the server says into errors of the load of `day`; `schema` holds the schema files of `project`."""
 
     day: str
-    dsn: str
+    dsn: str = field(repr=False)
     schema: Path
     project: Path
     watch: Watch
