@@ -28,6 +28,7 @@ COMMANDS = {
     "metrics": "show what each step did",
     "checks": "show what the checks of the steps found",
     "rejects": "show which records were rejected, and why",
+    "prune": "take old days out of staging and the books",
     "db": "start, stop and reach the embedded PostgreSQL",
     "doctor": "check this machine and project, and say how to mend them",
     "init": "make a new project",

@@ -45,6 +45,7 @@ class Settings:
     s3_anonymous: bool = False
     rates: str | None = None
     attempts: int = 5
+    prune_keep: int | None = None
 
     @property
     def migrations(self) -> Path:
@@ -79,6 +80,7 @@ _SOURCES: dict[str, tuple[str, str, type]] = {
     "s3_region": ("s3.region", "AWS_REGION AWS_DEFAULT_REGION", str),
     "s3_anonymous": ("s3.anonymous", "RUNNER_S3_ANONYMOUS", bool),
     "rates": ("rates.source", "FX_RATES_SOURCE", str),
+    "prune_keep": ("prune.keep", "RUNNER_PRUNE_KEEP", int),
 }
 
 _KINDS = {list: "a list", dict: "a table", int: "a number", float: "a number", bool: "true or false"}
@@ -284,5 +286,7 @@ def _check(values: Mapping[str, Any]) -> None:
             f"there is no engine {values['engine']!r}",
             hint="There are spark, local and auto: --engine, RUNNER_ENGINE or engine under [load] in runner.toml.",
         )
+    if not 1 <= values.get("prune_keep", 1) <= 1_000_000:
+        raise ConfigError(f"{values['prune_keep']} days cannot be kept", hint="Keep at least one: --keep 30.")
     if not 1 <= values.get("attempts", 5) <= 100:
         raise ConfigError(f"database.attempts is {values['attempts']}", hint="Use a number from 1 to 100.")

@@ -245,6 +245,7 @@ def test_rights_on_staging_are_kept(old: Connection) -> None:
             ["metrics"],
             ["checks"],
             ["rejects"],
+            ["prune", "--keep", "1"],
             ["new", "step", "agents2", "--table", "agents"],
         )
     ],
