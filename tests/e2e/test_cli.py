@@ -245,9 +245,7 @@ def test_a_full_disk(database: str, project: Path) -> None:
     ("url", "message"),
     [
         pytest.param("postgresql://me:s3cretword@127.0.0.1:1/db", "me@127.0.0.1:1/db", id="nobody listens"),
-        pytest.param(
-            "postgresql://me:s3cretword@127.0.0.1:port/db", "its port is not a number", id="wrong port"
-        ),
+        pytest.param("postgresql://me:s3cretword@127.0.0.1:port/db", "its port is not a number", id="wrong port"),
         pytest.param("postgresql://me:s3cretword@127.0.0.1:1,b:p/db", "its port is not a number", id="second port"),
         pytest.param("postgresql+psycopg2://me:s3cretword@h/db", "Leave out '+psycopg2'", id="SQLAlchemy's"),
         pytest.param("host=127.0.0.1 password=s3cretword what", "not a connection string", id="wrong conninfo"),
