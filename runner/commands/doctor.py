@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -162,12 +162,12 @@ def _server(url: str, settings: Settings) -> Iterator[Finding]:
         ((version, number, may),) = rows
         ((partitions, wanted, room, a_transaction),) = connection.execute(_LOCKS)
         lacking = _lacking(connection, settings)
+        limits = None if may else _without_create(connection, settings, lacking)
     said = f"{version} at {database.describe(url)}"
     if number < _OLDEST_SERVER:
         yield Finding("postgresql", "fail", f"{said} is too old", "Use PostgreSQL 14 or newer.")
-    elif not may:
-        mend = "Grant it: grant usage, create on schema public to <user>"
-        yield Finding("postgresql", "fail", f"{said}: this user may not create tables", mend)
+    elif limits:
+        yield replace(limits, message=f"{said}: {limits.message}")
     else:
         yield Finding("postgresql", "ok", said)
     if lacking:
@@ -182,6 +182,42 @@ def _server(url: str, settings: Settings) -> Iterator[Finding]:
             f"Raise max_locks_per_transaction from {a_transaction} to {-(-a_transaction * wanted // room)}, "
             "or remove days: runner prune --keep N",
         )
+
+
+def _without_create(connection: Connection, settings: Settings, lacking: Sequence[str]) -> Finding:
+    """Return what a user who may not create tables can do instead: all but migrate, where that was done."""
+    ((user, writes),) = connection.execute(
+        "select quote_ident(current_user),"
+        " coalesce(has_table_privilege(to_regclass('pipeline_metrics'), 'insert'), false)"
+    )
+    waiting = _waiting(connection, settings)
+    owner = "Let the owner run: runner migrate"
+    if waiting or waiting is None:
+        much = f", and {console.count(len(waiting), 'schema file')} wait to be applied" if waiting else ""
+        mend = f"{owner}; or grant: grant usage, create on schema public to {user}"
+        return Finding("postgresql", "fail", f"this user may not create tables{much}", mend)
+    able = ["load"] if _any_loaders(settings) and not lacking else []
+    able += ["run steps on tables that it may write"] if writes else []
+    can = " and ".join(able) or "read what the runner keeps"
+    return Finding(
+        "postgresql", "ok", f"this user can {can}, but not migrate", f"For new schema files: {owner.lower()}"
+    )
+
+
+def _waiting(connection: Connection, settings: Settings) -> list[str] | None:
+    """Return the schema files that are not applied yet; None where that cannot be told."""
+    import psycopg
+
+    from runner import config, project, schema
+
+    try:
+        waiting = [file.id for file in schema.pending_own(connection)]
+        for name in [settings.pipeline] if settings.pipeline else config.pipelines(settings.project):
+            pipeline = project.discover(replace(settings, pipeline=name))
+            waiting += [file.id for file in schema.pending(pipeline.schema, schema.history(connection, name))]
+    except (RunnerError, psycopg.Error):
+        return None
+    return waiting
 
 
 def _lacking(connection: Connection, settings: Settings) -> list[str]:

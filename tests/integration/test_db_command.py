@@ -328,7 +328,7 @@ def test_doctor_names_what_loading_lacks(
         connection.execute("create role doctor_role")
         try:
             monkeypatch.setenv("DATABASE_URL", conninfo.make_conninfo(database, options="-c role=doctor_role"))
-            (told,) = re.findall(r"Let the owner run: (.*)", call("doctor")[1])
+            (told,) = re.findall(r"lacks rights to load\n +→ Let the owner run: (.*)", call("doctor")[1])
             assert "create schema landing authorization doctor_role" in told
             assert told.endswith("grant select, insert, delete on stg_agents to doctor_role")
             for statement in told.split("; "):
@@ -337,6 +337,52 @@ def test_doctor_names_what_loading_lacks(
         finally:
             connection.execute("drop owned by doctor_role cascade")
             connection.execute("drop role doctor_role")
+
+
+def test_doctor_says_what_a_user_can_do_who_may_not_migrate(
+    call: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_database: str
+) -> None:
+    """Nothing is wrong with a user who may only load, once the owner has migrated; before that the owner is named."""
+    folder = tmp_path / "staging_loaders" / "shop"
+    folder.mkdir(parents=True)
+    (folder / "sales.toml").write_text(
+        'table = "stg_sales"\nkey = "sale"\n[fields]\nsale = { type = "integer", required = true }\n'
+    )
+    (tmp_path / "data").mkdir(exist_ok=True)
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        connection.execute("revoke create on schema public from public")
+        connection.execute("drop role if exists loads_only")
+        connection.execute("create role loads_only")
+        theirs = conninfo.make_conninfo(empty_database, options="-c role=loads_only")
+        try:
+            monkeypatch.setenv("DATABASE_URL", theirs)
+            code, out, _ = call("doctor")
+            assert code == 1
+            assert "may not create tables, and " in out
+            assert "Let the owner run: runner migrate; or grant: grant usage, create on schema public to" in out
+            monkeypatch.setenv("DATABASE_URL", empty_database)
+            assert call("migrate")[0] == 0
+            connection.execute(
+                "create table stg_sales (day text, source_file text, position bigint, sale bigint);"
+                "grant select on all tables in schema public to loads_only"
+            )
+            monkeypatch.setenv("DATABASE_URL", theirs)
+            assert re.search(
+                r"ok +postgresql .*this user can read what the runner keeps, but not migrate", call("doctor")[1]
+            )
+            (told,) = re.findall(r"Let the owner run: (.*)", call("doctor")[1])
+            for statement in told.split("; "):
+                connection.execute(statement.encode())
+            connection.execute("grant insert on pipeline_metrics to loads_only")
+            code, out, _ = call("doctor")
+            can = "this user can load and run steps on tables that it may write, but not migrate"
+            assert re.search(
+                rf"ok +postgresql .*{can}\n +→ For new schema files: let the owner run: runner migrate", out
+            )
+            assert "fail  postgresql" not in out
+        finally:
+            connection.execute("drop owned by loads_only cascade")
+            connection.execute("drop role loads_only")
 
 
 def _break_home(home: Path, project: Path, patch: pytest.MonkeyPatch) -> None:
