@@ -216,7 +216,8 @@ def _begin(connection: database.Connection, file: SqlFile) -> None:
     while True:
         connection.execute("begin")
         database.set_local(
-            connection, {"lock_timeout": f"{file.lock_timeout}ms", "statement_timeout": f"{file.timeout}ms"}
+            connection,
+            database.BRIEF | {"lock_timeout": f"{file.lock_timeout}ms", "statement_timeout": f"{file.timeout}ms"},
         )
         if database.try_lock(connection, exclusive="schema"):
             return

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Literal, cast
 
 from runner import days
-from runner.database import Connection, connect, set_local
+from runner.database import BRIEF, Connection, connect, set_local
 from runner.errors import ConfigError, LoadFailed, UsageError
 from staging_loaders import landing as landings_of
 from staging_loaders import partitions, rights, split, whole
@@ -331,5 +331,5 @@ class DayLoad:
     def _patient(self, connection: Connection) -> Iterator[None]:
         """A transaction that gives up waiting for locks some day."""
         with connection.transaction():
-            set_local(connection, {"lock_timeout": LOCK_TIMEOUT})
+            set_local(connection, BRIEF | {"lock_timeout": LOCK_TIMEOUT})
             yield

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runner.database import Connection, connect, set_local, try_lock
+from runner.database import BRIEF, WATCHED, Connection, connect, set_local, try_lock
 from runner.errors import LoadFailed
 from staging_loaders import blockers, exchange, partitions
 from staging_loaders.entity import TYPES, Entity
@@ -63,6 +63,7 @@ def alive(dsn: str, load: str) -> Iterator[Connection]:
     try:
         # Left open on purpose; it holds neither a snapshot nor a row, so vacuum is not held back.
         connection.autocommit = False
+        set_local(connection, WATCHED)
         # Those of these limits that the server knows; any of them would end the sign of life.
         connection.execute(
             "select set_config(name, '0', true) from pg_settings where name in"
@@ -84,7 +85,7 @@ def create(connection: Connection, target: Target, entity: Entity, day: str) -> 
     """
     columns = ", ".join(("source_file", "position", *entity.columns))
     with connection.transaction():
-        set_local(connection, {"lock_timeout": blockers.LOCK_TIMEOUT})
+        set_local(connection, BRIEF | {"lock_timeout": blockers.LOCK_TIMEOUT})
         wait_for_lock(connection, "landing", _CREATE_WAIT)
         _make_schema(connection, SCHEMA)
         if partitions.is_by_day(connection, entity.table):

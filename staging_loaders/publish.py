@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from runner import console
-from runner.database import Connection, set_local
+from runner.database import BRIEF, Connection, set_local
 from runner.errors import LoadFailed, TooManyRejects, UsageError
 from staging_loaders import blockers, exchange, partitions, rows
 from staging_loaders.entity import Entity
@@ -151,13 +151,7 @@ def publish(
     with connection.transaction():
         set_local(
             connection,
-            {
-                "statement_timeout": "0",
-                "lock_timeout": blockers.LOCK_TIMEOUT,
-                "idle_in_transaction_session_timeout": "0",
-                "client_connection_check_interval": "1s",
-                "DateStyle": "ISO",
-            },
+            BRIEF | {"statement_timeout": "0", "lock_timeout": blockers.LOCK_TIMEOUT, "DateStyle": "ISO"},
         )
         wait_for_lock(connection, staging_key(pipeline, day), _STAGING_WAIT)
         exchanges = {}
