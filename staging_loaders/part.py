@@ -101,7 +101,7 @@ def land_part(part: Part) -> Counts | Failed:
             if done is not None:
                 return done
             try:
-                counts = _copy(connection, part, kinds=_kinds(connection, part))
+                counts = _copy(connection, part, False, _kinds(connection, part))
             except psycopg.Error as error:
                 if not part.entity.json_paths or str(error.sqlstate)[:2] not in _BEYOND:
                     raise
