@@ -5,53 +5,25 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from runner import console, extras
 from runner.config import Settings
-from runner.database import Connection
 from runner.errors import RunnerError
+from runner.finding import Finding
 
 NEEDS_PIPELINE = False
 
 _TOO_LITTLE, _LITTLE = 200_000_000, 2_000_000_000
 _OLDEST_PYTHON = 0x030B0000
-_OLDEST_SERVER = 140000
 _EXTRAS = {
     "load": ("loading files", ("msgspec", "pyarrow", "iso4217", "currency_converter")),
     "spark": ("loading files with Spark", ("pyspark",)),
     "prefect": ("flows", ("prefect",)),
 }
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
-
-
-# A statement whose day is known only when it runs locks all of a table's partitions, and four sessions
-# may be at all of staging. Room is what the server has, for all sessions together.
-_LOCKS = """
-select
-    count(*),
-    4 * count(*),
-    current_setting('max_locks_per_transaction')::bigint
-        * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint),
-    current_setting('max_locks_per_transaction')::integer
-from pg_inherits
-inner join pg_partitioned_table as parted on parted.partrelid = inhparent
-inner join pg_attribute as keys on keys.attrelid = inhparent and keys.attnum = parted.partattrs[0]
-where keys.attname = 'day'
-"""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found: `level` is ok, warn or fail; `mend` is what to do about it."""
-
-    check: str
-    level: str
-    message: str
-    mend: str | None = None
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -136,107 +108,18 @@ def _disk(settings: Settings) -> Iterator[Finding]:
 
 
 def _postgresql(settings: Settings) -> Iterator[Finding]:
-    from runner import embedded
+    from runner import embedded, server_checks
 
     if settings.database_url is not None:
-        yield from _server(settings.database_url, settings)
+        yield from server_checks.examine(settings.database_url, settings)
         return
     found = embedded.status(settings.home, settings.embedded_version)
     if found.running:
-        yield from _server(found.url, settings)
+        yield from server_checks.examine(found.url, settings)
         return
     version = embedded.version_text(settings.home, settings.embedded_version)
     who = f" as {found.account}" if found.account else ""
     yield Finding("postgresql", "ok", f"{version}, embedded; does not run now, starts{who} when needed")
-
-
-def _server(url: str, settings: Settings) -> Iterator[Finding]:
-    """Check that the server lets us in, is new enough, and lets us make tables."""
-    from runner import database
-
-    with database.connect(url, "runner doctor") as connection:
-        rows = connection.execute(
-            "select current_setting('server_version'), current_setting('server_version_num')::integer,"
-            " coalesce(has_schema_privilege(current_schema(), 'create'), false)"
-        )
-        ((version, number, may),) = rows
-        ((partitions, wanted, room, a_transaction),) = connection.execute(_LOCKS)
-        lacking = _lacking(connection, settings)
-        limits = None if may else _without_create(connection, settings, lacking)
-    said = f"{version} at {database.describe(url)}"
-    if number < _OLDEST_SERVER:
-        yield Finding("postgresql", "fail", f"{said} is too old", "Use PostgreSQL 14 or newer.")
-    elif limits:
-        yield replace(limits, message=f"{said}: {limits.message}")
-    else:
-        yield Finding("postgresql", "ok", said)
-    if lacking:
-        said = "this user lacks rights to load"
-        yield Finding("rights", "warn", said, f"Let the owner run: {'; '.join(lacking)}")
-    if wanted > room:
-        yield Finding(
-            "locks",
-            "warn",
-            f"staging has {partitions:,} partitions, and its readers lock each of a table's; "
-            f"the server has room for {room:,} locks",
-            f"Raise max_locks_per_transaction from {a_transaction} to {-(-a_transaction * wanted // room)}, "
-            "or remove days: runner prune --keep N",
-        )
-
-
-def _without_create(connection: Connection, settings: Settings, lacking: Sequence[str]) -> Finding:
-    """Return what a user who may not create tables can do instead: all but migrate, where that was done."""
-    ((user, writes),) = connection.execute(
-        "select quote_ident(current_user),"
-        " coalesce(has_table_privilege(to_regclass('pipeline_metrics'), 'insert'), false)"
-    )
-    waiting = _waiting(connection, settings)
-    owner = "Let the owner run: runner migrate"
-    if waiting or waiting is None:
-        much = f", and {console.count(len(waiting), 'schema file')} wait to be applied" if waiting else ""
-        mend = f"{owner}; or grant: grant usage, create on schema public to {user}"
-        return Finding("postgresql", "fail", f"this user may not create tables{much}", mend)
-    able = ["load"] if _any_loaders(settings) and not lacking else []
-    able += ["run steps on tables that it may write"] if writes else []
-    can = " and ".join(able) or "read what the runner keeps"
-    return Finding(
-        "postgresql", "ok", f"this user can {can}, but not migrate", f"For new schema files: {owner.lower()}"
-    )
-
-
-def _waiting(connection: Connection, settings: Settings) -> list[str] | None:
-    """Return the schema files that are not applied yet; None where that cannot be told."""
-    import psycopg
-
-    from runner import config, project, schema
-
-    try:
-        waiting = [file.id for file in schema.pending_own(connection)]
-        for name in [settings.pipeline] if settings.pipeline else config.pipelines(settings.project):
-            pipeline = project.discover(replace(settings, pipeline=name))
-            waiting += [file.id for file in schema.pending(pipeline.schema, schema.history(connection, name))]
-    except (RunnerError, psycopg.Error):
-        return None
-    return waiting
-
-
-def _lacking(connection: Connection, settings: Settings) -> list[str]:
-    """Return the statements that give this user what loading lacks; who runs steps alone needs none of them."""
-    from runner import config, loading
-
-    tables = set()
-    for name in [settings.pipeline] if settings.pipeline else config.pipelines(settings.project):
-        chosen = replace(settings, pipeline=name)
-        if loading.has_loaders(chosen):
-            from staging_loaders.entity import load_declarations
-
-            with suppress(RunnerError):  # the project's own check tells of it
-                tables |= {entity.table for entity in load_declarations(chosen.declarations).values()}
-    if not tables:
-        return []
-    from staging_loaders import rights
-
-    return rights.missing(connection, sorted(tables))
 
 
 def _java(settings: Settings) -> Iterator[Finding]:

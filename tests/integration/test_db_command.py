@@ -15,8 +15,7 @@ import psycopg
 import pytest
 from psycopg import conninfo
 
-from runner import cli, embedded
-from runner.commands import doctor
+from runner import cli, embedded, server_checks
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -308,7 +307,7 @@ def test_doctor_counts_partitions_and_locks(
         connection.execute("select staging_day('stg_agents', 'day' || day) from generate_series(1, 3) as day")
     assert "locks" not in call("doctor")[1]
     # As if each partition were a hundred thousand.
-    monkeypatch.setattr(doctor, "_LOCKS", doctor._LOCKS.replace("4 * count(*)", "400000 * count(*)"))
+    monkeypatch.setattr(server_checks, "_LOCKS", server_checks._LOCKS.replace("4 * count(*)", "400000 * count(*)"))
     _, out, _ = call("doctor")
     assert re.search(r"locks .*staging has 3 partitions, .* room for [0-9,]+ locks", out)
     assert re.search(r"Raise max_locks_per_transaction from \d+ to \d+, or remove days", out)
