@@ -240,10 +240,12 @@ def _lock(home: Path, version: int) -> Iterator[None]:
     import fcntl
 
     try:
-        file = (home / f"pg{version}.lock").open("a")
+        # For nobody else: whoever can open it can hold the lock.
+        file = open(os.open(home / f"pg{version}.lock", os.O_RDWR | os.O_CREAT, 0o600), "a")  # noqa: SIM115
     except OSError as error:
         raise places.not_ours(home) from error
     with file:
+        os.fchmod(file.fileno(), 0o600)
         if os.geteuid() == 0:
             os.chown(file.fileno(), home.stat().st_uid, home.stat().st_gid)
         until = time.monotonic() + process.START_SECONDS
