@@ -18,10 +18,10 @@ from typing import Literal, cast
 
 from runner import days
 from runner.database import BRIEF, Connection, connect, set_local
-from runner.errors import ConfigError, LoadFailed, UsageError
+from runner.errors import ConfigError, UsageError
 from staging_loaders import landing as landings_of
-from staging_loaders import partitions, rights, split, whole
 from staging_loaders import publish as publishing
+from staging_loaders import rights, split, whole
 from staging_loaders.advance import Progress, ticker
 from staging_loaders.blockers import LOCK_TIMEOUT, Watch
 from staging_loaders.engine import Engine
@@ -137,7 +137,8 @@ class DayLoad:
         started, before = time.monotonic(), self._session.start_seconds
         with self._faults.translated():
             life = self._alive()
-            self._check_rights([self._declared[entity].table for entity in entities])
+            with self._connection() as connection:
+                rights.require(connection, self.day, [self._declared[entity].table for entity in entities])
             targets = {entity: self._create(self._declared[entity]) for entity in entities}
             parts = self._parts([plans[entity] for entity in entities], targets)
             parts = whole.place(parts, self._session)
@@ -274,25 +275,6 @@ class DayLoad:
                 )
             landings_of.create(connection, target, entity, self.day)
         return target
-
-    def _check_rights(self, tables: Sequence[str]) -> None:
-        """Refuse what the role may not do, before anything is read."""
-        with self._connection() as connection:
-            lacking = rights.missing(connection, tables)
-            owners = {table: partitions.owner_to_ask(connection, table, self.day) for table in tables}
-        if lacking:
-            raise LoadFailed(
-                f"{self.day} was not loaded: the role lacks rights to load into {', '.join(tables)}",
-                hint=f"Nothing was changed. Let the owner run: {'; '.join(lacking)}",
-            )
-        others = {table: owner for table, owner in owners.items() if owner}
-        if others:
-            calls = ", ".join(f"staging_day('{table}', '{self.day}')" for table in others)
-            raise LoadFailed(
-                f"{self.day} was not loaded: {', '.join(others)} has no partition for it, "
-                "and only the owner can make one",
-                hint=f"Nothing was changed. Let {' and '.join(sorted(set(others.values())))} run: select {calls}",
-            )
 
     def _parts(self, plans: Sequence[EntityPlan], targets: dict[str, Target]) -> list[Part]:
         parts = []

@@ -171,6 +171,7 @@ def make(connection: Connection, table: str, day: str, note: Callable[[str], Non
                 raise LoadFailed(
                     f"{table}: no partition for {day} could be made for {_WAIT:.0f} s: {who} uses the table",
                     hint=f"Make it when they have ended (select staging_day('{table}', '{day}')), then load again.",
+                    transient=True,
                 ) from None
         time.sleep(_POLL_SECONDS)
 

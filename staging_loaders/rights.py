@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from runner.database import Connection
+from runner.errors import LoadFailed
 from staging_loaders import partitions
 from staging_loaders.landing import SCHEMA
 
@@ -58,6 +59,27 @@ def missing(connection: Connection, tables: Sequence[str]) -> list[str]:
         if lacking:
             grants.setdefault(", ".join(lacking), []).append(table)
     return statements + [f"grant {kinds} on {', '.join(lacked)} to {role}" for kinds, lacked in grants.items()]
+
+
+def require(connection: Connection, day: str, tables: Sequence[str]) -> None:
+    """Refuse to load `day` where this role may not, before anything is read.
+
+    Raises LoadFailed with the statements for the owner.
+    """
+    lacking = missing(connection, tables)
+    if lacking:
+        raise LoadFailed(
+            f"{day} was not loaded: the role lacks rights to load into {', '.join(tables)}",
+            hint=f"Nothing was changed. Let the owner run: {'; '.join(lacking)}",
+        )
+    owners = {table: partitions.owner_to_ask(connection, table, day) for table in tables}
+    others = {table: owner for table, owner in owners.items() if owner}
+    if others:
+        calls = ", ".join(f"staging_day('{table}', '{day}')" for table in others)
+        raise LoadFailed(
+            f"{day} was not loaded: {', '.join(others)} has no partition for it, and only the owner can make one",
+            hint=f"Nothing was changed. Let {' and '.join(sorted(set(others.values())))} run: select {calls}",
+        )
 
 
 def _closed_tablespaces(connection: Connection, tables: Sequence[str]) -> list[str]:

@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING, Any
 from runner import extras
 from runner import master as masters
 from runner.errors import ConfigError, LoadFailed
-from runner.process import is_alive
-from staging_loaders import jvm, package, spark_faults, spark_settings
+from staging_loaders import jvm, package, spark_faults, spark_settings, work_folder
 from staging_loaders.engine import Engine, Inline, Item, Result
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "Inline", "Session"]
 
 _TICK_SECONDS = 0.5
-_WORK = "warehouse-spark-"
 _LOG = "spark.log"
 _STOP_SECONDS = 10.0
 # What kills one JVM after another does not pass.
@@ -236,8 +234,7 @@ class Session:
             launch = self._prepare()
         if self._announce:
             self._announce("starting Spark …")
-        _sweep()
-        self._work = Path(tempfile.mkdtemp(prefix=f"{_WORK}{os.getpid()}-"))
+        self._work = work_folder.make()
         log = self._work / _LOG
         conf = SparkConf(loadDefaults=False)
         if not given:
@@ -341,12 +338,3 @@ class _Each:
 
     def __repr__(self) -> str:  # variables may be secrets
         return f"_Each({self.task})"
-
-
-def _sweep() -> None:
-    """Remove the work folders of runs that were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_WORK}[0-9]*-*"):
-        pid = folder.name.removeprefix(_WORK).partition("-")[0]
-        with suppress(OSError, ValueError):
-            if folder.stat().st_uid == os.getuid() and not is_alive(int(pid)):
-                shutil.rmtree(folder, ignore_errors=True)

@@ -14,8 +14,7 @@ import pytest
 
 from runner import java
 from runner.errors import ConfigError
-from staging_loaders import class_archive, spark_settings
-from staging_loaders import session as session_module
+from staging_loaders import class_archive, spark_settings, work_folder
 from staging_loaders.jvm import Launch
 from staging_loaders.session import Session
 
@@ -261,5 +260,5 @@ def test_a_session_that_was_killed_is_swept(tmp_path: Path, monkeypatch: pytest.
     (left,) = temporary.iterdir()
     assert [path.name.partition("-")[0] for path in left.iterdir() if path.is_dir()] == ["gateway"]
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
-    session_module._sweep()
+    work_folder._sweep()
     assert not list(temporary.iterdir())
