@@ -77,7 +77,8 @@ def _copied(bench: Bench, program: str, form: str, **asked: str) -> Result:
     variant = bench.variant
     with variant.table("copied") as name:
         files = [str(file) for file in variant.files(form)]
-        run = _run(program, bench, table=name, columns=", ".join(variant.columns), files=files, **asked)
+        columns = ", ".join(variant.columns)
+        run = _run(program, bench, table=name, columns=columns, files=files, form=form, **asked)
         return run, variant.digest(name, variant.columns), bench.digests[0]
 
 
@@ -184,21 +185,26 @@ def _alone(bench: Bench, held: Limits) -> None:
     declarations = str(bench.variant.declarations)
     try:
         parsed = _run("benchmarks.rivals.parse", bench, data=str(bench.data), day="json", declarations=declarations)
-        text, digest, wanted = _copied(bench, "benchmarks.rivals.write", "text")
+        form = "binary" if bench.variant.payload else "text"  # as the workers send them
+        written, digest, wanted = _copied(bench, "benchmarks.rivals.write", form)
     except Failed as error:
         bench.limits.missed.append(f"parsing or writing alone: {error}")
         return
     micro = parsed.client_cpu / bench.records * 1e6
     if digest != wanted:
-        bench.limits.missed.append(f"COPY of text: {digest}, where {wanted} was to be loaded")
+        bench.limits.missed.append(f"COPY of {form} pieces: {digest}, where {wanted} was to be loaded")
     publish = ours.said["phases"]["publish"]
-    share = floor.seconds / (text.seconds + publish)
+    share = floor.seconds / (written.seconds + publish)
     table(
         ["alone", "is", "wanted"],
         [
             ["parsing, µs of client CPU a record", held.check("parsing", micro, PARSE, " µs"), f"<= {PARSE:.0f}"],
-            ["writing (COPY of text, publishing), share of the floor", held.least("writing", share, WRITE), f"{WRITE}"],
-            ["COPY of text, µs of server CPU a record", bench.micro(text.server_cpu), ""],
+            [
+                f"writing (COPY of {form}, publishing), share of the floor",
+                held.least("writing", share, WRITE),
+                f"{WRITE}",
+            ],
+            [f"COPY of {form}, µs of server CPU a record", bench.micro(written.server_cpu), ""],
             *([f"phase {name}, s", f"{seconds:.2f}", ""] for name, seconds in ours.said["phases"].items()),
         ],
     )

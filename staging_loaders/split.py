@@ -54,15 +54,19 @@ def split(plans: Sequence[EntityPlan], parallelism: int) -> list[Piece]:
         large = {file for file in plan.files if spans.is_divisible(file) and file.size > max(_DIVIDED, size)}
         others = [file for file in plan.files if file not in large]
         found: list[tuple[int, tuple[SourceFile, ...], Span | None]] = []
-        found += [(sum(map(_weight, files)), files, None) for files in _group(others, size)]
+        found += [(sum(map(_weight, files)), files, None) for files in _group(others, size, parallelism)]
         found += [(size, (file,), span) for file in plan.files if file in large for span in spans.divide(file, size)]
         weighed += [(weight, Piece(plan, number, files, span)) for number, (weight, files, span) in enumerate(found)]
     return [piece for _, piece in sorted(weighed, key=lambda one: -one[0])]
 
 
-def _group(files: Sequence[SourceFile], size: int) -> list[tuple[SourceFile, ...]]:
+def _group(files: Sequence[SourceFile], size: int, parallelism: int) -> list[tuple[SourceFile, ...]]:
     """Fill groups, each file into the smallest so far, the largest file first."""
-    count = max(1, min(len(files), -(-sum(map(_weight, files)) // size)))
+    count = -(-sum(map(_weight, files)) // size)
+    if count > parallelism:
+        # As many for each worker: one that is left over is waited for by all.
+        count = -(-count // parallelism) * parallelism
+    count = max(1, min(len(files), count))
     groups: list[list[SourceFile]] = [[] for _ in range(count)]
     heap = [(0, index) for index in range(count)]
     for file in sorted(files, key=_weight, reverse=True):

@@ -12,7 +12,7 @@ import pytest
 from benchmarks import __main__ as bench
 from benchmarks import meter
 from benchmarks import transactions as made
-from benchmarks.rivals import given
+from benchmarks.rivals import given, write
 from staging_loaders.convert import Rejected, compile_entity
 from staging_loaders.entity import load_declarations
 from staging_loaders.read import read_records
@@ -128,3 +128,18 @@ def test_the_meter_tells_why_a_program_did_not_end_well(tmp_path: Path) -> None:
 
     with pytest.raises(meter.Failed, match="exit 1: there is no table"):
         meter.run(program, {}, os.getpid(), tmp_path, Path(sys.executable))
+
+
+def test_prepared_rows_are_sent_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each piece of a binary file is a file of its own, and together they hold its rows."""
+    monkeypatch.setattr(write, "_PIECE", 40)
+    header, trailer = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
+    rows = [b"\0\2\0\0\0\x03abc\xff\xff\xff\xff" for _ in range(20)]
+    path = tmp_path / "1.binary"
+    path.write_bytes(header + b"".join(rows) + trailer)
+    with path.open("rb") as file:
+        first, *pieces = write._rows(file)
+    assert first == b""
+    assert len(pieces) > 3
+    assert all(piece.startswith(header) and piece.endswith(trailer) for piece in pieces)
+    assert b"".join(piece[19:-2] for piece in pieces) == b"".join(rows)
