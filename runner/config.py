@@ -175,7 +175,7 @@ def pipelines(project: Path) -> list[str]:
 def _pipeline(project: Path, given: str | None) -> str:
     """Return the pipeline's name; an empty one where the project has none and none is asked for."""
     folder, known = project / "migrations", pipelines(project)
-    if given:
+    if given is not None:
         if given not in known:
             raise UsageError(
                 f"there is no pipeline {given!r} under {folder}",

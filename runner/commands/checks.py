@@ -18,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Print what each check found when its step ran last, and the first rows of those that found any."""
     pipeline = project.discover(settings)
-    day = days.check(args.day) if args.day else None
+    day = days.check(args.day) if args.day is not None else None
     with schema.connect(database.resolve(settings), "runner checks") as connection:
         found = [] if metrics.nothing_yet(connection) else check_results.latest(connection, pipeline.name, day)
     if args.json:

@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Print metrics rows, oldest first."""
     pipeline = project.discover(settings)
-    day = days.check(args.day) if args.day else None
+    day = days.check(args.day) if args.day is not None else None
     with schema.connect(database.resolve(settings), "runner metrics") as connection:
         found = (
             []

@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Print rejects and warnings, and how many there are of each reason."""
     pipeline = project.discover(settings)
-    day = days.check(args.day) if args.day else None
+    day = days.check(args.day) if args.day is not None else None
     found: list[dict[str, Any]] = []
     counts: dict[str, int] = {}
     known_day = False

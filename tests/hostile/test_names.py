@@ -1,0 +1,199 @@
+"""Names that mean harm: each is taken exactly or refused with a hint, and none reaches a shell, a file or SQL."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from runner import cli, config, console, days, project, step
+from runner.errors import RunnerError, UsageError
+from staging_loaders.entity import read_declaration
+
+HOSTILE = {
+    "quote": "a'b; drop table orders;--",
+    "double quote": 'a"b',
+    "line break": "a\nb",
+    "last line break": "day1\n",
+    "escape": "a\x1b[31mred\x1b]0;title\x07",
+    "control of one byte": "a\x9b31m",
+    "right to left": "\u202eevil",
+    "zero width": "day\u200b1",
+    "homoglyph": "d\u0430y1",
+    "combining": "day1\u0301",
+    "full width": "\uff44ay1",
+    "emoji": "\U0001f9ff",
+    "superscript": "\u00b2",
+    "not text": "\udcff\udcfe",
+    "up": "../day1",
+    "absolute": "/etc/passwd",
+    "home": "~",
+    "windows": "C:\\day1",
+    "long": "x" * 300,
+    "number": "1" * 5000,
+    "word": "select",
+    "nothing": "",
+    "blank": " ",
+    "option": "--",
+    "format": "{0.__class__}%s%(a)s",
+}
+COMMANDS = {
+    "apply": (["--day"], ["--day", "day1", "--only"], ["--day", "day1", "--from"], ["--day", "day1", "--until"],
+              ["--day", "day1", "--pipeline"], ["--day", "day1", "--data"], ["--day", "day1", "--wait"],
+              ["--day", "day1", "--max-rejects"], ["--day", "day1", "--engine"]),
+    "load": (["--day"], ["--day", "day1", "--data"]),
+    "plan": (["--day"], ["--day", "day1", "--data"]),
+    "lint": ([],),
+    "lineage": (["--column"],),
+    "metrics": (["--day"], ["--run"], ["--format"]),
+    "rejects": (["--day"], ["--entity"]),
+    "checks": (["--day"],),
+    "new": (["step"], ["loader"]),
+    "prune": (["--keep"],),
+}  # fmt: skip
+DATABASE_WORDS = {"metrics", "rejects", "checks"}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small project."""
+    folder = tmp_path_factory.mktemp("shop") / "project"
+    assert cli.main(["init", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def inside(shop: Path, empty_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The project's folder as the current one, with a database in which its tables are."""
+    monkeypatch.chdir(shop)
+    monkeypatch.setenv("DATABASE_URL", empty_database)
+    assert cli.main(["migrate"]) == 0
+    before = {path: path.read_bytes() for path in shop.rglob("*") if path.is_file()}
+    yield shop
+    assert {path: path.read_bytes() for path in shop.rglob("*") if path.is_file()} == before
+    with psycopg.connect(empty_database) as connection:
+        assert connection.execute("select count(*) from orders").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_words(inside: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """Each command refuses such a word with a message and a hint, or finds nothing by it; its output is harmless."""
+    word = HOSTILE[name]
+    for command, options in COMMANDS.items():
+        for option in options:
+            if command == "new" and word == "select":
+                continue  # a name like any other
+            if command == "lint" and name in ("nothing", "option", "absolute"):
+                continue  # all files, and one that is there
+            capsys.readouterr()
+            code = cli.main([command, *option, word])
+            out, err = capsys.readouterr()
+            said = f"{command} {option}: {out}{err}"
+            assert "fault of the runner" not in err, said
+            assert all(character.isprintable() or character == "\n" for character in out + err), said
+            if code:
+                assert code in (1, 2) and err.startswith("error: ") and "\nhint: " in err, said
+            else:
+                assert command in DATABASE_WORDS, said
+
+
+@pytest.mark.parametrize("name", [name for name in HOSTILE if name != "word"])
+def test_days(name: str) -> None:
+    """What is no day name is none, however much it looks like one."""
+    with pytest.raises(UsageError):
+        days.check(HOSTILE[name])
+
+
+@pytest.mark.parametrize("name", ["quote", "escape", "right to left", "not text", "emoji", "blank", "line break"])
+def test_pipelines(
+    tmp_path: Path, empty_database: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A pipeline may be called anything that is text: it is found, applied and told by exactly that name."""
+    folder = tmp_path / "migrations" / HOSTILE[name]
+    folder.mkdir(parents=True)
+    (folder / "010_one.sql").write_text(
+        "create table one (id int);\n"
+        "insert into pipeline_metrics (flow_run_id, task_name, pipeline_name, table_name, day, rows_affected, status)\n"
+        "select current_setting('app.flow_run_id'), 'one_task', 'one', 'one', current_setting('app.day'), 0, 'success'"
+    )
+    monkeypatch.setenv("DATABASE_URL", empty_database)
+    code = cli.main(["apply", "--day", "day1", "--project", str(tmp_path)])
+    out, err = capsys.readouterr()
+    assert all(character.isprintable() or character == "\n" for character in out + err)
+    if name == "not text":
+        assert code == 2 and "not UTF-8" in err and "hint: " in err
+        return
+    assert code == 0, err
+    with psycopg.connect(empty_database) as connection:
+        assert connection.execute("select distinct pipeline from pipeline_metrics").fetchall() == [(HOSTILE[name],)]
+
+
+@pytest.mark.parametrize("name", sorted(HOSTILE.keys() - {"nothing", "up", "absolute", "word", "long", "number"}))
+def test_files_of_steps_and_loaders(tmp_path: Path, name: str) -> None:
+    """A step or a declaration whose file is not named like one is refused by its name."""
+    for path, read in (
+        (tmp_path / f"010_{HOSTILE[name]}.sql", lambda path: step.read(path, tmp_path, step.STEP_KEYS)),
+        (tmp_path / f"{HOSTILE[name]}.toml", read_declaration),
+    ):
+        path.write_text('table = "stg_a"\nkey = "a"\n[fields]\na = { required = true }\n')
+        with pytest.raises(RunnerError) as caught:
+            read(path)
+        assert caught.value.hint
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("key", ["table", "key", "column", "from"])
+def test_names_in_declarations(tmp_path: Path, key: str, name: str) -> None:
+    """Tables and columns are plain names of at most 63 characters, as the server keeps them; a path is anything."""
+    words = {"table": "stg_a", "key": "a", "column": "a", "from": "a", key: HOSTILE[name]}
+    quoted = {
+        part: json.dumps(word.encode("utf-8", "replace").decode(), ensure_ascii=False) for part, word in words.items()
+    }
+    file = tmp_path / "a.toml"
+    file.write_text(
+        f"table = {quoted['table']}\nkey = {quoted['key']}\n[fields]\n"
+        f"{quoted['column']} = {{ from = {quoted['from']}, required = true }}\n",
+        encoding="utf-8",
+    )
+    if key == "from" and name not in ("nothing", "up"):
+        assert read_declaration(file).fields[0].paths == (tuple(json.loads(quoted["from"]).split(".")),)
+        return
+    if name == "word" and key == "table":
+        assert read_declaration(file).table == "select"
+        return
+    with pytest.raises(RunnerError) as caught:
+        read_declaration(file)
+    assert caught.value.hint
+
+
+def test_a_number_that_is_none(shop: Path) -> None:
+    """A step is named by digits alone, of a number that a step can have."""
+    steps = project.discover(config.load({"project": str(shop)}, environ={})).steps
+    assert project.find(steps, "10") is project.find(steps, "010") is steps[0]
+    for word in ("\u00b2", "\u0661\u0660", "1" * 5000, "-10", "1_0"):
+        with pytest.raises(UsageError, match="no step"):
+            project.find(steps, word)
+
+
+def test_a_terminal_is_not_driven(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal, too, nothing but the runner's own colours gets through."""
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w", encoding="utf-8") as stream:
+        monkeypatch.setattr("sys.stdout", stream)
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        console.say(console.style("good", "green") + "\ta\x1b[2J\x1b[31m\x9b2J\u202eb\x7f\x08")
+        console.print_json({"a": "\x9b2J\u202e\udcff\x7f\x1b[2J\u00e9"})
+        stream.flush()
+        seen = ""
+        while not seen.endswith("}\n"):
+            seen += os.read(ours, 10_000).decode().replace("\r\n", "\n")
+    os.close(ours)
+    assert seen.splitlines()[0].startswith("\x1b[32mgood\x1b[0m")
+    assert seen.count("\x1b[2J") == 0 and not set(seen) & set("\x9b\u202e\x7f\x08")
+    assert json.loads(seen.partition("\n")[2]) == {"a": "\x9b2J\u202e\udcff\x7f\x1b[2J\u00e9"}
