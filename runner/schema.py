@@ -64,7 +64,7 @@ def connect(dsn: str, name: str) -> Any:
     connection = database.connect(dsn, name)
     try:
         # A role that may read metrics only need not read this.
-        if _is_readable(connection):
+        if is_readable(connection):
             pending_own(connection)
     except BaseException:
         connection.close()
@@ -72,7 +72,8 @@ def connect(dsn: str, name: str) -> Any:
     return connection
 
 
-def _is_readable(connection: database.Connection) -> bool:
+def is_readable(connection: database.Connection) -> bool:
+    """Tell whether there is a record of what was run, and this role may read it."""
     row = connection.execute(
         "select coalesce(has_table_privilege(to_regclass('schema_history'), 'select'), false)"
     ).fetchone()

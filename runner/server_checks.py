@@ -39,6 +39,7 @@ def examine(url: str, settings: Settings) -> Iterator[Finding]:
         )
         ((version, number, may),) = rows
         ((partitions, wanted, room, a_transaction),) = connection.execute(_LOCKS)
+        layout = _layout(connection)
         tables = _staging(settings)
         lacking = _lacking(connection, tables) if tables else []
         limits = None if may else _without_create(connection, settings, bool(tables) and not lacking)
@@ -49,6 +50,7 @@ def examine(url: str, settings: Settings) -> Iterator[Finding]:
         yield replace(limits, message=f"{said}: {limits.message}")
     else:
         yield Finding("postgresql", "ok", said)
+    yield from layout
     if lacking:
         said = "this user lacks rights to load"
         yield Finding("rights", "warn", said, f"Let the owner run: {'; '.join(lacking)}")
@@ -61,6 +63,20 @@ def examine(url: str, settings: Settings) -> Iterator[Finding]:
             f"Raise max_locks_per_transaction from {a_transaction} to {-(-a_transaction * wanted // room)}, "
             "or remove days: runner prune --keep N",
         )
+
+
+def _layout(connection: Connection) -> list[Finding]:
+    """Return what is to be said of the layout of the runner's own tables; nothing where it is this runner's."""
+    if not schema.is_readable(connection):
+        return []
+    try:
+        pending = schema.pending_own(connection)
+    except RunnerError as error:
+        return [Finding("layout", "fail", error.message, error.hint)]
+    if not pending:
+        return []
+    said = f"the runner's own tables are of an earlier version, without {pending[0].id}"
+    return [Finding("layout", "warn", said, "Nothing to do: the next apply, load or migrate sees to it.")]
 
 
 def _lacking(connection: Connection, tables: Sequence[str]) -> list[str]:

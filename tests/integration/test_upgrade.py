@@ -330,4 +330,26 @@ def test_a_role_that_may_not_migrate_is_told(as_role: Callable[..., Connection])
 def test_a_role_that_may_only_read_metrics_reads_them(as_role: Callable[..., Connection]) -> None:
     """The layout is not looked at where the role may not look."""
     connection = as_role("grant select on pipeline_metrics")
-    assert not schema._is_readable(connection)
+    assert not schema.is_readable(connection)
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "told"),
+    [
+        pytest.param("003_partitions", 0, "an earlier version, without 003_partitions", id="older"),
+        pytest.param("999_future", 1, "made by a newer runner", id="newer"),
+    ],
+)
+def test_the_doctor_tells_of_the_layout(
+    name: str, code: int, told: str, database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A layout that is not this runner's is a finding: a fault where the runner refuses the database."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("delete from schema_history where name = %s", (name,))
+        if code:
+            connection.execute(
+                "insert into schema_history (pipeline, name, checksum, seconds) values ('', %s, '', 0)", (name,)
+            )
+    monkeypatch.setenv("DATABASE_URL", database)
+    assert cli.main(["doctor", "--project", str(ROOT), "--json"]) == code
+    assert told in capsys.readouterr().out
