@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Literal, cast
 
 from runner import days
-from runner.database import BRIEF, Connection, connect, set_local
+from runner.database import BRIEF, WATCHED, Connection, connect, set_local
 from runner.errors import ConfigError, UsageError
 from staging_loaders import landing as landings_of
 from staging_loaders import publish as publishing
@@ -296,7 +296,8 @@ class DayLoad:
     def _analyze(self, connection: Connection, table: str, rows: int) -> None:
         """Gather statistics of what is large; the steps that follow are planned by them."""
         if rows >= _ANALYZE_ROWS:
-            with contextlib.suppress(Exception):  # the data is what counts
+            with contextlib.suppress(Exception), connection.transaction():  # the data is what counts
+                set_local(connection, WATCHED)
                 connection.execute(f"analyze {table}")
 
     @contextlib.contextmanager

