@@ -235,6 +235,42 @@ def test_rerun_after_a_commit(
     assert connection.execute("select count(*) from first").fetchone() == (1,)
 
 
+def test_killed_after_a_commit(
+    prefect_server: Server, project: Callable[..., Path], database: str, connection: Connection
+) -> None:
+    """A flow run that was killed between a step's commit and Prefect's hearing of it is run again: each step once."""
+    from prefect.client.orchestration import get_client
+    from prefect.flow_engine import run_flow
+    from prefect.states import Pending
+
+    from runner.flows.day import day_pipeline
+    from runner.flows.tasks import TaskSettings
+
+    folder = project(first="", second="")
+    code = (
+        "import os, signal, sys; from runner.apply import StepRunner; run = StepRunner.run\n"
+        "StepRunner.run = lambda self, step: (run(self, step), os.kill(os.getpid(), signal.SIGKILL))\n"
+        "from runner.flows.__main__ import main; main(sys.argv[1:])"
+    )
+    arguments = ["--day", "day1", "--project", str(folder)]
+    process = start(arguments, code, DATABASE_URL=database, **prefect_server.environment)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL, err
+    ((flow_run_id,),) = connection.execute("select flow_run_id from pipeline_metrics").fetchall()
+    assert connection.execute("select flow_run_id from runner_leases").fetchall() == [(flow_run_id,)]
+    settings = config.load({"project": str(folder)}, environ={"DATABASE_URL": database})
+    flow = day_pipeline(settings, TaskSettings(backoff=0.01))
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(flow_run_id, Pending(), force=True)
+        found = client.read_flow_run(flow_run_id)
+    ended = Ended(run_flow(flow, flow_run=found, parameters=found.parameters, return_type="state"))
+    assert ended.id == flow_run_id
+    assert [(each.step, each.already_done) for each in ended.steps] == [("010_first", True), ("020_second", False)]
+    assert metrics_rows(connection, flow_run_id) == [("first_task", 1, "success"), ("second_task", 1, "success")]
+    assert connection.execute("select count(*) from first").fetchone() == (1,)
+    assert connection.execute("select count(*) from runner_leases").fetchone() == (0,)
+
+
 def test_a_held_day(flow: Callable[..., Ended], project: Callable[..., Path], database: str) -> None:
     """A day that another run holds fails the flow before any step, naming the holder."""
     with Lease(database, "demo", "day1", "another-run"):
@@ -306,11 +342,11 @@ def test_time_limit_does_not_pass() -> None:
     assert not is_passing(TaskRunTimeoutError("x"))
 
 
-def start(arguments: list[str], **given: str) -> subprocess.Popen[str]:
-    """Start `python -m runner.flows` in the repository."""
+def start(arguments: list[str], code: str = "", **given: str) -> subprocess.Popen[str]:
+    """Start `python -m runner.flows`, or other `code`, in the repository."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "PG"))}
     return subprocess.Popen(
-        [sys.executable, "-m", "runner.flows", *arguments],
+        [sys.executable, *(["-c", code] if code else ["-m", "runner.flows"]), *arguments],
         cwd=ROOT,
         env={**kept, **given},
         stdout=subprocess.PIPE,
