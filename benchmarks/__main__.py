@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks import checks, dry_run, jobs, light, lint, load, load_data, memory, publish, start, steps
+from benchmarks import checks, dry_run, jobs, light, lint, load, load_data, memory, publish, races, start, steps
 from benchmarks.report import Limits, machine
 from runner import embedded
 
@@ -99,6 +99,12 @@ PARTS = {
     "load": Part(
         "loading beside other loaders",
         lambda b: load.run(b.home, b.tcp, b.folder, b.limits, b.records, b.times, b.quick, b.given.loaders),
+        asked=True,
+        port=True,
+    ),
+    "races": Part(
+        "two runs of a day at once, beside two runs of dbt",
+        lambda b: races.run(b.tcp, b.folder, b.limits),
         asked=True,
         port=True,
     ),

@@ -1,6 +1,6 @@
-"""What others need and this project does not: PostgreSQL's JDBC driver, and dlt in an environment of its own.
+"""What others need and this project does not: PostgreSQL's JDBC driver; dlt and dbt in environments of their own.
 
-Both are fetched when they are first asked for, into `$XDG_CACHE_HOME/warehouse-benchmarks` (or `~/.cache/…`).
+They are fetched when they are first asked for, into `$XDG_CACHE_HOME/warehouse-benchmarks` (or `~/.cache/…`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ JDBC = "42.7.8"
 _JDBC_URL = f"https://repo1.maven.org/maven2/org/postgresql/postgresql/{JDBC}/postgresql-{JDBC}.jar"
 _JDBC_SHA256 = "2a32a9dcbc42d67a50ad3a0de5efd102c8d2be46720045f2cbd6689f160ab7c7"
 DLT = "1.31.0"
+DBT, DBT_POSTGRES = "1.11.16", "1.11.0"
 _SECONDS = 60
 
 
@@ -49,20 +50,29 @@ def jdbc() -> Path:
 
 def dlt() -> Path:
     """Return the Python of an environment that has dlt."""
-    folder = cache() / f"dlt-{DLT}-{sys.version_info.major}.{sys.version_info.minor}"
-    python = folder / "bin" / "python"
+    return _environment(f"dlt-{DLT}", f"dlt[postgres,parquet]=={DLT}") / "python"
+
+
+def dbt() -> Path:
+    """Return the program dbt of an environment that has it, with its adapter for PostgreSQL."""
+    return _environment(f"dbt-{DBT}", f"dbt-core=={DBT}", f"dbt-postgres=={DBT_POSTGRES}") / "dbt"
+
+
+def _environment(name: str, *packages: str) -> Path:
+    """Return the folder of programs of an environment with `packages`, made where it is not there."""
+    folder = cache() / f"{name}-{sys.version_info.major}.{sys.version_info.minor}"
     stamp = folder / "ready"
     if not stamp.exists():
         make = [sys.executable, "-m", "venv", "--clear", str(folder)]
-        install = [str(python), "-m", "pip", "install", f"dlt[postgres,parquet]=={DLT}"]
+        install = [str(folder / "bin" / "python"), "-m", "pip", "install", *packages]
         try:
             for command in (make, install):
                 subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         except (OSError, subprocess.CalledProcessError) as error:
             told = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
-            raise Missing(f"dlt cannot be installed: {told[-1] if told else error}") from error
+            raise Missing(f"{' and '.join(packages)} cannot be installed: {told[-1] if told else error}") from error
         stamp.touch()
-    return python
+    return folder / "bin"
 
 
 def _put(path: Path, data: bytes) -> None:
