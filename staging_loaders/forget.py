@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from runner.database import Connection, set_local
+from runner.database import BRIEF, Connection, set_local
 from runner.errors import LoadFailed
 from staging_loaders import blockers, exchange, partitions, rows
 from staging_loaders.exchange import Exchange
@@ -45,7 +45,8 @@ def held(connection: Connection, tables: Sequence[str]) -> dict[str, list[Held]]
 
 def _of_table(connection: Connection, table: str) -> Sequence[tuple[str, int | None, int]]:
     parts: Sequence[tuple[str | None, int | None, int]] = connection.execute(
-        f"select {_ONLY_DAY}, case when pg_relation_size(parts.oid) = 0 then 0 end, pg_total_relation_size(parts.oid) "
+        f"select {_ONLY_DAY}, case when pg_relation_size(parts.oid) = 0 then 0 end, "
+        "coalesce(pg_total_relation_size(parts.oid), 0) "
         "from pg_inherits inner join pg_class as parts on parts.oid = inhrelid "
         "where inhparent = to_regclass(%s) and relkind = 'r'",
         (table,),
@@ -81,11 +82,7 @@ def forget(
     with connection.transaction():
         set_local(
             connection,
-            {
-                "statement_timeout": "0",
-                "lock_timeout": blockers.LOCK_TIMEOUT,
-                "client_connection_check_interval": "1s",
-            },
+            BRIEF | {"statement_timeout": "0", "lock_timeout": blockers.LOCK_TIMEOUT},
         )
         wait_for_lock(connection, staging_key(pipeline, day), patience)
         exchanges = []

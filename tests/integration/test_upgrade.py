@@ -28,12 +28,20 @@ EARLIER = {"hashes": ((1,), 6), "phases": ((1, 2), 6), "engines": ((1, 2), 6)}
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
-@pytest.fixture
-def first(server: Server) -> Iterator[str]:
-    """The URL of a database that the first version left, three days applied."""
+@pytest.fixture(scope="module")
+def left(server: Server) -> Iterator[str]:
+    """The name of a database that the first version left, three days applied; clone it, never connect."""
     name = server.create()
     with psycopg.connect(server.on(name), autocommit=True) as connection:
         connection.execute(gzip.decompress((LAYOUTS / "first.sql.gz").read_bytes()))
+    yield name
+    server.drop(name)
+
+
+@pytest.fixture
+def first(server: Server, left: str) -> Iterator[str]:
+    """The URL of a database of the first layout."""
+    name = server.create(left)
     yield server.on(name)
     server.drop(name)
 
