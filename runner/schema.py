@@ -184,6 +184,8 @@ def _run(connection: database.Connection, pipeline: str, file: SqlFile, files: S
         started = time.perf_counter()
         if not file.in_transaction:
             connection.execute("rollback")
+            # For this session, since there is no transaction: the statement of a killed runner would go on.
+            connection.execute("set client_connection_check_interval = '1s'")
         for statement in statements:
             try:
                 connection.execute(statement.text.encode())
@@ -203,6 +205,13 @@ def _run(connection: database.Connection, pipeline: str, file: SqlFile, files: S
                 (texts.get(name), pipeline, name, begins),
             )
         connection.execute("commit")
+    except psycopg.OperationalError as error:
+        if not connection.closed:
+            raise _failed(file, None, error) from error
+        raise SchemaFailed(
+            f"the connection was lost while schema file {file.id} was recorded; nobody knows whether it was",
+            hint="Run again: a schema file that was recorded is not run again.",
+        ) from error
     except psycopg.Error as error:
         raise _failed(file, None, error) from error
     finally:
