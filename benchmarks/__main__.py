@@ -13,7 +13,21 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks import checks, dry_run, jobs, light, lint, load, load_data, memory, publish, races, start, steps
+from benchmarks import (
+    checks,
+    dry_run,
+    jobs,
+    light,
+    lint,
+    load,
+    load_data,
+    long_life,
+    memory,
+    publish,
+    races,
+    start,
+    steps,
+)
 from benchmarks.report import Limits, machine
 from runner import embedded
 
@@ -101,6 +115,11 @@ PARTS = {
         lambda b: load.run(b.home, b.tcp, b.folder, b.limits, b.records, b.times, b.quick, b.given.loaders),
         asked=True,
         port=True,
+    ),
+    "long_life": Part(
+        "a year of days and a hundred reruns, pruned and not",
+        lambda b: long_life.run(b.url, b.folder, b.limits, b.quick),
+        asked=True,
     ),
     "races": Part(
         "two runs of a day at once, beside two runs of dbt",
