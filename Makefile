@@ -8,7 +8,7 @@ DAYS := day1 day2 day3
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench lock clean
+.PHONY: help setup run test torture lint bench lock clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ lint: setup  ## Check style and types only
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet . || { echo "hint: $(BIN)/ruff format ." >&2; exit 1; }
 	@$(BIN)/mypy
+
+torture: setup  ## Kill runs everywhere (KILLS=500 SEED=…), and see that nothing is lost, doubled or left behind
+	@$(BIN)/python -m tests.torture $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
 
 bench: setup  ## Measure the runner beside psql
 	@$(BIN)/python -m benchmarks

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.torture import faults
 from tests.torture.faults import KINDS, OF_SPARK, OF_WORKERS, PHASES, Fault
 from tests.torture.place import Place
 from tests.torture.proxy import Boundary
@@ -155,15 +154,20 @@ class Campaign:
 
     def _tell(self, outcome: Outcome, done: int, of: int, seconds: float) -> None:
         if outcome.wrong:
-            wrong = "\n  ".join(outcome.wrong)
-            self._say(
-                f"{outcome.fault}  {KINDS[outcome.fault.kind]}\n  at {outcome.struck}\n  {wrong}\n"
-                f"  again: {command(outcome.fault)}"
-            )
+            self._say(told(outcome))
         if sys.stderr.isatty():
             print(f"\r{done} of {of} in {seconds:.0f} s ", end="", file=sys.stderr, flush=True)
         elif done % 25 == 0 or done == of:
             self._say(f"{done} of {of} in {seconds:.0f} s")
+
+
+def told(outcome: Outcome) -> str:
+    """Return what went wrong, and how to see it again."""
+    wrong = "\n  ".join(outcome.wrong)
+    return (
+        f"{outcome.fault}  {KINDS[outcome.fault.kind]}\n  at {outcome.struck}\n  {wrong}\n"
+        f"  again: {command(outcome.fault)}"
+    )
 
 
 def command(fault: Fault) -> str:
@@ -193,6 +197,3 @@ def table(outcomes: Sequence[Outcome]) -> str:
     total = made.total(), struck.total(), len(everywhere), wrong.total()
     lines.append(f"{'all':{width}}  {total[0]:5}  {total[1]:6}  {total[2]:6}  {total[3]:5}")
     return "\n".join(lines)
-
-
-__all__ = ["Campaign", "command", "deal", "faults", "published", "table"]

@@ -101,11 +101,12 @@ def end(connection: Connection, world: World) -> Iterator[str]:
     last = [state for state, _ in world.steps.values()][-1]
     yield from _differences("at the end", {**last, **world.staged}, state)
     earlier = _earlier(connection, world)
-    for step, rows in read_counts(connection, world.day).items():
-        ours = rows[earlier.get(step, 0) :]
-        total = tuple(sum(numbers) for numbers in zip(*(counts for _, counts in ours), strict=True))
-        if total != world.steps[step][1]:
-            yield f"{step}: its metrics count {total} in {len(ours)} runs, the undisturbed one {world.steps[step][1]}"
+    found = read_counts(connection, world.day)
+    for step, (_, wanted) in world.steps.items():
+        ours = found.get(step, [])[earlier.get(step, 0) :]
+        total = tuple(sum(numbers) for numbers in zip((0, 0, 0), *(counts for _, counts in ours), strict=True))
+        if total != wanted:
+            yield f"{step}: its metrics count {total} in {len(ours)} runs, the undisturbed one {wanted}"
         if len({run for run, _ in ours}) != len(ours):
             yield f"{step} has two rows of success from one run"
     relations = read_relations(connection)

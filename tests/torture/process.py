@@ -10,6 +10,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from runner.process import is_alive
+
 _PRELOAD = [
     *("tests.torture.process", "psycopg", "sqlglot", "currency_converter"),
     *("runner.cli", "runner.commands.apply", "runner.loading", "staging_loaders.load", "staging_loaders.local"),
@@ -38,10 +40,16 @@ class Runner:
         return self._process.pid
 
     def kill(self) -> None:
+        """Kill it, and wait until it is dead; from any thread."""
         os.kill(self.pid, signal.SIGKILL)
+        gone([self.pid], 10)
+
+    def runs(self) -> bool:
+        """Tell whether it has not ended; from any thread."""
+        return is_alive(self.pid)
 
     def wait(self, seconds: float) -> int | None:
-        """Return the exit code, negative for a signal; None where it goes on for longer."""
+        """Return the exit code, negative for a signal; None where it goes on for longer. For one thread only."""
         self._process.join(seconds)
         return self._process.exitcode
 
@@ -80,8 +88,6 @@ def command(pid: int) -> str:
 
 def gone(pids: Sequence[int], seconds: float) -> list[int]:
     """Wait until these processes have ended; return those that have not."""
-    from runner.process import is_alive
-
     until = time.monotonic() + seconds
     while left := [pid for pid in pids if is_alive(pid)]:
         if time.monotonic() > until:

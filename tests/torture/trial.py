@@ -157,7 +157,7 @@ class _Strike:
 
     def _by_time(self) -> None:
         lines = [line for line in self._proxy.lines if line.backend]
-        if self._victim.wait(0) is None and lines:
+        if self._victim.runs() and lines:
             seen = self._proxy.seen[-1]
             self._act(lines[-1], seen)
 
@@ -169,7 +169,6 @@ class _Strike:
 
     def _do_runner(self, line: Line) -> None:
         self._victim.kill()
-        self._victim.wait(10)
 
     def _do_driver(self, line: Line) -> None:
         self._do_runner(line)

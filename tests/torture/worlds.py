@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -128,8 +128,8 @@ class Maker:
         """Return the environment of a runner of this project."""
         return {"DATABASE_URL": dsn, "DATA_BASE_PATH": str(data), "RUNNER_HOME": str(self._folder / "home")}
 
-    def make(self) -> dict[str, World]:
-        """Make all worlds.
+    def make(self, names: Sequence[str] = ("first", "next", "again")) -> dict[str, World]:
+        """Make worlds.
 
         first: the first day, in a database in which the runner never was. next: another day after it. again: the
         first day once more, with other files, so that partitions are exchanged and entities vanish.
@@ -138,11 +138,11 @@ class Maker:
         other = self._folder / "again"
         shutil.copytree(days / "sync-day2", other / "sync-day1")
         first = self._make("first", self._create(None), "day1", days)
-        return {
-            "first": first,
-            "next": self._make("next", first.result, "day2", days),
-            "again": self._make("again", first.result, "day1", other),
-        }
+        made = {"first": first}
+        for name, day, data in (("next", "day2", days), ("again", "day1", other)):
+            if name in names:
+                made[name] = self._make(name, first.result, day, data)
+        return made
 
     def _make(self, name: str, template: str, day: str, data: Path) -> World:
         result = self._create(template)
