@@ -154,6 +154,17 @@ def test_no_transaction_needs_one_statement(tmp_path: Path) -> None:
         _ = file.statements
 
 
+def test_earlier_texts(tmp_path: Path) -> None:
+    """A schema file names the earlier texts of files that it makes good for; a step has no such key."""
+    file = read(tmp_path, "-- upgrades: 001_a@0123456789ab, 001_a@abcdef012345\nselect 1", keys=SCHEMA_KEYS)
+    assert file.upgrades == (("001_a", "0123456789ab"), ("001_a", "abcdef012345"))
+    for text in ("001_a", "001_a@0123", "a@0123456789ab", "001_a@0123456789ab,"):
+        with pytest.raises(ConfigError, match="no earlier text of a file"):
+            read(tmp_path, f"-- upgrades: {text}\nselect 1", keys=SCHEMA_KEYS)
+    with pytest.raises(ConfigError, match="unknown header key 'upgrades'"):
+        read(tmp_path, "-- upgrades: 001_a@0123456789ab\nselect 1")
+
+
 def test_checksum(tmp_path: Path) -> None:
     """Comments and white space do not count, the SQL does."""
     one = read(tmp_path, "select 1", "001_a.sql").checksum
