@@ -190,4 +190,4 @@ def _nothing_after(text: str, end: int) -> None:
 def _words(problem: str, text: str, offset: int) -> str:
     if offset >= len(text.rstrip()) or problem.startswith("Unterminated string"):
         return "the file ends in the middle of a value"
-    return problem[0].lower() + problem[1:]
+    return (problem[0].lower() + problem[1:]).removesuffix(" at")
