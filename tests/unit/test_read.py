@@ -129,7 +129,7 @@ def test_what_the_fast_parser_refuses(tmp_path: Path, content: bytes, expected: 
         ("a.json", b'{"results": [{"id": 1}', "1:23: the file ends in the middle of a value"),
         ("a.json", b'[{"id": 1}\n {"id": 2}]', "2:2: expected ',' or ']'"),
         ("a.json", b'{"id": 1}\n{"id": 2}\n', "2:1: more follows after the end of the JSON value"),
-        ("a.json", b'[{"id": "a\nb"}]', "1:11: invalid control character at"),
+        ("a.json", b'[{"id": "a\nb"}]', "1:11: invalid control character"),
         ("a.json", b'["\xc3\xa9",\n "\xc3\xa9 \xff"]', "2:5: not UTF-8 (byte 0xff)"),
         ("a.json", '[{"id": 1}]'.encode("utf-16"), "1:1: not UTF-8 (byte 0xff)"),
         ("a.json", b'{"x": "\xff", "results": []}', "1:8: not UTF-8 (byte 0xff)"),
