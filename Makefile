@@ -8,10 +8,10 @@ DAYS := day1 day2 day3
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test torture lint bench lock clean
+.PHONY: help setup run test test-all torture lint bench lock clean
 
 help:  ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-15s %s\n", $$1, $$2}'
 
 setup: $(READY)  ## Prepare .venv, with .venv/bin/runner in it
 
@@ -51,6 +51,10 @@ run: setup  ## Run the shipped days end to end, then show the metrics
 test: setup lint  ## Check style and types, then run all tests
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
+# What `make test` leaves out; SECONDS_LEFT is after how many it begins nothing more, and stops what runs.
+test-all: setup  ## Run the long forms, and all tests on other versions of PostgreSQL and Python
+	@$(BIN)/python -m tests.matrix $(if $(SECONDS_LEFT),--seconds $(SECONDS_LEFT))
+
 lint: setup  ## Check style and types only
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet . || { echo "hint: $(BIN)/ruff format ." >&2; exit 1; }
@@ -72,5 +76,5 @@ clean:  ## Remove what the other targets made, the embedded database with its da
 	    [ ! -x $(BIN)/runner ] || RUNNER_HOME="$(CURDIR)/.runner" RUNNER_EMBEDDED_VERSION=$$version \
 	        $(BIN)/runner db reset --yes || exit; \
 	done
-	@rm -rf $(VENV) .runner build dist spark-warehouse .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .matrix .runner build dist spark-warehouse .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -45,7 +45,7 @@ def commands(markdown: str) -> list[Command]:
 def run(wanted: list[Command], folder: Path) -> list[tuple[int, list[str]]]:
     """Run the commands in one shell, in a copy of the repository below `folder`; return exit codes and lines.
 
-    The copy shares the repository's .venv, and has an embedded server of its own, removed at the end.
+    The copy shares this Python's environment as its .venv, and has an embedded server of its own, removed at the end.
     """
     copy = folder / "warehouse-runner"
     names = subprocess.run(
@@ -62,7 +62,7 @@ def run(wanted: list[Command], folder: Path) -> list[tuple[int, list[str]]]:
     # Older than the stamp in .venv: `make run` is not to install the copy into the environment it shares.
     for name in ("pyproject.toml", "requirements.lock"):
         os.utime(copy / name, (0, 0))
-    (copy / ".venv").symlink_to(ROOT / ".venv")
+    (copy / ".venv").symlink_to(sys.prefix)
     script = "\n".join(f"{command.text}\necho {_MARK}$?" for command in wanted)
     taken = ("RUNNER_", "DATABASE_URL", "DATA_BASE_PATH", "SPARK_MASTER", "PG", "MAKE", "PREFECT_")
     environ = {name: value for name, value in os.environ.items() if not name.startswith(taken)}
@@ -79,7 +79,7 @@ def run(wanted: list[Command], folder: Path) -> list[tuple[int, list[str]]]:
         )
     finally:
         for project in (path.parent for path in folder.glob("*/runner.toml")):
-            reset = [str(ROOT / ".venv/bin/runner"), "db", "reset", "--yes"]
+            reset = [str(Path(sys.prefix, "bin", "runner")), "db", "reset", "--yes"]
             subprocess.run(reset, cwd=project, env=environ, check=False, capture_output=True)
     outcomes = []
     lines: list[str] = []
