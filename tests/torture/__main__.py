@@ -7,6 +7,7 @@ import random
 import sys
 import time
 
+from runner import signals
 from tests.torture import campaign, faults
 from tests.torture.campaign import Campaign
 
@@ -23,7 +24,10 @@ def main() -> int:
     seed = random.randrange(1_000_000) if given.seed is None else given.seed
     started = time.monotonic()
     print(f"seed {seed}", flush=True)
-    with Campaign(1 if given.fault else given.jobs, lambda text: print(text, flush=True)) as made:
+    with (
+        signals.terminating(),
+        Campaign(1 if given.fault else given.jobs, lambda text: print(text, flush=True)) as made,
+    ):
         for kind, reason in made.without.items():
             print(f"without {faults.KINDS[kind]}: {reason}", flush=True)
         without = [*filter(None, given.without.split(",")), *made.without]

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from tests.torture.faults import KINDS, OF_SPARK, OF_WORKERS, PHASES, Fault
@@ -145,11 +145,18 @@ class Campaign:
                 outcomes.append(outcome)
                 self._tell(outcome, len(outcomes), len(dealt), time.monotonic() - started)
 
-        threads = [threading.Thread(target=work, args=(bench,)) for bench in self._benches]
+        threads = [threading.Thread(target=work, args=(bench,), daemon=True) for bench in self._benches]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        try:
+            for thread in threads:
+                thread.join()
+        finally:  # an interruption, too, lets what is being tried come to its end
+            with suppress(queue.Empty):
+                while True:
+                    waiting.get_nowait()
+            for thread in threads:
+                thread.join()
         return outcomes
 
     def _tell(self, outcome: Outcome, done: int, of: int, seconds: float) -> None:
