@@ -241,7 +241,8 @@ class Pruner:
                 done(old)
 
     def _forget(self, connection: database.Connection, old: Old) -> None:
-        tables = [table for table in self._retention.tables if table in {each.table for each in old.held}]
+        # All of them: somebody may have loaded the day since it was looked at.
+        tables = self._retention.tables
 
         def books() -> None:
             delete_books(connection, self._pipeline, old.day, self._retention.entities)

@@ -87,6 +87,8 @@ def forget(
         wait_for_lock(connection, staging_key(pipeline, day), patience)
         exchanges = []
         for table in tables:
+            if not has_table(connection, table):
+                continue
             old = partitions.partition(connection, table, day)
             if old and partitions.is_by_day(connection, table) and partitions.is_plain(connection, old, None):
                 exchanges.append(Exchange(table, day, old, None))
