@@ -22,11 +22,20 @@ DAYS = ("day1", "day2", "day3")
 
 
 @pytest.fixture(scope="module")
-def applied(server: Any, template: str) -> Iterator[str]:
+def rates(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A few exchange rates, which are read sooner than all."""
+    file = tmp_path_factory.mktemp("rates") / "rates.csv"
+    file.write_text("Date,USD,INR\n2026-03-05,1.1,99\n")
+    return str(file)
+
+
+@pytest.fixture(scope="module")
+def applied(server: Any, template: str, rates: str) -> Iterator[str]:
     """The name of a database with three days applied, the first one twice; clone it, never connect."""
     name = server.create(template)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DATABASE_URL", server.on(name))
+        patch.setenv("FX_RATES_SOURCE", rates)
         for day in (*DAYS, "day1"):
             assert cli.main(["apply", "--project", str(ROOT), "--day", day, "--engine", "local", "--json"]) == 0
     yield name
@@ -34,9 +43,10 @@ def applied(server: Any, template: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def connection(server: Any, applied: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
+def connection(server: Any, applied: str, rates: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
     """A connection to a copy of the database, which is the runner's, too."""
     name = server.create(applied)
+    monkeypatch.setenv("FX_RATES_SOURCE", rates)
     monkeypatch.setenv("DATABASE_URL", server.on(name))
     with psycopg.connect(server.on(name), autocommit=True) as connection:
         yield connection
