@@ -125,6 +125,8 @@ def pending_own(connection: database.Connection) -> list[SqlFile]:
     Raises ConfigError for a layout of its tables that this runner does not know: a newer one's, or nobody's.
     """
     own = own_files()
+    # Before the history: another run may make both at this moment.
+    taken = _taken(connection)
     applied = history(connection, OWN)
     if newer := sorted(set(applied) - {file.id for file in own}):
         raise ConfigError(
@@ -132,7 +134,7 @@ def pending_own(connection: database.Connection) -> list[SqlFile]:
             hint="Upgrade the runner on this machine.",
         )
     waiting = [file for file in own if file.id not in applied]
-    if not applied and (taken := _taken(connection)):
+    if not applied and taken:
         raise ConfigError(
             f"the database has a table {taken} that no runner has made",
             hint="Name another database (DATABASE_URL), or rename the table.",
