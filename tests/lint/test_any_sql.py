@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import psycopg
@@ -50,6 +52,7 @@ _CONTROL = (
     "begin read only",
     "copy roles from stdin",
 )
+_MANY = 2 * settings.default.max_examples
 _NAMES = ("unknown-table", "unknown-column", "insert-width", "generated-column", "conflict-target")
 
 
@@ -81,16 +84,13 @@ def _linted(text: str) -> Source:
         source.statements = sqltree.parse(text)
     except sqltree.NotSql:
         assume(False)
-    known = Catalog(
-        dict(_CATALOG.tables), _CATALOG.functions, set(_CATALOG.sequences), set(_CATALOG.schemas),
-        _CATALOG.is_open, _CATALOG.made,
-    )  # fmt: skip
+    known = Catalog(**{each.name: copy.copy(getattr(_CATALOG, each.name)) for each in fields(Catalog)})
     project.examine(source, known)
     known.add(source.statements)
     return source
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@settings(max_examples=_MANY, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(st.lists(_sql(), min_size=1, max_size=3))
 def test_never_fails(statements: list[str]) -> None:
     """Whatever can be parsed can be linted."""
@@ -107,7 +107,7 @@ def shared(server: object, template: str) -> Iterator[psycopg.Connection[tuple[o
     server.drop(name)  # type: ignore[attr-defined]
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(text=_sql())
 def test_names_that_the_server_knows(shared: psycopg.Connection[tuple[object, ...]], text: str) -> None:
     """A statement that the server prepares has no unknown name."""
@@ -120,7 +120,7 @@ def test_names_that_the_server_knows(shared: psycopg.Connection[tuple[object, ..
         shared.execute(b"prepare checked as " + text.encode())
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@settings(max_examples=_MANY, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(st.lists(st.one_of(_sql(), st.sampled_from(_CONTROL)), min_size=1, max_size=4))
 def test_what_the_runner_refuses(statements: list[str]) -> None:
     """A file that the runner would refuse for its statements has an error."""

@@ -547,14 +547,15 @@ MEMBERS = [
 @pytest.mark.parametrize("form", ["f.json", "f.jsonl"])
 @pytest.mark.parametrize("binary", [False, True], ids=["", "binary"])
 def test_where_the_ways_could_differ(field: str, form: str, binary: bool) -> None:
-    """Types, numbers, names, containers and depth of all kinds, each twice, since times and dates are remembered.
+    """Types, numbers, names, containers and depth of all kinds, times and dates twice, since they are remembered.
 
     With the record in a column of its own, rows are binary.
     """
     entity = FIELDS[field]
     if binary:
         entity = replace(entity, fields=(*entity.fields, Field("w", ((),), "json")))
-    found = [f'{{"id": "k", {member}}}' for member in MEMBERS] * 2 + ["5", "null", "[]", '"x"', "{}"]
+    times = 2 if form == "f.jsonl" or field in ("time", "date") else 1
+    found = [f'{{"id": "k", {member}}}' for member in MEMBERS] * times + ["5", "null", "[]", '"x"', "{}"]
     if form == "f.json":
         # What the fast parser refuses anywhere in a page leaves all of the page to the exact one.
         pages = [[record] for record in found]
