@@ -27,8 +27,9 @@ def draw(text: str, offset: int, others: Iterable[int] = ()) -> str:
     at = sqltext.locate(text, offset)
     start = min(max(offset, 0), len(text)) - (at.column - 1)
     source = at.source.rstrip("\r\n")
-    columns = sorted({at.column - 1, *(other - start for other in others if 0 <= other - start < len(source))})
-    first, last = _window(source, at.column - 1)
+    own = min(at.column - 1, len(source))  # the line's end may be two characters
+    columns = sorted({own, *(other - start for other in others if 0 <= other - start < len(source))})
+    first, last = _window(source, own)
     lead = "…" if first else ""
     shown = lead + "".join(map(_plain, source[first:last])) + ("…" if last < len(source) else "")
     carets = ""
