@@ -31,7 +31,8 @@ shared_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixt
 
 SQL = st.sampled_from(
     ["begin;", "commit;", "end", "select 1", ";", "create function f() begin atomic", "case", "$$", "$a$", "$b$",
-     "/*", "*/", "--", "\n", "\r\n", "\r", "'", '"', "e'", "U&\"", "\\", "(", ")", "[", "copy a from stdin", "prepare transaction",
+     "/*", "*/", "--", "\n", "\r\n", "\r", "'", '"', "e'", "U&\"", "\\", "(", ")", "[", "copy a from stdin",
+     "prepare transaction",
      "-- timeout: ", "300s", "999999999h", "\u0663s", "-- table: ", "-- watermark: a, \"b", "-- technical: a.b",
      "-- transaction: off\n", "-- upgrades: 001_a@", "-- description: x\n", "-- severity: ", "-- lint: ", "\0",
      "\ufeff", "\u2028", "\x0b", "\x85", "\u202e", "e\u0301", "\ud800"]
