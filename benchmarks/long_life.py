@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 
-from benchmarks import year
+from benchmarks import publish, year
 from benchmarks.meter import memory, tree_cpu
 from benchmarks.report import Limits, table
 from runner import cli
@@ -25,6 +25,8 @@ KEEP = 30
 # How much more the last of all may take than those after the first month: the processors' seconds, the process's
 # memory, staging and the catalog on disk; and what final tables and their indexes take beside their like made anew.
 TIME, MEMORY, STAGING, BLOAT = 1.15, 1.05, 1.1, 2.0
+# How long a statement of a reader may take, in milliseconds, while all old days go at once.
+WAIT = 100.0
 
 _STAGING = (
     "select coalesce(sum(pg_total_relation_size(oid)), 0) from pg_class"
@@ -71,6 +73,9 @@ class Life:
     told: dict[int, dict[str, float]] = field(default_factory=dict)
     partitions: int = 0
     anew: int = 0
+    all_at_once: Day | None = None
+    """What one prune of all old days took, where none was before; `waits`: a reader's seconds, before and amid it."""
+    waits: tuple[float, float] = (0.0, 0.0)
 
 
 def run(url: str, folder: Path, limits: Limits, quick: bool) -> None:
@@ -85,7 +90,7 @@ def run(url: str, folder: Path, limits: Limits, quick: bool) -> None:
         year.write(base, number)
     lives = {keep: _live(url, base, count, reruns, keep) for keep in (KEEP, None)}
     for keep, life in lives.items():
-        _show(life, count, keep, held if keep else Limits())
+        _show(life, count, keep, held)
 
 
 def _live(url: str, base: Path, count: int, reruns: int, keep: int | None) -> Life:
@@ -105,6 +110,13 @@ def _live(url: str, base: Path, count: int, reruns: int, keep: int | None) -> Li
         for (name,) in connection.execute(_FINAL.replace("sum(pg_total_relation_size(oid))", "oid::regclass::text")):
             connection.execute(f"vacuum full {name}".encode())
         life.anew = _size(connection, _FINAL)
+        if not keep:
+            statement = f"select count(*) from stg_agents where day = '{year.name(count - 1)}'"
+            with publish.reader(dsn, statement) as alone:
+                time.sleep(5)
+            with publish.reader(dsn, statement) as amid:
+                life.all_at_once = _took(server, lambda: _call(dsn, "prune", "--keep", str(KEEP)))
+            life.waits = tuple(max(stop - start for start, stop in read) for read in (alone, amid))  # type: ignore[assignment]
     return life
 
 
@@ -168,10 +180,14 @@ def _look(
 
 
 def _show(life: Life, count: int, keep: int | None, limits: Limits) -> None:
+    def flat(what: str, limit: float) -> Callable[[float], str] | None:
+        """Return what holds a ratio to its limit; nothing does where nothing is pruned."""
+        return (lambda ratio: limits.check(what, ratio, limit)) if keep else None
+
     early, late = life.days[KEEP : 2 * KEEP], life.days[-KEEP:]
     first, last = life.reruns[: len(life.reruns) // 5], life.reruns[-(len(life.reruns) // 5) :]
     rows = [
-        _row("a day, CPU s", early, late, "cpu", lambda ratio: limits.check("CPU of a day", ratio, TIME)),
+        _row("a day, CPU s", early, late, "cpu", flat("CPU of a day", TIME)),
         _row("  of the server", early, late, "server"),
         _row("  by the clock, s", early, late, "wall"),
     ]
@@ -180,10 +196,10 @@ def _show(life: Life, count: int, keep: int | None, limits: Limits) -> None:
     then, now, end = 2 * KEEP, count, count + len(life.reruns)
     rows.append(
         _sizes("the process's memory, MB", life.memory[then], life.memory[now], 1e6,
-               lambda ratio: limits.check("memory", ratio, MEMORY))
+               flat("memory", MEMORY))
     )  # fmt: skip
-    for name, limit in (("staging", STAGING), ("catalog", STAGING), ("books", None), ("final tables", None)):
-        check = (lambda ratio, name=name, limit=limit: limits.check(name, ratio, limit)) if limit else None  # type: ignore[misc]
+    for name in SIZES:
+        check = flat(name, STAGING) if name in ("staging", "catalog") else None
         rows.append(_sizes(f"{name}, MB", life.sizes[then][name], life.sizes[now][name], 1e6, check))
     rows += (
         _sizes(f"runner {name}, CPU s", life.told[then][name], life.told[now][name], 1.0) for name in life.told[now]
@@ -202,6 +218,13 @@ def _show(life: Life, count: int, keep: int | None, limits: Limits) -> None:
         f"final tables and indexes take {limits.check('bloat', bloat, BLOAT)} times what they take made anew; "
         f"staging has {life.partitions} partitions\n"
     )
+    if life.all_at_once:
+        before, amid = (seconds * 1000 for seconds in life.waits)
+        print(
+            f"{count - KEEP} days pruned at once: {life.all_at_once.wall:.1f} s, {life.all_at_once.cpu:.1f} CPU s; the "
+            f"longest statement of a reader took {limits.check('a reader amid a prune', amid, WAIT)} ms amid it, "
+            f"{before:.1f} ms before\n"
+        )
 
 
 def _row(

@@ -125,7 +125,7 @@ def _land(connection: Connection, day: str, rows: int, attempt: int) -> Landing:
 def _publish(connection: Connection, dsn: str, day: str, landed: Landing) -> Took:
     """Publish, while somebody reads the table all the time: his longest statement amid it is what all wait."""
     cpu = server_cpu(connection)
-    with _exchanges() as windows, _reader(dsn, "select from stg_transactions where day = ''") as read:
+    with _exchanges() as windows, reader(dsn, "select from stg_transactions where day = ''") as read:
         while not read:
             time.sleep(0.001)
         started = time.perf_counter()
@@ -157,11 +157,11 @@ def _reloads(dsn: str, connection: Connection, limits: Limits, times: int) -> No
     load("day1")
     for _ in range(times // 5):
         load("day2")
-    with _reader(dsn, statement) as read:
+    with reader(dsn, statement) as read:
         time.sleep(2.0)
     alone = sorted(stop - start for start, stop in read)
     first = _bytes(connection)
-    with _reader(dsn, statement) as read, _exchanges() as windows:
+    with reader(dsn, statement) as read, _exchanges() as windows:
         for _ in range(times):
             load("day2")
     beside = sorted(stop - start for start, stop in read)
@@ -223,7 +223,7 @@ def _exchanges() -> Iterator[list[tuple[float, float]]]:
 
 
 @contextmanager
-def _reader(dsn: str, statement: str) -> Iterator[list[tuple[float, float]]]:
+def reader(dsn: str, statement: str) -> Iterator[list[tuple[float, float]]]:
     """Run a statement all the time in a thread; what it yields is when each began and ended."""
     took: list[tuple[float, float]] = []
     ended = threading.Event()
