@@ -12,7 +12,7 @@ from runner.database import Connection
 from runner.errors import RunnerError
 from runner.finding import Finding
 
-_OLDEST = 140000
+_OLDEST = 150000
 
 # A statement whose day is known only when it runs locks all of a table's partitions, and four sessions
 # may be at all of staging. Room is what the server has, for all sessions together.
@@ -45,7 +45,7 @@ def examine(url: str, settings: Settings) -> Iterator[Finding]:
         limits = None if may else _without_create(connection, settings, bool(tables) and not lacking)
     said = f"{version} at {database.describe(url)}"
     if number < _OLDEST:
-        yield Finding("postgresql", "fail", f"{said} is too old", "Use PostgreSQL 14 or newer.")
+        yield Finding("postgresql", "fail", f"{said} is too old", "Use PostgreSQL 15 or newer.")
     elif limits:
         yield replace(limits, message=f"{said}: {limits.message}")
     else:

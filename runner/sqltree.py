@@ -12,6 +12,7 @@ import json
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import ConfigError
@@ -86,15 +87,32 @@ def _node(fields: dict[str, Any]) -> Any:
 def parse(text: str) -> list[Statement]:
     """Return the statements of `text`, transaction control included; NotSql where PostgreSQL would refuse it.
 
-    TooDeep where one of them is a chain of some 490 operators; ConfigError where the parser is not installed.
+    TooDeep where one of them is a chain of some 470 operators; ConfigError where the parser is not installed.
     """
     pg = parser()
     try:
-        return _parsed(text, pg.parse_sql_json(text))
+        written = pg.parse_sql_json(text)
+        if _depth(written) > _DEEPEST and _depth(_STRING.sub("", written)) > _DEEPEST:
+            raise TooDeep
+        return _parsed(text, written)
     except pg.ParseError as error:
         raise not_sql(error) from error
     except RecursionError as error:
         raise TooDeep from error
+
+
+def _depth(written: str) -> int:
+    """Return how deep the objects and lists of a JSON text lie in one another; brackets in strings count, too."""
+    # 2 for one that opens, 0 for one that closes.
+    brackets = written.encode().translate(_OPENS, _OTHERS)
+    return max(accumulate(map((-1).__add__, brackets)), default=0)
+
+
+# What every Python's json can read, and whoever follows the nodes by recursion: newer ones read far deeper.
+_DEEPEST = 950
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_OPENS = bytes(2 * (byte in b"[{") for byte in range(256))
+_OTHERS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def _parsed(text: str, written: str) -> list[Statement]:

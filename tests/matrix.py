@@ -31,7 +31,7 @@ FOLDER = ROOT / ".matrix"
 # Newest and oldest first: what the others do not show is between them.
 POSTGRESQL = (15, 17, 16)
 PYTHON = ("3.13", "3.12", "3.11")
-WORKERS = 3
+WORKERS = min(4, 1 + (os.cpu_count() or 1))
 _PATIENCE = 60
 # Interrupted it writes down what it has, also where whoever started all this ignores interrupts.
 _PYTEST = (
@@ -84,7 +84,7 @@ def prepare(name: str) -> Run:
         # Properties get ten times the examples.
         return Run(name, "long or hypothesis", environment={"HYPOTHESIS_PROFILE": "long"})
     if kind == "postgresql":
-        return Run(name, "database and not long", environment={"TEST_POSTGRES": _server(int(version))})
+        return Run(name, "database and not long and not cluster", environment={"TEST_POSTGRES": _server(int(version))})
     if kind == "python":
         return Run(name, "not long", python=_python(version))
     raise SystemExit(f"error: there is no {name}\nhint: choose of {', '.join(names())}")
