@@ -48,8 +48,8 @@ run: setup  ## Run the shipped days end to end, then show the metrics
 	@echo '+ runner metrics'
 	@$(BIN)/runner metrics
 
-# One more than there are cores: much of the time a test waits for another process.
-WORKERS ?= $(shell $(BIN)/python -c 'import os; print(min(4, 1 + (os.cpu_count() or 1)))')
+# More than there are cores: half of the time a test waits for another process.
+WORKERS ?= $(shell $(BIN)/python -c 'import os; print(min(4, 2 * (os.cpu_count() or 1)))')
 
 test: setup lint  ## Check style and types, then run all tests
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder

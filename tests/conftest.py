@@ -68,18 +68,18 @@ class Server:
 
 def pytest_report_header() -> str:
     """Say which server the tests run on."""
-    kinds = (
-        (_POSTGRES.isdigit(), f"embedded PostgreSQL {_POSTGRES}"),
-        ("://" in _POSTGRES, "the server of TEST_POSTGRES"),
-    )
-    return "database: " + next((said for holds, said in kinds if holds), f"PostgreSQL of {_POSTGRES}")
+    if "://" in _POSTGRES:
+        return "database: the server of TEST_POSTGRES"
+    return f"database: {'embedded PostgreSQL' if _POSTGRES.isdigit() else 'PostgreSQL of'} {_POSTGRES}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what runs on the server under test, so that another version need only run that."""
+    """Mark what runs on the server under test, so that another version need only run that; put what is quick last."""
     for item in items:
         if "server" in getattr(item, "fixturenames", ()):
             item.add_marker("database")
+    # What is quick ends the run, so that no worker is left alone with a long file.
+    items.sort(key=lambda item: item.path.parent.name in ("lint", "unit"))
 
 
 @pytest.fixture(autouse=True)

@@ -31,7 +31,7 @@ FOLDER = ROOT / ".matrix"
 # Newest and oldest first: what the others do not show is between them.
 POSTGRESQL = (15, 17, 16)
 PYTHON = ("3.13", "3.12", "3.11")
-WORKERS = min(4, 1 + (os.cpu_count() or 1))
+WORKERS = min(4, 2 * (os.cpu_count() or 1))
 _PATIENCE = 60
 # Interrupted it writes down what it has, also where whoever started all this ignores interrupts.
 _PYTEST = (
