@@ -22,7 +22,7 @@ import pytest
 
 from runner import config
 from runner.apply import StepResult, StepRunner
-from runner.errors import DatabaseUnavailable, DayHeld, LoadFailed, NotLoaded, StepFailed
+from runner.errors import ConfigError, DatabaseUnavailable, DayHeld, LoadFailed, NotLoaded, StepFailed
 from runner.lease import Lease
 from runner.step import SqlFile
 from tests.e2e.conftest import warned
@@ -277,6 +277,17 @@ def test_a_held_day(flow: Callable[..., Ended], project: Callable[..., Path], da
         ended = flow(project(first=""))
     assert isinstance(ended.error, DayHeld)
     assert "another-run" in str(ended.error)
+
+
+@pytest.mark.parametrize("load", ["auto", "never"])
+def test_a_newer_database(load: str, flow: Callable[..., Ended], connection: Connection) -> None:
+    """A database that a newer runner made fails the flow before anything is read or written."""
+    connection.execute(
+        "insert into schema_history (pipeline, name, checksum, seconds) values ('', '999_future', '', 0)"
+    )
+    ended = flow(ROOT, load=load)
+    assert isinstance(ended.error, ConfigError)
+    assert "made by a newer runner" in str(ended.error)
 
 
 def test_steps_of_an_unloaded_day(flow: Callable[..., Ended], connection: Connection) -> None:
