@@ -18,8 +18,6 @@ from runner.watchdog import Watchdog
 
 # Seconds more than its own time limit that a statement's answer may take.
 _GRACE = 30
-# How much longer than after another fault to wait for a server that is not there: it may be starting again.
-_ABSENT = 5
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,8 @@ class StepRunner:
         import psycopg
 
         started = time.perf_counter()
-        self._watchdog.limit = step.timeout / 1000 + _GRACE if step.timeout else None
+        limits = [step.timeout, *(check.file.timeout for check in checks.of(self._run.checks, step))]
+        self._watchdog.limit = max(limits) / 1000 + _GRACE if all(limits) else None
         pauses = list(database.backoff(self._run.attempts))
         for attempt in range(self._run.attempts):
             number = self._run.first_attempt + attempt
@@ -128,7 +127,7 @@ class StepRunner:
             self._close()
             if not transient or attempt == len(pauses):
                 break
-            pause = pauses[attempt] * (_ABSENT if isinstance(cause, DatabaseUnavailable) else 1)
+            pause = pauses[attempt] * (database.ABSENT if isinstance(cause, DatabaseUnavailable) else 1)
             self._log(
                 f"{self._run.day} {step.id}: attempt {attempt + 1} of {self._run.attempts} failed "
                 f"({message.splitlines()[0]}); again in {pause:.1f} s"

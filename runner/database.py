@@ -39,10 +39,15 @@ _SECRETS, _SHORTEST = ("password", "sslpassword"), 4
 _AT_IN_PATH = re.compile(r"postgres(?:ql)?://[^/?]*/[^?]*@")
 # How SQLAlchemy names a driver.
 _DRIVER = re.compile(r"postgres(?:ql)?(\+\w+)://")
-# Seconds a connection attempt may take, and a server that is starting up.
-_CONNECT_TIMEOUT, _START = 10, 30.0
-# A host that is gone is noticed after 30 + 3 * 10 seconds without a sign of it, or 60 of unacknowledged data.
-_KEEPALIVE: dict[str, Any] = {
+ABSENT = 5
+"""How much longer than after another fault to wait for a server that is not there: it may be starting again."""
+
+# Seconds a server that is starting up is waited for.
+_START = 30.0
+# Seconds a connection attempt may take; a host that is gone is noticed after 30 + 3 * 10 seconds without a sign of
+# it, or 60 of unacknowledged data. What the connection string says of these counts more.
+_PATIENCE: dict[str, Any] = {
+    "connect_timeout": 10,
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
@@ -82,6 +87,8 @@ def connect(dsn: str, name: str) -> psycopg.Connection[tuple[Any, ...]]:
     check(dsn)
     # libpq takes it from here alone; psycopg reads times in this style only, whatever the server's default.
     os.environ["PGDATESTYLE"] = "ISO"
+    given = _parts(dsn) or {}
+    patience = {option: value for option, value in _PATIENCE.items() if option not in given}
     until = time.monotonic() + _START
     for pause in backoff(1000):
         try:
@@ -90,11 +97,10 @@ def connect(dsn: str, name: str) -> psycopg.Connection[tuple[Any, ...]]:
                 autocommit=True,
                 application_name=name[:63],
                 fallback_application_name=None,
-                connect_timeout=_CONNECT_TIMEOUT,
                 # Prepared statements do not survive a transaction pooler.
                 prepare_threshold=None,
                 client_encoding="utf8",
-                **_KEEPALIVE,
+                **patience,
             )
             connection.asked_at = dsn
             return connection

@@ -195,6 +195,7 @@ def load(
             except (LoadFailed, DatabaseUnavailable, StoreUnavailable) as error:
                 if pause is None or not error.transient:
                     raise
+                pause *= database.ABSENT if isinstance(error, DatabaseUnavailable) else 1
                 note(
                     f"{day}: attempt {attempt} of {settings.attempts} to load failed "
                     f"({error.message.splitlines()[0]}); again in {pause:.1f} s"

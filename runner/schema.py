@@ -11,7 +11,8 @@ is the version of their layout.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
@@ -160,16 +161,36 @@ def _taken(connection: database.Connection) -> str | None:
     return None
 
 
-def migrate(connection: database.Connection, pipeline: str, files: Sequence[SqlFile]) -> list[str]:
+def migrate(
+    connection: database.Connection,
+    pipeline: str,
+    files: Sequence[SqlFile],
+    attempts: int = 1,
+    log: Callable[[str], None] = lambda _: None,
+) -> list[str]:
     """Run what is pending of the runner's own files and of `files`; return the ids that ran.
 
     `connection` is in autocommit mode. Each file and its record are one transaction,
-    but for files with `transaction: off`, whose record follows.
+    but for files with `transaction: off`, whose record follows. A file is tried up to `attempts` times on faults
+    that may pass, such as a lock that somebody keeps, each told to `log`.
     """
+
+    def run(of: str, file: SqlFile, all_files: Sequence[SqlFile]) -> bool:
+        for attempt, pause in enumerate([*database.backoff(attempts), None], 1):
+            try:
+                return _run(connection, of, file, all_files)
+            except SchemaFailed as error:
+                if pause is None or not error.transient:
+                    raise
+                why = error.message.splitlines()[1]
+                log(f"{file.id}: attempt {attempt} of {attempts} failed ({why}); again in {pause:.1f} s")
+                time.sleep(pause)
+        raise AssertionError("the last attempt returns or raises")
+
     own = own_files()
-    done = [f"runner/{file.id}" for file in pending_own(connection) if _run(connection, OWN, file, own)]
+    done = [f"runner/{file.id}" for file in pending_own(connection) if run(OWN, file, own)]
     waiting = pending(files, history(connection, pipeline))
-    done += [file.id for file in waiting if _run(connection, pipeline, file, files)]
+    done += [file.id for file in waiting if run(pipeline, file, files)]
     return done
 
 
@@ -178,48 +199,76 @@ def _run(connection: database.Connection, pipeline: str, file: SqlFile, files: S
     import psycopg
 
     statements = file.statements
-    _begin(connection, file)
-    try:
-        if file.id in history(connection, pipeline):
-            connection.execute("rollback")
-            return False
-        started = time.perf_counter()
-        if not file.in_transaction:
-            connection.execute("rollback")
-            # For this session, since there is no transaction: the statement of a killed runner would go on.
-            connection.execute("set client_connection_check_interval = '1s'")
-        for statement in statements:
-            try:
-                connection.execute(statement.text.encode())
-            except psycopg.Error as error:
-                raise _failed(file, statement, error) from error
-        if not file.in_transaction:
-            connection.execute("begin")
-        connection.execute(
-            "insert into schema_history (pipeline, name, checksum, seconds) values (%s, %s, %s, %s)",
-            (pipeline, file.id, file.checksum, round(time.perf_counter() - started, 6)),
-        )
-        texts = {each.id: each.checksum for each in files}
-        for name, begins in file.upgrades:
-            connection.execute(
-                "update schema_history set checksum = %s "
-                "where pipeline = %s and name = %s and starts_with(checksum, %s)",
-                (texts.get(name), pipeline, name, begins),
+    with _keeper(connection, file) as keeper:
+        _begin(keeper, file)
+        try:
+            if file.id in history(keeper, pipeline):
+                keeper.execute("rollback")
+                return False
+            started = time.perf_counter()
+            if keeper is not connection:
+                _be_patient(keeper)
+                # For this session, since there is no transaction: the statement of a killed runner would go on.
+                connection.execute("set client_connection_check_interval = '1s'")
+            for statement in statements:
+                try:
+                    connection.execute(statement.text.encode())
+                except psycopg.Error as error:
+                    raise _failed(file, statement, error) from error
+            keeper.execute(
+                "insert into schema_history (pipeline, name, checksum, seconds) values (%s, %s, %s, %s)",
+                (pipeline, file.id, file.checksum, round(time.perf_counter() - started, 6)),
             )
-        connection.execute("commit")
-    except psycopg.OperationalError as error:
-        if not connection.closed:
+            texts = {each.id: each.checksum for each in files}
+            for name, begins in file.upgrades:
+                keeper.execute(
+                    "update schema_history set checksum = %s "
+                    "where pipeline = %s and name = %s and starts_with(checksum, %s)",
+                    (texts.get(name), pipeline, name, begins),
+                )
+            keeper.execute("commit")
+        except psycopg.OperationalError as error:
+            if not keeper.closed:
+                raise _failed(file, None, error) from error
+            raise SchemaFailed(
+                f"the connection was lost while schema file {file.id} was recorded; nobody knows whether it was",
+                hint="Run again: a schema file that was recorded is not run again.",
+            ) from error
+        except psycopg.Error as error:
             raise _failed(file, None, error) from error
-        raise SchemaFailed(
-            f"the connection was lost while schema file {file.id} was recorded; nobody knows whether it was",
-            hint="Run again: a schema file that was recorded is not run again.",
-        ) from error
-    except psycopg.Error as error:
-        raise _failed(file, None, error) from error
-    finally:
-        if not connection.closed and connection.info.transaction_status:
-            connection.execute("rollback")
+        finally:
+            if not keeper.closed and keeper.info.transaction_status:
+                keeper.execute("rollback")
     return True
+
+
+@contextmanager
+def _keeper(connection: database.Connection, file: SqlFile) -> Iterator[database.Connection]:
+    """Return the connection whose transaction keeps other migrations away and has the record: another one where
+    the file's statement is in no transaction."""
+    if file.in_transaction:
+        yield connection
+        return
+    from psycopg import conninfo
+
+    info = connection.info
+    password = {"password": info.password} if info.password else {}
+    keeper = database.connect(conninfo.make_conninfo(info.dsn, **password), "runner migrate")
+    try:
+        yield keeper
+    finally:
+        keeper.close()
+
+
+def _be_patient(keeper: database.Connection) -> None:
+    """Let the transaction stay open for as long as the statement beside it takes, and without a snapshot."""
+    keeper.execute(
+        "select set_config(name, '0', true) from pg_settings"
+        " where name in ('idle_in_transaction_session_timeout', 'transaction_timeout')"
+    )
+    # The snapshot of a statement with parameters lasts until the next one comes, and an index that is made
+    # concurrently waits for it.
+    keeper.execute("select")
 
 
 def _begin(connection: database.Connection, file: SqlFile) -> None:
@@ -248,4 +297,7 @@ def _failed(file: SqlFile, statement: sqltext.Statement | None, error: Any) -> R
             f"the database needs schema file {file.id}, and this role may not run it\n{message}",
             hint="Let a role that may do so, such as the owner of the tables, run: runner migrate",
         )
-    return SchemaFailed(f"schema file {file.id} failed and was rolled back\n{message}", hint=hint)
+    # What was in no transaction may have left something behind, and a lost connection is not ours to open again.
+    passes = file.in_transaction and error.sqlstate is not None and database.is_transient(error)
+    told = f"schema file {file.id} failed and was rolled back\n{message}"
+    return SchemaFailed(told, hint=hint, transient=passes)

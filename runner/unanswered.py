@@ -16,9 +16,9 @@ import psycopg
 # Seconds of silence until the server is asked, and again after each answer that it is at work.
 SILENCE = 30.0
 # Seconds that a question may take, and until it is asked again where it found no work.
-PATIENCE = 5.0
-# How many questions in a row must find no work: an answer may be on its way when the first is asked.
-QUESTIONS = 2
+PATIENCE = 10.0
+# How many questions in a row must find no work: an answer may be on its way, and a busy server slow to let us in.
+QUESTIONS = 3
 
 _Steps = Generator[Any, Any, Any]
 

@@ -26,13 +26,16 @@ _WHO = """
 """
 
 # An advisory lock is asked for again and again rather than waited for, so its holders are looked up by its key.
+# Behind a pooler the number of who waits is none of the server's, and who holds may be ourselves: nobody is named.
 _HOLDERS = f"""
     {_WHO}
-    where pid = any (pg_blocking_pids(%(waiting)s)) or pid in (
-        select pid from pg_locks
-        where locktype = 'advisory' and granted and objsubid = 1 and pid <> %(waiting)s
-            and database = (select oid from pg_database where datname = current_database())
-            and (classid::bigint << 32 | objid::bigint) = hashtextextended(%(key)s::text, 0)
+    where exists (select from pg_stat_activity where pid = %(waiting)s) and (
+        pid = any (pg_blocking_pids(%(waiting)s)) or pid in (
+            select pid from pg_locks
+            where locktype = 'advisory' and granted and objsubid = 1 and pid <> %(waiting)s
+                and database = (select oid from pg_database where datname = current_database())
+                and (classid::bigint << 32 | objid::bigint) = hashtextextended(%(key)s::text, 0)
+        )
     )
     order by pid
 """

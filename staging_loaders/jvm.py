@@ -23,6 +23,7 @@ from staging_loaders import spark_settings
 
 _PORT, _SECRET = "PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET"
 _POLL_SECONDS = 0.01
+_START_SECONDS = 120.0
 _STOP_SECONDS = 10.0
 _DEATH_SECONDS = 5.0
 _WORDS_LINES = 3
@@ -104,9 +105,14 @@ def _launched(command: list[str], log: Any, work: Path) -> tuple[subprocess.Pope
             # Ctrl-C is for us, who then end the JVM.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
         )
+        until = time.monotonic() + _START_SECONDS
         while not told.exists():
             if process.poll() is not None:
                 raise OSError(f"Java ended with code {process.returncode}")
+            if time.monotonic() > until:
+                process.kill()
+                process.wait()
+                raise OSError(f"Java did not start within {_START_SECONDS:.0f} s")
             time.sleep(_POLL_SECONDS)
         content = told.read_bytes()
     finally:

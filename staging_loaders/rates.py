@@ -11,10 +11,12 @@ import csv
 import hashlib
 import io
 import re
+import time
 import zipfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from runner import extras
 from runner.database import BRIEF, Connection, set_local
@@ -25,7 +27,8 @@ NAME = "fx_rates"
 SOURCE = "ECB"
 _VERSION = "1"
 _LOCK_WAIT = 60.0
-_DOWNLOAD_SECONDS = 60.0
+_SILENCE_SECONDS, _DOWNLOAD_SECONDS = 60.0, 300.0
+_CHUNK = 65_536
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _RATE = re.compile(r"[0-9]+(\.[0-9]+)?", re.ASCII)
 _CODE = re.compile(r"[A-Z]{3}", re.ASCII)
@@ -127,8 +130,8 @@ def _fetch(source: str | None) -> bytes:
 
     try:
         if "://" in source:
-            with urlopen(source, timeout=_DOWNLOAD_SECONDS) as response:
-                return bytes(response.read())
+            with urlopen(source, timeout=_SILENCE_SECONDS) as response:
+                return _read(response)
         return Path(source).read_bytes()
     except (OSError, ValueError) as error:  # URLError is an OSError
         if isinstance(error, HTTPError):
@@ -137,6 +140,17 @@ def _fetch(source: str | None) -> bytes:
             f"exchange rates cannot be read from {source}: {error}",
             hint=_MEND,
         ) from error
+
+
+def _read(response: Any) -> bytes:
+    """Return all of it; TimeoutError where it trickles for too long."""
+    until = time.monotonic() + _DOWNLOAD_SECONDS
+    chunks = []
+    while chunk := response.read1(_CHUNK):
+        chunks.append(chunk)
+        if time.monotonic() > until:
+            raise TimeoutError(f"it was not through after {_DOWNLOAD_SECONDS:.0f} s")
+    return b"".join(chunks)
 
 
 def packaged() -> Path:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.database import is_transient, redact
+from runner.database import is_transient, pooler_hint, redact
 from runner.errors import LoadFailed, UnreadableFile
 from runner.places.fault import Fault
 from staging_loaders import blockers, shortage
@@ -71,7 +71,9 @@ class ServerFaults:
     def not_loaded(self, reason: str, transient: bool) -> LoadFailed:
         """Return the error of a day that was not loaded, for a reason that says what to do."""
         told = f"{self.day} was not loaded: {reason}"
-        return LoadFailed(told, hint=f"{_UNCHANGED}; try again.", transient=transient)
+        pooler = pooler_hint(reason)
+        hint = f"{_UNCHANGED}. {pooler}" if pooler else f"{_UNCHANGED}; try again."
+        return LoadFailed(told, hint=hint, transient=transient)
 
     def _refused(self, reason: str, fault: Fault, transient: bool) -> LoadFailed:
         """Return the error of what the server refused: what it lacks, or the rule's place where a row broke one."""

@@ -68,7 +68,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         if args.load == "never" and loading.has_loaders(settings):
             loading.require_loaded(settings, day, loading.loaded(connection, settings, day))
         loading.require_engine(settings, connection, dsn, day, args.load)
-        migrated = schema.migrate(connection, pipeline.name, pipeline.schema)
+        migrated = schema.migrate(connection, pipeline.name, pipeline.schema, settings.attempts, console.note)
     document: dict[str, Any] = {
         "day": day,
         "pipeline": pipeline.name,

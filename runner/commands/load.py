@@ -105,7 +105,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     dsn = database.resolve(settings)
     with schema.connect(dsn, "runner migrate") as connection:
         loading.require_engine(settings, connection, dsn, day, args.load)
-        migrated = schema.migrate(connection, pipeline.name, pipeline.schema)
+        migrated = schema.migrate(connection, pipeline.name, pipeline.schema, settings.attempts, console.note)
     progress = Progress()
     started = time.perf_counter()
     with Lease(dsn, pipeline.name, day, flow_run_id, args.wait, console.note):

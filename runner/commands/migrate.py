@@ -17,7 +17,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Run what is pending, in order."""
     pipeline = project.discover(settings)
     with schema.connect(database.resolve(settings), "runner migrate") as connection:
-        done = schema.migrate(connection, pipeline.name, pipeline.schema)
+        done = schema.migrate(connection, pipeline.name, pipeline.schema, settings.attempts, console.note)
     if args.json:
         console.print_json({"pipeline": pipeline.name, "migrated": done})
         return 0

@@ -96,6 +96,54 @@ def test_outside_a_transaction(empty: Any, files: Files) -> None:
     assert list(schema.history(empty, "demo")) == ["001_a", "002_b"]
 
 
+def test_an_index_is_made_concurrently_once(empty: Any, empty_database: str, files: Files) -> None:
+    """A file of no transaction is run once, too: who comes second waits until the first has recorded it."""
+    schema.migrate(empty, "demo", files(_001_a="create table a (id int)"))
+    found = files(_002_b="-- transaction: off\ncreate index concurrently a_id on a (id)")
+    done: list[str] = []
+
+    def migrate() -> None:
+        with psycopg.connect(empty_database, autocommit=True) as connection:
+            done.extend(schema.migrate(connection, "demo", found))
+
+    with psycopg.connect(empty_database) as writer:
+        writer.execute("lock table a in row exclusive mode")
+        threads = [threading.Thread(target=migrate) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        met = (
+            "select true from pg_stat_activity as one, pg_stat_activity as two where one.wait_event_type = 'Lock'"
+            " and one.query like 'create index%' and two.application_name = 'runner migrate' and two.query = 'rollback'"
+        )
+        while not empty.execute(met).fetchone():
+            assert all(thread.is_alive() for thread in threads)
+        writer.rollback()
+    for thread in threads:
+        thread.join()
+    assert done == ["002_b"]
+
+
+def test_a_lock_that_is_kept_for_a_while(empty: Any, empty_database: str, files: Files) -> None:
+    """A file that does not get a lock in time is tried again, and told; without attempts it fails, and may pass."""
+    schema.migrate(empty, "demo", files(_001_a="create table a (id int)"))
+    found = files(_002_b="-- lock_timeout: 50ms\nalter table a add b int")
+    said: list[str] = []
+    with psycopg.connect(empty_database) as other:
+        other.execute("lock table a")
+        with pytest.raises(SchemaFailed) as caught:
+            schema.migrate(empty, "demo", found)
+        assert caught.value.transient
+
+        def hear(line: str) -> None:
+            said.append(line)
+            other.rollback()
+
+        assert schema.migrate(empty, "demo", found, 3, hear) == ["002_b"]
+    (line,) = said
+    assert line.startswith("002_b: attempt 1 of 3 failed (")
+    assert "lock timeout" in line
+
+
 def test_two_migrate_at_once(empty: Any, empty_database: str, files: Files) -> None:
     """Two runners that migrate one database at once run each file once."""
     found = files(_001_a="create table a (id int); select pg_sleep(0.2)", _002_b="create table b (id int)")

@@ -67,6 +67,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask soon."""
     monkeypatch.setattr(unanswered, "SILENCE", 0.3)
     monkeypatch.setattr(unanswered, "PATIENCE", 0.3)
+    monkeypatch.setattr(unanswered, "QUESTIONS", 2)
 
 
 def connect(proxy: Proxy, database_url: str) -> psycopg.Connection[tuple[object, ...]]:

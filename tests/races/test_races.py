@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from runner import cli
 from runner import step as steps
 from runner.apply import Run, StepRunner
 from runner.lease import Lease
@@ -22,6 +23,7 @@ from tests import make_days
 from tests.conftest import ROOT, Server
 from tests.races import demo
 from tests.races.conftest import Ended, migrate, start, wait
+from tests.races.pooler import Pooler
 from tests.staged import staging
 from tests.steps import Warehouse
 
@@ -217,3 +219,63 @@ def test_a_load_waits_for_the_whole_run(database: str) -> None:
         (ended,) = wait([start(database, ROOT, ["day1"], "load", "--engine", "local")])
     assert ended.codes == [3]
     assert "day1 is held by run steps on " in ended.err
+
+
+@pytest.mark.parametrize("mode", ["transaction", pytest.param("session", marks=pytest.mark.long)])
+def test_every_command_goes_through_a_pooler(
+    mode: str, pooled: Pooler, tcp_server: Server, race_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a command does in the database, it does in transactions: each ends as it does without a pooler."""
+    monkeypatch.chdir(ROOT)
+    with Pooler(tcp_server.url, pool_mode=mode) as pooler:
+        monkeypatch.setenv("DATABASE_URL", pooler.url(race_database))
+        for command in (
+            "migrate",
+            "plan --day day1",
+            "load --day day1 --engine local",
+            "apply --day day1 --dry-run",
+            "apply --day day1 --jobs 3",
+            "status",
+            "metrics",
+            "rejects --day day1",
+            "checks",
+            "verify --day day1",
+            "prune --keep 1",
+        ):
+            assert (command, cli.main(command.split())) == (command, 0)
+    with psycopg.connect(tcp_server.on(race_database), autocommit=True) as connection:
+        settled(connection)
+
+
+def test_a_pool_that_is_too_small(
+    pooled: Pooler,
+    tcp_server: Server,
+    race_database: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A load whose sign of life has the only session says what it lacks, and leaves nothing behind."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("RUNNER_ATTEMPTS", "1")
+    with Pooler(tcp_server.url, pool=1, query_wait_timeout="1") as pooler:
+        monkeypatch.setenv("DATABASE_URL", pooler.url(race_database))
+        assert cli.main(["load", "--day", "day1", "--engine", "local"]) == 1
+    err = capsys.readouterr().err
+    assert "error: day1 was not loaded: " in err
+    assert "query_wait_timeout" in err
+    assert "The pooler had no connection to spare: give it more (default_pool_size)." in err
+    with psycopg.connect(tcp_server.on(race_database), autocommit=True) as connection:
+        assert connection.execute("select count(*) from stg_loads").fetchone() == (0,)
+
+
+def test_options_that_a_pooler_refuses(
+    pooled: Pooler, race_database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What PgBouncer does not let through is named, with both ways out."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("DATABASE_URL", pooled.url(race_database) + "?options=-cwork_mem%3D1GB")
+    assert cli.main(["status"]) == 2
+    err = capsys.readouterr().err
+    assert "unsupported startup parameter: options" in err
+    assert "hint: A pooler refuses it: take options out of DATABASE_URL and PGOPTIONS" in err
+    assert "ignore_startup_parameters = options" in err
