@@ -77,7 +77,7 @@ def interactive() -> bool:
 
 def ask(question: str) -> bool:
     """Ask a person; only `y` and `yes` agree, and the end of the input does not."""
-    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.write(f"{printable(question)} [y/N] ")
     sys.stderr.flush()
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):

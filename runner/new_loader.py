@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runner import extras
+from runner import console, extras
 from runner.errors import ConfigError, UsageError
+from runner.reserved import RESERVED
 
 # A field's type -> its column's, see docs/declarations.md.
 COLUMN_TYPES = {
@@ -27,19 +28,6 @@ COLUMN_TYPES = {
     "json": "jsonb",
 }
 _FILLED_BY_THE_LOADER = ("day", "source_file", "position")
-# Words that are no column's name without quotes:
-# https://www.postgresql.org/docs/current/sql-keywords-appendix.html
-_RESERVED = frozenset(
-    """
-    all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation
-    column concurrently constraint create cross current_catalog current_date current_role current_schema
-    current_time current_timestamp current_user default deferrable desc distinct do else end except false fetch for
-    foreign freeze from full grant group having ilike in initially inner intersect into is isnull join lateral
-    leading left like limit localtime localtimestamp natural not notnull null offset on only or order outer overlaps
-    placing primary references returning right select session_user similar some symmetric system_user table
-    tablesample then to trailing true union unique user using variadic verbose when where window with
-    """.split()  # noqa: SIM905
-)
 # Records that are looked at.
 _ENOUGH = 100_000
 # Digits that an identifier has and a number has not, or too many for one.
@@ -72,7 +60,9 @@ class NewField:
     @property
     def spec(self) -> str:
         """The field as TOML writes it."""
-        parts = [f"from = {json.dumps(self.path, ensure_ascii=False)}"] if self.path != self.column else []
+        # TOML takes all that JSON does but this one character.
+        path = json.dumps(self.path, ensure_ascii=False).replace("\x7f", "\\u007f")
+        parts = [f"from = {path}"] if self.path != self.column else []
         parts.append(f'type = "{self.type}"')
         parts += ["required = true"] if self.is_key else []
         return f"{{ {', '.join(parts)} }}"
@@ -125,7 +115,9 @@ def guess(sample: Path, entity: str, key: str | None) -> NewFields:
         taken.add(column)
         remark = "always null in the sample" if not found.records else ""
         fields.append(NewField(column, ".".join(found.path), types[found.path], found is chosen, remark))
-    return NewFields(fields[0].column, tuple(fields), tuple(notes), sample.name)
+    # The name becomes a part of a comment, which ends with its line.
+    shown = console.printable(sample.name).replace("\n", " ")
+    return NewFields(fields[0].column, tuple(fields), tuple(notes), shown)
 
 
 def _read(sample: Path) -> _Sample:
@@ -320,9 +312,9 @@ def _column(path: tuple[str, ...], taken: set[str]) -> str:
     name = re.sub(r"[^a-z0-9]+", "_", "_".join(words).lower()).strip("_")[:60] or "field"
     if name[0].isdigit():
         name = f"_{name}"
-    if name in _RESERVED or name in _FILLED_BY_THE_LOADER:
+    if name in RESERVED or name in _FILLED_BY_THE_LOADER:
         name += "_"
     unique, number = name, 2
     while unique in taken:
-        unique, number = f"{name}_{number}", number + 1
+        unique, number = f"{name[:56]}_{number}", number + 1
     return unique

@@ -46,7 +46,11 @@ def discover(settings: Settings) -> Pipeline:
 
 
 def _paths(folder: Path) -> list[Path]:
-    return sorted(folder.glob("[!._]*.sql")) if folder.is_dir() else []
+    found = sorted(folder.glob("[!._]*.sql")) if folder.is_dir() else []
+    for path in found:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise ConfigError(f"{path} is not a file", hint="Move it away, or call it something else than .sql.")
+    return found
 
 
 def _files(folder: Path, root: Path, keys: tuple[str, ...]) -> tuple[SqlFile, ...]:

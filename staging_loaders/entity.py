@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import ConfigError
+from runner.reserved import RESERVED
 from staging_loaders.toml_lines import line_of
 
 # A field's type -> the column types it fits, as PostgreSQL's format_type() names them.
@@ -137,6 +138,8 @@ def load_declarations(folder: Path) -> dict[str, Entity]:
 def read_declaration(file: Path) -> Entity:
     """Return the entity that `file` declares."""
     hint = "A declaration is a TOML file in UTF-8."
+    if file.exists() and not file.is_file():  # a pipe would be waited for
+        raise ConfigError(f"{file}: not a file", hint=hint)
     try:
         text = file.read_bytes().decode("utf-8-sig")
         data = tomllib.loads(text)
@@ -181,6 +184,7 @@ class _Reader:
         where = f"fields.{column}."
         if not _NAME.fullmatch(column) or column in _TAKEN:
             raise self.fail(where[:-1], f"not a column name of ours: a-z, 0-9, '_', and none of {', '.join(_TAKEN)}")
+        self.unreserved(where[:-1], column)
         if not isinstance(spec, dict):
             raise self.fail(where[:-1], 'a field is a table, such as { from = "id", type = "text" }')
         self.known(where, spec, FIELD_KEYS)
@@ -234,7 +238,14 @@ class _Reader:
         value: str = self.get(key, data, str)
         if not _NAME.fullmatch(value):
             raise self.fail(key, f"{value!r} is not a lower-case SQL name")
+        self.unreserved(key, value)
         return value
+
+    def unreserved(self, key: str, name: str) -> None:
+        if name in RESERVED:
+            raise self.fail(
+                key, f"{name!r} is a word of SQL's own, which would need quotes; take another, such as {name}_"
+            )
 
     def get(self, key: str, data: dict[str, Any], kind: type, default: Any = ..., where: str = "") -> Any:
         value = data.get(key, default)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 from pathlib import Path
 
 from runner import console, scaffold
@@ -47,5 +48,5 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     console.say(f"{root}: a project with the pipeline {name}")
     for path in texts:
         console.say(f"  {path.relative_to(root)}")
-    console.say(f"\ncd {root}\nrunner apply --day day1\nrunner apply --day day2\nrunner metrics")
+    console.say(f"\ncd {shlex.quote(str(root))}\nrunner apply --day day1\nrunner apply --day day2\nrunner metrics")
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import sys
 from datetime import datetime
 
@@ -41,9 +42,12 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.format == "json":
         console.print_json(found)
     elif args.format == "csv":
-        writer = csv.DictWriter(sys.stdout, metrics.COLUMNS, lineterminator="\n")
+        written = io.StringIO()
+        writer = csv.DictWriter(written, metrics.COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows({key: _text(value) for key, value in row.items()} for row in found)
+        # A file or a program gets it as it is.
+        sys.stdout.write(console.printable(written.getvalue()) if sys.stdout.isatty() else written.getvalue())
     elif not found:
         asked = args.run is not None or day is not None
         console.note("there are no such metrics" if asked else "no metrics yet: runner apply --day D")

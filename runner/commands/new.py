@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from runner import console, database, loading, project, scaffold, schema
 from runner.config import Settings
 from runner.errors import UsageError
+from runner.reserved import RESERVED
 from runner.step import NAME
 
 if TYPE_CHECKING:
@@ -222,9 +223,12 @@ def _loader(args: argparse.Namespace, settings: Settings) -> int:
         raise UsageError(
             f"{args.name!r} is not an entity's name", hint="Use lower-case letters, digits and '_', a letter first."
         )
-    if args.table is not None and not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", args.table, re.ASCII):
+    if args.table is not None and (
+        args.table in RESERVED or not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", args.table, re.ASCII)
+    ):
         raise UsageError(
-            f"{args.table!r} is not a staging table's name", hint="Use lower-case letters, digits and '_'."
+            f"{args.table!r} is not a staging table's name",
+            hint="Use lower-case letters, digits and '_', and no word of SQL's own.",
         )
     pipeline = project.discover(settings)
     table = args.table or f"stg_{args.name}"

@@ -21,6 +21,7 @@ from runner import config, console, days, extras, loading, project, streams, une
 from runner.commands.load import add_load_options, check_load_options
 from runner.config import Settings
 from runner.errors import ConfigError, RunnerError, UsageError
+from runner.flows.names import flow_name
 from runner.signals import terminating
 
 
@@ -104,6 +105,7 @@ def _check(settings: Settings, args: argparse.Namespace) -> None:
     """Refuse at once what the flow would refuse after the server has started."""
     check_load_options(args)
     days.check(args.day)
+    flow_name(settings.pipeline)
     for step in project.discover(settings).steps:
         step.statements  # noqa: B018 - refuses transaction control before anything is run
     loading.check(settings, args.day, mode=args.load, max_rejects=args.max_rejects)

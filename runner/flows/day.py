@@ -25,6 +25,7 @@ from runner.check import Check
 from runner.config import Settings
 from runner.errors import RunnerError
 from runner.flows import loads, report
+from runner.flows.names import flow_name, run_name
 from runner.flows.tasks import NOTE, TaskSettings, as_task, cancelling, logger, outcome
 from runner.lease import Lease
 from runner.project import Pipeline
@@ -45,8 +46,8 @@ _WAITING = 330.0
 def day_flow(pipeline: str) -> Callable[[Callable[..., Outcome]], Flow[..., Outcome]]:
     """Decorate a function of the parameters of `apply_day` as the flow `<pipeline>_day_pipeline`."""
     return prefect.flow(
-        name=f"{pipeline}_day_pipeline",
-        flow_run_name=f"{pipeline} {{day}}",
+        name=flow_name(pipeline),
+        flow_run_name=run_name(pipeline),
         description=f"Load a day of {pipeline} and run its steps, each one transaction.",
         validate_parameters=True,
         persist_result=False,
@@ -68,7 +69,7 @@ def day_pipeline(settings: Settings, tasks: TaskSettings | None = None) -> Flow[
         given = replace(settings, data=data or settings.data, engine=engine or settings.engine)
         return apply_day(given, day, load=load, max_rejects=max_rejects, wait=wait, tasks=tasks)
 
-    run.__name__ = run.__qualname__ = f"{settings.pipeline}_day_pipeline"
+    run.__name__ = run.__qualname__ = flow_name(settings.pipeline)
     return day_flow(settings.pipeline)(run)
 
 
@@ -107,9 +108,10 @@ def apply_day(
             )
             return work.run(load, max_rejects, wait)
         except RunnerError as error:
-            logger().error(f"{error.message}\nhint: {error.hint}" if error.hint else error.message)
+            # Data may be quoted in it, and the log shown on a terminal.
+            logger().error(console.printable(f"{error.message}\nhint: {error.hint}" if error.hint else error.message))
             # Returned, not raised: Prefect would log a traceback, and keep the error in a file.
-            return Failed(message=error.message, data=error)
+            return Failed(message=console.printable(error.message), data=error)
 
 
 def tags(settings: Settings, day: str) -> tuple[str, ...]:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from prefect.artifacts import create_table_artifact
 
-from runner import database, metrics
-
-
-def artifact_key(pipeline: str, day: str) -> str:
-    """Return the key under which a day's tables follow one another, one a run: `zluri-metrics-day1`."""
-    return re.sub(r"[^a-z0-9]+", "-", f"{pipeline}-metrics-{day}".lower()).strip("-")
+from runner import console, database, metrics
+from runner.flows.names import artifact_key
 
 
 def publish(dsn: str, pipeline: str, day: str, flow_run_id: str) -> None:
@@ -40,5 +35,5 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
         "deleted": row["rows_deleted"],
         "seconds": float(row["duration_seconds"] or 0),
         "finished": f"{row['finished_at']:%Y-%m-%d %H:%M:%S %Z}",
-        "error": row["error_message"] or "",
+        "error": console.printable(row["error_message"] or ""),
     }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +14,8 @@ import psycopg
 import pytest
 
 from runner import cli, config, console, days, project, step
-from runner.errors import RunnerError, UsageError
+from runner.errors import ConfigError, RunnerError, UsageError
+from runner.flows import names
 from staging_loaders.entity import read_declaration
 
 HOSTILE = {
@@ -163,12 +166,57 @@ def test_names_in_declarations(tmp_path: Path, key: str, name: str) -> None:
     if key == "from" and name not in ("nothing", "up"):
         assert read_declaration(file).fields[0].paths == (tuple(json.loads(quoted["from"]).split(".")),)
         return
-    if name == "word" and key == "table":
-        assert read_declaration(file).table == "select"
-        return
     with pytest.raises(RunnerError) as caught:
         read_declaration(file)
     assert caught.value.hint
+
+
+def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
+    """A step, a schema file, a check or a declaration that is a pipe is refused before it is opened."""
+    for folder in ("", "schema", "checks"):
+        (tmp_path / "migrations/shop" / folder).mkdir(parents=True, exist_ok=True)
+        pipe = tmp_path / "migrations/shop" / folder / "010_a.sql"
+        os.mkfifo(pipe)
+        with pytest.raises(ConfigError, match=r"010_a\.sql is not a file"):
+            project.discover(config.load({"project": str(tmp_path)}, environ={}))
+        pipe.unlink()
+    os.mkfifo(tmp_path / "a.toml")
+    with pytest.raises(ConfigError, match=r"a\.toml: not a file"):
+        read_declaration(tmp_path / "a.toml")
+
+
+@pytest.mark.parametrize("name", ["a/b", "a%b", "<a>", "a&b"])
+def test_flows_that_prefect_cannot_name(name: str) -> None:
+    """What Prefect takes for no flow's name is refused before a server starts."""
+    with pytest.raises(ConfigError, match="Prefect takes no flow") as caught:
+        names.flow_name(name)
+    assert caught.value.hint
+
+
+def test_names_in_prefect() -> None:
+    """Braces in a pipeline's name are no parameters; names that differ have tables of their own."""
+    assert names.run_name("a{b}{}").format(day="day1") == "a{b}{} day1"
+    assert names.artifact_key("zluri", "day1") == "zluri-metrics-day1"
+    days = ("day1", "Day1", "2026-01-05", "2026.01.05", "2026_01_05")
+    keys = {names.artifact_key(pipeline, day) for pipeline in ("a", "A", "\u00e4", "a'") for day in days}
+    assert len(keys) == 4 * len(days) and all(re.fullmatch("[a-z0-9-]+", key) for key in keys)
+
+
+def test_a_loader_from_a_hostile_sample(shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Fields may be called anything: the declaration that is written can be read, and names them exactly."""
+    fields = ["id", "a'b; drop", 'a"b', "a\nb = 1", "\x1b[31m", "\x7f", "\u202e", "\U0001f9ff"]
+    fields += ["select", "x" * 300, "\u00e9", "#"]
+    sample = tmp_path / "page\n1.json"
+    sample.write_text(json.dumps([dict.fromkeys(fields, 1), {**dict.fromkeys(fields, 2)}]))
+    for folder in ("migrations", "staging_loaders"):
+        shutil.copytree(shop / folder, tmp_path / folder)
+    code = cli.main(["new", "loader", "things", "--sample", str(sample), "--key", "id", "--project", str(tmp_path)])
+    assert code == 0, capsys.readouterr().err
+    entity = read_declaration(tmp_path / "staging_loaders/shop/things.toml")
+    assert sorted(field.name for field in entity.fields) == sorted(fields)
+    assert all(len(field.column) <= 63 for field in entity.fields)
+    schema = project.discover(config.load({"project": str(tmp_path)}, environ={})).schema
+    assert len(schema[-1].statements) == 1
 
 
 def test_a_number_that_is_none(shop: Path) -> None:
