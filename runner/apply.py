@@ -235,8 +235,10 @@ class StepRunner:
             connection.execute(
                 "insert into pipeline_metrics (flow_run_id, task_name, pipeline_name, table_name, day, attempt,"
                 " status, error_message, pipeline, step, rows_affected, duration_seconds, started_at)"
-                " values (%s, %s, %s, %s, %s, %s, 'failure', %s, %s, %s, 0, %s,"
-                " now() - make_interval(secs => %s))",
+                " select %s, %s, %s, %s, %s, %s, 'failure', %s, %s, %s, 0, %s, now() - make_interval(secs => %s)"
+                # A commit of which nobody knew may have come through after all.
+                " where not exists (select from pipeline_metrics"
+                " where flow_run_id = %s and day = %s and step = %s and status = 'success')",
                 (
                     run.flow_run_id,
                     step.task_name,
@@ -249,6 +251,9 @@ class StepRunner:
                     step.id,
                     round(seconds, 6),
                     seconds,
+                    run.flow_run_id,
+                    run.day,
+                    step.id,
                 ),
             )
             check_results.record(connection, failed, self._settings(step, number))

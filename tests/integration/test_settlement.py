@@ -142,10 +142,11 @@ def test_the_server_is_brought_back_to_be_asked(
     assert written(things) == (1, [("success", 1)])
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["never", "too late"])
 def test_a_server_that_does_not_come_back(
-    database: str, things: Connection, make_step: Callable[..., SqlFile], monkeypatch: pytest.MonkeyPatch
+    database: str, things: Connection, make_step: Callable[..., SqlFile], monkeypatch: pytest.MonkeyPatch, late: bool
 ) -> None:
-    """Then nobody knows, and that is what is told; the next run finds out."""
+    """Then nobody knows, and that is what is told, but no failure is recorded of what was committed."""
     monkeypatch.setattr(settlement, "PATIENCE", 0)
     with Proxy(database) as proxy:
 
@@ -153,9 +154,12 @@ def test_a_server_that_does_not_come_back(
             proxy.refuse = True
             line.cut()
 
+        def revive() -> None:
+            proxy.refuse = not late
+
         proxy.trap(saying("commit"), "after", away)
         with pytest.raises(StepFailed, match="the connection was lost during the commit of transaction") as told:
-            run(proxy, make_step(), [])
+            run(proxy, make_step(), [], revive)
         assert "finds nothing to change" in str(told.value.hint)
     assert written(things) == (1, [("success", 1)])
 

@@ -9,8 +9,9 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 from tests.torture.faults import KINDS, OF_SPARK, OF_WORKERS, PHASES, Fault
@@ -21,8 +22,8 @@ from tests.torture.worlds import Maker, World
 
 # How many of a hundred faults are of a kind; of Spark, whose start takes longest, there are few.
 _SHARES = {
-    "runner": 30, "backend": 12, "cut": 12, "vanish": 6, "hang": 3, "deaf": 3, "pause": 3, "crash": 9, "immediate": 9,
-    "postmaster": 5, "disk": 5, "worker": 3,
+    "runner": 28, "backend": 12, "cut": 12, "vanish": 6, "hang": 3, "deaf": 3, "pause": 3, "crash": 9, "immediate": 9,
+    "postmaster": 5, "disk": 5, "worker": 3, "parent": 2,
 }  # fmt: skip
 _SPARK = 2
 # Of the faults, those at any time instead of at a statement.
@@ -30,10 +31,13 @@ _BY_TIME = 0.15
 _TIMED = ("runner", "backend", "cut", "vanish", "crash", "immediate", "postmaster")
 
 
-def deal(worlds: Mapping[str, World], kills: int, seed: int, without: Sequence[str] = ()) -> list[Fault]:
-    """Return `kills` faults: first the commits, in every way, then each statement of steps and of publishing, then all.
+def deal(
+    worlds: Mapping[str, World], kills: int, seed: int, without: Collection[str] = (), *, spare: int = 0
+) -> list[Fault]:
+    """Return `kills` faults, shuffled, and some to spare.
 
-    The same seed and worlds deal the same.
+    A third are commits, in every way, as far as there are such; the others take each statement of steps and of
+    publishing once, and then any. The same seed and worlds deal the same.
     """
     chance = random.Random(seed)
     dealt = [fault for fault in _commits(worlds) if fault.kind not in without]
@@ -43,46 +47,43 @@ def deal(worlds: Mapping[str, World], kills: int, seed: int, without: Sequence[s
     dealt += [_of_copies(kind, chance) for kind in spark for _ in range(kills * _SPARK // 300)]
     shares = {kind: share for kind, share in _SHARES.items() if kind not in without}
     places = _places(worlds, chance)
-    while len(dealt) < kills:
+    while len(dealt) < kills + spare:
         (kind,) = chance.choices(list(shares), list(shares.values()))
         if kind in OF_WORKERS:
             dealt.append(_of_copies(kind, chance))
         elif kind in _TIMED and chance.random() < _BY_TIME:
             world = chance.choice(list(worlds.values()))
-            dealt.append(Fault(world.name, kind, milliseconds=int(chance.uniform(0, world.seconds * 1000))))
+            dealt.append(Fault(world.name, kind, percent=chance.randrange(1, 80)))
         else:
             world, boundary = next(places)
             if kind in ("hang", "deaf") and not boundary.step:
                 kind = "cut"  # a load waits for as long as the server takes
             dealt.append(Fault(world.name, kind, chance.choice(PHASES), boundary.number))
-    chance.shuffle(dealt)
-    return dealt
+    first = dealt[:kills]
+    chance.shuffle(first)
+    return first + dealt[kills:]
 
 
 def _commits(worlds: Mapping[str, World]) -> Iterator[Fault]:
     """The unknown commit, both ways: of each step and of publishing."""
     for world in worlds.values():
         for boundary in world.boundaries:
-            if boundary.text.lower() != "commit" or not (boundary.step or _publishes(world, boundary)):
+            if boundary.text.lower() != "commit" or not (boundary.step or publishes(world, boundary)):
                 continue
             for kind in ("cut", "immediate", "crash"):
                 yield from (Fault(world.name, kind, phase, boundary.number) for phase in PHASES)
 
 
-def _publishes(world: World, boundary: Boundary) -> bool:
-    """Tell whether a statement is of the transaction that publishes: the last one of the load before the steps."""
-    return boundary.line.startswith("runner load ") and boundary.number >= published(world)
-
-
-def published(world: World) -> int:
-    """Return the number of the first statement of the load after the last part was copied."""
-    return max(each.number for each in world.boundaries if each.line.startswith("runner copy ")) + 1
+def publishes(world: World, boundary: Boundary) -> bool:
+    """Tell whether a statement is of the load, and after the last part was copied: it publishes."""
+    copied = max(each.number for each in world.boundaries if each.line.startswith("runner copy "))
+    return boundary.line.startswith("runner load ") and boundary.number > copied
 
 
 def _places(worlds: Mapping[str, World], chance: random.Random) -> Iterator[tuple[World, Boundary]]:
     """Yield every statement of steps and of publishing in a random order, then any statements without end."""
     everywhere = [(world, boundary) for world in worlds.values() for boundary in world.boundaries]
-    chosen = [(world, each) for world, each in everywhere if each.step or _publishes(world, each)]
+    chosen = [(world, each) for world, each in everywhere if each.step or publishes(world, each)]
     chance.shuffle(chosen)
     yield from chosen
     while True:
@@ -109,6 +110,8 @@ class Campaign:
             self._stack.enter_context(tempfile.TemporaryDirectory(prefix="torture-", ignore_cleanup_errors=True))
         )
         folder.chmod(0o711)
+        if find_spec("pyspark") is None:
+            self.without |= dict.fromkeys(OF_SPARK, "Spark is not installed")
         for number in range(self._jobs):
             own = folder / str(number)
             own.mkdir(mode=0o711)
@@ -124,8 +127,8 @@ class Campaign:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def run(self, dealt: Sequence[Fault]) -> list[Outcome]:
-        """Make all trials, and tell of each that goes wrong."""
+    def run(self, dealt: Sequence[Fault], enough: int | None = None) -> list[Outcome]:
+        """Make all trials, or until `enough` have struck, and tell of each that goes wrong."""
         waiting: queue.SimpleQueue[Fault] = queue.SimpleQueue()
         for fault in dealt:
             waiting.put(fault)
@@ -133,7 +136,7 @@ class Campaign:
         started = time.monotonic()
 
         def work(trials: Trials) -> None:
-            while True:
+            while enough is None or sum(outcome.struck is not None for outcome in outcomes) < enough:
                 try:
                     fault = waiting.get_nowait()
                 except queue.Empty:
@@ -143,7 +146,7 @@ class Campaign:
                 except Exception as error:
                     outcome = Outcome(fault, None, None, (f"the trial itself: {type(error).__name__}: {error}",), "", 0)
                 outcomes.append(outcome)
-                self._tell(outcome, len(outcomes), len(dealt), time.monotonic() - started)
+                self._tell(outcome, len(outcomes), enough or len(dealt), time.monotonic() - started)
 
         threads = [threading.Thread(target=work, args=(bench,), daemon=True) for bench in self._benches]
         for thread in threads:

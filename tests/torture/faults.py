@@ -24,30 +24,35 @@ KINDS = {
     "postmaster": "kill -9 of the server's first process, and started again",
     "disk": "the disk of the database is full",
     "worker": "kill -9 of a worker of the local engine",
+    "parent": "kill -9 of the runner whose workers copy",
     "jvm": "kill -9 of Spark's JVM",
     "pyworker": "kill -9 of a Python worker of Spark",
     "driver": "kill -9 of the runner that drives Spark",
 }
-# Those that end sessions of others, too, so that the server must be the run's alone.
-OF_SERVER = ("crash", "immediate", "postmaster")
 OF_SPARK = ("jvm", "pyworker", "driver")
-OF_WORKERS = ("worker", *OF_SPARK)
+OF_LOCAL = ("worker", "parent")
+OF_WORKERS = (*OF_LOCAL, *OF_SPARK)
+# Those of which the server learns nothing.
+SILENT = ("vanish", "hang", "deaf")
 PHASES: tuple[Phase, ...] = ("before", "during", "after")
-_TOLD = re.compile(r"(\w+)/(\w+)@(?:(before|during|after):(\d+)|(\d+)ms)")
+_TOLD = re.compile(r"(\w+)/(\w+)@(?:(before|during|after):(\d+)|(\d+)%)")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault of a kind in a run of a world: at a boundary (its number, of copies alone for workers), or at a time."""
+    """A fault of a kind in a run of a world, at a statement or at a time.
+
+    `number` is the statement's, counted among copies alone for workers; `percent` is of an undisturbed run's time.
+    """
 
     world: str
     kind: str
     phase: Phase = "before"
     number: int = 0
-    milliseconds: int | None = None
+    percent: int | None = None
 
     def __str__(self) -> str:
-        place = f"{self.phase}:{self.number}" if self.milliseconds is None else f"{self.milliseconds}ms"
+        place = f"{self.phase}:{self.number}" if self.percent is None else f"{self.percent}%"
         return f"{self.world}/{self.kind}@{place}"
 
 
@@ -55,10 +60,10 @@ def parse(text: str) -> Fault:
     """Return the fault that `text` tells; ValueError for none."""
     match = _TOLD.fullmatch(text)
     if match is None or match[2] not in KINDS:
-        raise ValueError(f"{text!r} is no fault, such as next/runner@after:31 or first/cut@850ms")
-    world, kind, phase, number, milliseconds = match.groups()
-    if milliseconds:
-        return Fault(world, kind, milliseconds=int(milliseconds))
+        raise ValueError(f"{text!r} is no fault, such as next/runner@after:31 or first/cut@40%")
+    world, kind, phase, number, percent = match.groups()
+    if percent:
+        return Fault(world, kind, percent=int(percent))
     return Fault(world, kind, cast(Phase, phase), int(number))
 
 

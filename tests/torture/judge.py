@@ -24,19 +24,22 @@ _DONE = re.compile(r"^\S+ +step +(\w+)\s", re.MULTILINE)
 _FAILED = re.compile(r"^(?:error: )?\S+ (\w+) failed", re.MULTILINE)
 
 
-def sessions(connection: Connection, seconds: float = _GONE) -> Iterator[str]:
-    """Tell of sessions and locks that are still there some seconds after the run has ended."""
+def sessions(connection: Connection, seconds: float = _GONE, *, only_active: bool = False) -> Iterator[str]:
+    """Tell of sessions and locks that are still there some seconds after the run has ended, or of statements alone."""
     query = (
         "select coalesce(nullif(application_name, ''), backend_type) || ', ' || coalesce(state, '')"
         " || ', ' || left(query, 60) from pg_stat_activity"
         " where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'"
+        " and (state = 'active' or not %s)"
     )
     until = time.monotonic() + seconds
-    while left := [told for (told,) in connection.execute(query)]:
+    while left := [told for (told,) in connection.execute(query, (only_active,))]:
         if time.monotonic() > until:
             yield from (f"a session goes on after {seconds:.0f} s: {told}" for told in left)
             return
         time.sleep(0.05)
+    if only_active:
+        return
     for kind, mode in connection.execute(
         "select locktype, mode from pg_locks where pid <> pg_backend_pid()"
         " and database = (select oid from pg_database where datname = current_database())"
@@ -93,10 +96,16 @@ def _told(connection: Connection, world: World, code: int | None, output: str, c
             " and done.step = failed.step and done.status = 'success')"
         ):
             yield f"{step} has a row of failure and one of success from one run"
+        for (step,) in connection.execute(
+            "select distinct step from check_results as found where status <> 'failed' and not exists ("
+            "select from pipeline_metrics as done where done.flow_run_id = found.flow_run_id"
+            " and done.step = found.step and done.status = 'success')"
+        ):
+            yield f"{step} has results of checks, and was not committed"
 
 
-def end(connection: Connection, world: World) -> Iterator[str]:
-    """Tell what is wrong after the rerun."""
+def tables(connection: Connection, world: World) -> Iterator[str]:
+    """Tell what is wrong with the tables and what was counted, after the rerun."""
     state = read_state(connection)
     last = [state for state, _ in world.steps.values()][-1]
     yield from _differences("at the end", {**last, **world.staged}, state)
@@ -109,6 +118,10 @@ def end(connection: Connection, world: World) -> Iterator[str]:
             yield f"{step}: its metrics count {total} in {len(ours)} runs, the undisturbed one {wanted}"
         if len({run for run, _ in ours}) != len(ours):
             yield f"{step} has two rows of success from one run"
+
+
+def leftovers(connection: Connection, world: World) -> Iterator[str]:
+    """Tell what runs have left behind, or taken along."""
     relations = read_relations(connection)
     yield from (f"left behind: {name}" for name in sorted(relations - world.relations))
     yield from (f"missing: {name}" for name in sorted(world.relations - relations))

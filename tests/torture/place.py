@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -18,6 +19,8 @@ from runner import cluster_owner, cluster_process, embedded
 
 # Megabytes: a few databases, of which the filler leaves nothing.
 _DISK = 160
+# Seconds that a recovery may take.
+_RECOVERED = 60.0
 
 
 class Place:
@@ -75,11 +78,15 @@ class Place:
         """Start the server again where it does not run, and wait until it lets us in."""
         with self._reviving:
             embedded.ensure_running(self._home, self._version)
-            for _ in range(200):
-                with suppress(psycopg.OperationalError):
+            until = time.monotonic() + _RECOVERED
+            while True:
+                try:
                     self._execute("select")
                     return
-            self._execute("select")
+                except psycopg.OperationalError:
+                    if time.monotonic() > until:
+                        raise
+                    time.sleep(0.05)
 
     def fill(self) -> None:
         """Fill the small disk to the last byte."""

@@ -51,6 +51,13 @@ OUTPUT = "day2  step  010_agents  55 rows"
             "031_cards has a row of failure and one of success",
             "",
         ),
+        (
+            "insert into check_results (pipeline, step, check_name, severity, flow_run_id, day, attempt, status,"
+            " rows_failed, sample, seconds)"
+            " values ('zluri', '031_cards', 'c', 'error', 'r', 'day2', 1, 'passed', 0, '[]', 0)",
+            "031_cards has results of checks",
+            "",
+        ),
         ("create table landing.l0123456789ab_1_rows ()", "", "left behind: r landing.l0123456789ab_1_rows"),
         ("drop index agent_days_latest", "", "missing: i public.agent_days_latest"),
         ("delete from reference_loads", "the rates", "reference_loads"),
@@ -67,7 +74,7 @@ def test_what_is_wrong_is_seen(worlds: tuple[World, Callable[[], str]], statemen
     with psycopg.connect(copy(), autocommit=True) as connection:
         connection.execute(statement.encode())
         seen = "\n".join(judge.moment(connection, world, -9, OUTPUT))
-        seen_later = "\n".join(judge.end(connection, world))
+        seen_later = "\n".join([*judge.tables(connection, world), *judge.leftovers(connection, world)])
     assert moment in seen and end in seen_later
     assert bool(moment) == bool(seen) and bool(end) == bool(seen_later)
 

@@ -74,8 +74,10 @@ class Trials:
     def _judged(self, fault: Fault, world: World, dsn: str) -> tuple[str | None, int | None, str, list[str]]:
         wrong: list[str] = []
         with Proxy(dsn) as proxy:
-            strike = _Strike(fault, self._place, proxy)
-            runner = self._runner(world, proxy.dsn, workers=fault.kind == "worker", spark=fault.kind in faults.OF_SPARK)
+            strike = _Strike(fault, self._place, proxy, world.seconds)
+            runner = self._runner(
+                world, proxy.dsn, workers=fault.kind in faults.OF_LOCAL, spark=fault.kind in faults.OF_SPARK
+            )
             strike.begin(runner)
             code = runner.wait(_ENDS)
             strike.end()
@@ -86,21 +88,22 @@ class Trials:
             if left := gone(strike.family, 10):
                 wrong.append(f"processes of the dead go on: {[command(pid) for pid in left]}")
             self._place.empty()
+            self._place.revive()
             with psycopg.connect(dsn, autocommit=True) as connection:
-                # A server that hears nothing of the dead is judged by whether others get on.
-                if fault.kind not in ("vanish", "hang", "deaf"):
-                    wrong += judge.sessions(connection)
-                    wrong += judge.moment(connection, world, code, output)
+                # A server that hears nothing of the dead goes on waiting for them, and others must get on all the same.
+                silent = fault.kind in faults.SILENT
+                wrong += judge.sessions(connection, only_active=silent)
+                wrong += judge.moment(connection, world, code, output)
                 wrong += self._rerun(world, dsn)
-                if fault.kind in ("vanish", "hang", "deaf"):
+                if silent:
+                    wrong += judge.tables(connection, world)
                     # What a network does at last: now the server knows, and the next run cleans up.
                     proxy.cut()
                     wrong += judge.sessions(connection)
                     wrong += self._rerun(world, dsn)
-                    wrong += judge.end(connection, world)
-                else:
-                    wrong += judge.end(connection, world)
-                    wrong += judge.sessions(connection)
+                wrong += judge.tables(connection, world)
+                wrong += judge.leftovers(connection, world)
+                wrong += judge.sessions(connection)
         struck = str(strike.struck) if strike.struck else None
         return struck, code, output, wrong
 
@@ -125,17 +128,18 @@ class Trials:
 class _Strike:
     """Strikes once, at its place or its time; `family` are the processes that the runner had then."""
 
-    def __init__(self, fault: Fault, place: Place, proxy: Proxy) -> None:
+    def __init__(self, fault: Fault, place: Place, proxy: Proxy, seconds: float) -> None:
         self._fault = fault
         self._place = place
         self._proxy = proxy
+        self._seconds = seconds
         self._ready = threading.Event()
         self._timer: threading.Timer | None = None
         self._helpers: list[threading.Thread] = []
         self._chance = random.Random(str(fault))
         self.struck: object = None
         self.family: list[int] = []
-        if fault.milliseconds is None:
+        if fault.percent is None:
             of_copies = fault.kind in faults.OF_WORKERS
             fits = saying("", line="runner copy", nth=fault.number) if of_copies else numbered(fault.number)
             proxy.trap(fits, fault.phase, self._act)
@@ -143,8 +147,8 @@ class _Strike:
     def begin(self, runner: Runner) -> None:
         self._victim = runner
         self._ready.set()
-        if self._fault.milliseconds is not None:
-            self._timer = threading.Timer(self._fault.milliseconds / 1000, self._by_time)
+        if self._fault.percent is not None:
+            self._timer = threading.Timer(self._seconds * self._fault.percent / 100, self._by_time)
             self._timer.start()
 
     def end(self) -> None:
@@ -171,6 +175,9 @@ class _Strike:
         self._victim.kill()
 
     def _do_driver(self, line: Line) -> None:
+        self._do_runner(line)
+
+    def _do_parent(self, line: Line) -> None:
         self._do_runner(line)
 
     def _do_backend(self, line: Line) -> None:
