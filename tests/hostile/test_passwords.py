@@ -29,6 +29,14 @@ linux = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="what
 
 BROKEN = "select 1 / (select count(*) - count(*) from pg_class);"
 
+EVENTS = """
+[spark]
+"spark.eventLog.enabled" = true
+"spark.eventLog.compress" = false
+"spark.eventLog.dir" = "file://{}"
+"spark.ui.enabled" = true
+"""
+
 Run = Callable[..., str]
 
 
@@ -138,14 +146,26 @@ def test_a_password_is_shown_in_no_form(
     ],
 )
 def test_prefect_and_spark_are_not_told(
-    clean_run: Run, parts: dict[str, str], empty_database: str, engine: str, programs: tuple[str, ...]
+    clean_run: Run,
+    parts: dict[str, str],
+    empty_database: str,
+    project: Path,
+    tmp_path: Path,
+    engine: str,
+    programs: tuple[str, ...],
 ) -> None:
     """A flow that loads a day and fails tells its processes, files, tables and Prefect's own nothing."""
     words = ("--day", "day1", "--engine", engine)
+    if engine == "spark":  # whose log of events tells its settings and tasks
+        log = tmp_path / "home/events"
+        log.mkdir(parents=True)
+        with (project / "runner.toml").open("a") as file:
+            file.write(EVENTS.format(log))
     said = clean_run(*words, module="runner.flows", expect=(1,), DATABASE_URL=url(parts, SECRET))
     assert "division by zero" in said
     seen = "\n".join(clean_run.seen)  # type: ignore[attr-defined]
     assert all(program in seen for program in programs)
+    assert engine != "spark" or any(path.stat().st_size for path in log.rglob("*") if path.is_file())
     assert rows_with_secret(empty_database) == []
 
 
