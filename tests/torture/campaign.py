@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -112,20 +113,21 @@ class Campaign:
         folder.chmod(0o711)
         if find_spec("pyspark") is None:
             self.without |= dict.fromkeys(OF_SPARK, "Spark is not installed")
-        for number in range(self._jobs):
-            own = folder / str(number)
-            own.mkdir(mode=0o711)
-            place = self._stack.enter_context(Place(own / "pg"))
-            if place.no_disk:
-                self.without["disk"] = place.no_disk
-            maker = Maker(place.create, place.on, own)
-            worlds = maker.make()
-            self.worlds = self.worlds or worlds
-            self._benches.append(Trials(place, maker, worlds, own))
+        with ThreadPoolExecutor(self._jobs) as pool:
+            self._benches = list(pool.map(self._bench, [folder / str(number) for number in range(self._jobs)]))
+        self.worlds = self._benches[0].worlds
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def _bench(self, folder: Path) -> Trials:
+        folder.mkdir(mode=0o711)
+        place = self._stack.enter_context(Place(folder / "pg"))
+        if place.no_disk:
+            self.without["disk"] = place.no_disk
+        maker = Maker(place.create, place.on, folder)
+        return Trials(place, maker, maker.make(), folder)
 
     def run(self, dealt: Sequence[Fault], enough: int | None = None) -> list[Outcome]:
         """Make all trials, or until `enough` have struck, and tell of each that goes wrong."""

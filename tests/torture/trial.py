@@ -56,13 +56,13 @@ class Trials:
     def __init__(self, place: Place, maker: Maker, worlds: Mapping[str, World], folder: Path) -> None:
         self._place = place
         self._maker = maker
-        self._worlds = worlds
+        self.worlds = worlds
         self._folder = folder
 
     def make(self, fault: Fault) -> Outcome:
         """Make one trial."""
         started = time.monotonic()
-        world = self._worlds[fault.world]
+        world = self.worlds[fault.world]
         name = self._place.create(world.template, full=fault.kind == "disk")
         try:
             struck, code, output, wrong = self._judged(fault, world, self._place.on(name))
