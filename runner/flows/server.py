@@ -75,17 +75,12 @@ class PrivateServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         process, self._process = self._process, None
-        if process is not None:
-            if process.stdin is not None:
-                process.stdin.close()
-            try:
-                process.wait(_STOP_SECONDS * 2)
-            except BaseException:
-                process.kill()
-                process.wait()
-                raise
-        if self._log is not None:
-            self._log.close()
+        try:
+            if process is not None:
+                _end(process)
+        finally:
+            if self._log is not None:
+                self._log.close()
 
     def wait(self) -> None:
         """Return when the server answers; RunnerError, with its last words, where it does not start."""
@@ -137,6 +132,19 @@ class PrivateServer:
             f"Prefect's server {how}{reason}",
             hint=f"Name a server of yours with PREFECT_API_URL, or remove {self.home} and try again.",
         )
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the server, by force where it takes long; how the run went is not for it to say."""
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        process.wait(_STOP_SECONDS * 2)
+    except BaseException as error:
+        process.kill()
+        process.wait()
+        if not isinstance(error, subprocess.TimeoutExpired):
+            raise
 
 
 def serve(fd: int) -> None:
