@@ -160,15 +160,17 @@ def check_table(connection: Connection, entity: Entity) -> tuple[str, str] | Non
     It is the key of the declaration that does not fit, and why.
     """
     rows = connection.execute(
-        "select attname::text, format_type(atttypid, null), attnotnull from pg_attribute "
-        "where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped",
+        "select attname::text, format_type(atttypid, null), attnotnull, attgenerated <> '' or attidentity = 'a', "
+        "atthasdef or attidentity <> '' from pg_attribute "
+        "where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped order by attnum",
         (entity.table,),
     ).fetchall()
-    found = {column: kind for column, kind, _ in rows}
+    found = {column: kind for column, kind, *_ in rows}
     if not found:
         near = difflib.get_close_matches(entity.table, _tables(connection), n=1, cutoff=0.8)
         asked = f"; did you mean {near[0]}?" if near else ""
         return "table", f"the database has no table {entity.table}{asked}"
+    by_itself = {column for column, _, _, generated, _ in rows if generated}
     for column, kinds in [
         ("day", ("text",)),
         ("source_file", ("text",)),
@@ -180,7 +182,9 @@ def check_table(connection: Connection, entity: Entity) -> tuple[str, str] | Non
             return key, f"{entity.table} has no column {column}"
         if found[column] not in kinds:
             return key, f"{entity.table}.{column} is {found[column]}, not {kinds[0]}"
-    never_null = {column for column, _, not_null in rows if not_null}
+        if column in by_itself:
+            return key, f"{entity.table}.{column} is generated always: only the server fills it"
+    never_null = {column for column, _, not_null, *_ in rows if not_null}
     for field in entity.fields:
         if field.column in never_null and not entity.always_has(field):
             remedy = 'malformed = "reject"' if field.is_array else "required = true"
@@ -188,7 +192,24 @@ def check_table(connection: Connection, entity: Entity) -> tuple[str, str] | Non
                 f"{entity.table}.{field.column} is not null, and a record may come without it: "
                 f"say {remedy}, or alter table {entity.table} alter column {field.column} drop not null"
             )
+    filled = {"day", "source_file", "position", *entity.columns, *(column for column, *_, itself in rows if itself)}
+    empty = next((column for column, *_ in rows if column in never_null - filled), None)
+    if empty is not None and not _has_triggers(connection, entity.table):
+        return "table", (
+            f"{entity.table}.{empty} is not null, and nothing fills it: declare a field of that name, "
+            "or give the column a default"
+        )
     return None
+
+
+def _has_triggers(connection: Connection, table: str) -> bool:
+    """Tell whether triggers or rules of `table` may fill its columns."""
+    row = connection.execute(
+        "select exists (select from pg_trigger where tgrelid = to_regclass(%(table)s) and not tgisinternal) "
+        "or exists (select from pg_rewrite where ev_class = to_regclass(%(table)s))",
+        {"table": table},
+    ).fetchone()
+    return bool(row[0])
 
 
 def _tables(connection: Connection) -> list[str]:

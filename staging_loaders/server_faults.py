@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import psycopg
 
 _UNCHANGED = "Nothing was changed"
+# Classes of what the server says of a value, or a row, that a table does not take: the next attempt has it, too.
+_OF_ROWS = ("22", "23")
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,13 @@ class ServerFaults:
         if lack := shortage.find(fault, self.dsn):
             return LoadFailed(f"{self.day} was not loaded: {_lacking(lack, reason)}", hint=f"{_UNCHANGED}. {lack.hint}")
         failed = self.not_loaded(reason, transient)
-        rule = rules.show(self.schema, self.project, fault)
-        if rule is None:
+        if transient or fault.sqlstate[:2] not in _OF_ROWS:
             return failed
+        rule = rules.show(self.schema, self.project, fault)
+        what = "rule" if fault.sqlstate.startswith("23") else "column"
         return LoadFailed(
-            f"{failed.message}\n{rule}",
-            hint=f"{_UNCHANGED}. Let the entity's declaration reject such records, or change the rule.",
+            f"{failed.message}\n{rule}" if rule else failed.message,
+            hint=f"{_UNCHANGED}. Let the entity's declaration reject such records, or change the {what}.",
         )
 
 
