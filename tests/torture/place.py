@@ -16,6 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 
 from runner import cluster_owner, cluster_process, embedded
+from runner.errors import DatabaseUnavailable
 
 # Megabytes: a few databases, of which the filler leaves nothing.
 _DISK = 160
@@ -77,13 +78,13 @@ class Place:
     def revive(self) -> None:
         """Start the server again where it does not run, and wait until it lets us in."""
         with self._reviving:
-            embedded.ensure_running(self._home, self._version)
             until = time.monotonic() + _RECOVERED
             while True:
                 try:
+                    embedded.ensure_running(self._home, self._version)
                     self._execute("select")
                     return
-                except psycopg.OperationalError:
+                except (psycopg.OperationalError, DatabaseUnavailable):
                     if time.monotonic() > until:
                         raise
                     time.sleep(0.05)

@@ -102,6 +102,11 @@ class Proxy:
         """Call `act` at the first boundary that fits, or at each."""
         self._trap = _Trap(fits, phase, act, always)
 
+    def disarm(self) -> None:
+        """Spring no trap from now on."""
+        with self._guard:
+            self._trap = None
+
     def cut(self) -> None:
         """End all lines, in both directions."""
         for line in self.lines:

@@ -134,6 +134,7 @@ class _Strike:
         self._proxy = proxy
         self._seconds = seconds
         self._ready = threading.Event()
+        self._acting = threading.Lock()
         self._timer: threading.Timer | None = None
         self._helpers: list[threading.Thread] = []
         self._chance = random.Random(str(fault))
@@ -152,12 +153,14 @@ class _Strike:
             self._timer.start()
 
     def end(self) -> None:
-        """Wait until all that was begun is done: the server revived, the network going again."""
+        """Strike no more, and wait until all that was begun is done: the server revived, the network going again."""
+        self._proxy.disarm()
         if self._timer is not None:
             self._timer.cancel()
             self._timer.join()
-        for helper in self._helpers:
-            helper.join()
+        with self._acting:
+            for helper in self._helpers:
+                helper.join()
 
     def _by_time(self) -> None:
         lines = [line for line in self._proxy.lines if line.backend]
@@ -167,9 +170,10 @@ class _Strike:
 
     def _act(self, line: Line, boundary: Boundary) -> None:
         self._ready.wait()
-        self.struck = boundary
-        self.family = self._victim.family()
-        getattr(self, f"_do_{self._fault.kind}")(line)
+        with self._acting:
+            self.struck = boundary
+            self.family = self._victim.family()
+            getattr(self, f"_do_{self._fault.kind}")(line)
 
     def _do_runner(self, line: Line) -> None:
         self._victim.kill()
