@@ -53,6 +53,9 @@ def names(kinds: Mapping[str, str]) -> dict[str, Any]:
     return {
         "NULL": NULL,
         "lengths": Seen(length),
+        "counted": Seen(lambda size: length(size).decode("latin-1")),
+        "uncounted": NULL.decode("latin-1"),
+        "spelt": spelt,
         "packed_bigint": _long,
         **{f"packed_{kind}": Struct(f">i{letter}").pack for kind, (letter, _) in INTEGERS.items()},
         "packed_numeric": Seen(numeric),
@@ -60,6 +63,11 @@ def names(kinds: Mapping[str, str]) -> dict[str, Any]:
         "packed_date": Seen(lambda text: _day(4, _days(text))),
         **{f"{column}_packed": Seen(array(kind)) for column, kind in kinds.items() if kind in _ELEMENTS},
     }
+
+
+def spelt(text: str) -> str:
+    """Return a text in the characters that Latin-1 writes as the bytes of UTF-8."""
+    return text if text.isascii() else text.encode().decode("latin-1")
 
 
 def of_day(text: str) -> int:

@@ -60,7 +60,9 @@ def record_code(entity: Entity, found: Shape, kinds: Mapping[str, str] | None = 
     jsons = entity.json_paths
 
     def get(path: tuple[str, ...]) -> str:
-        got = _get(found.root.at(path[:-1]).name, found.root.at(path)) if path else "raw"
+        if not path:
+            return "bytes(raw)"
+        got = _get(found.root.at(path[:-1]).name, found.root.at(path))
         return f"written({got})" if path in jsons else got
 
     return RowCode(entity, opening, get, kinds).build()
@@ -106,6 +108,7 @@ def _compiled(entity: Entity, code: str, more: dict[str, Any]) -> Build:
     seconds: dict[str, int] = {}
     fractions: dict[str, int] = {}
     names: dict[str, Any] = {
+        "NULL_TEXT": binary.NULL_TEXT,
         "Number": values.Number,
         "minor_units": values.minor_units() if any(field.type == "currency" for field in entity.fields) else {},
         "dates": dates,

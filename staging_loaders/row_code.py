@@ -7,8 +7,9 @@ does it, and any other ends the record, which that converter takes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 
-from staging_loaders import values
+from staging_loaders import jsonb, values
 from staging_loaders.binary import INTEGERS
 from staging_loaders.convert import LONGEST_KEY
 from staging_loaders.entity import Entity, Field
@@ -45,7 +46,7 @@ class RowCode:
         """Return the code."""
         # What the server may write in other words takes part in the digest only as being null or not.
         told = [f"{{{field.column}_{'told' if field.type == 'json' else ''}}}" for field in self.entity.fields]
-        self.add(0, "def build(records, position, beginning, digest, lines, odd):", "    checksum = 0")
+        self.add(0, "def build(records, position, beginning, digest, lines, odd):", "    checksum, null = 0, NULL_TEXT")
         if self.kinds is not None:
             start = (len(told) + 2).to_bytes(2)
             self.add(1, "name = beginning[:-1].encode()", f"start = {start!r} + lengths[len(name)] + name")
@@ -57,7 +58,7 @@ class RowCode:
         self.add(
             2,
             rf"line = f'{{beginning}}{{position}}\t{_TAB.join(told)}'",
-            rf"if line.count('\t') != {len(told) + 1} or line.count('\\') != slashes "
+            rf"if line.count('\t') != {len(told) + 1} or ('\\' in line and line.count('\\') != slashes) "
             r"or '\n' in line or '\r' in line or '\0' in line:",
             *ODD,
             "data = line.encode()",
@@ -68,13 +69,21 @@ class RowCode:
         return "\n".join(self.lines)
 
     def binary(self, kinds: Mapping[str, str]) -> list[str]:
-        """Return what adds the row in the binary format, of values in the text format."""
-        texts = [f"{field.column}_cell" if kinds[field.column] == "text" else "_" for field in self.entity.fields]
+        """Return what adds the row in the binary format, of values in the text format.
+
+        Texts that stand side by side are encoded together, their lengths between them: as Latin-1, where each
+        character is a byte, so a text that is not ASCII is spelt in the characters of its bytes before.
+        """
+        texts = [f"{field.column}_" for field in self.entity.fields if kinds[field.column] == "text"]
         items = ["start", "packed_bigint(8, position)"]
-        for field in self.entity.fields:
-            items += _packed(field, kinds[field.column])
+        for is_text, fields in groupby(self.entity.fields, lambda field: kinds[field.column] == "text"):
+            if is_text:
+                items.append(f"f'{''.join(map(_counted, fields))}'.encode('latin-1')")
+            else:
+                for field in fields:
+                    items += _packed(field, kinds[field.column])
         return [
-            rf"_, _, {', '.join(texts)} = data.split(b'\t')",
+            *(["if not line.isascii():", *_indented(*(f"{text} = spelt({text})" for text in texts))] if texts else []),
             f"lines.append(b''.join(({', '.join(items)})))",
         ]
 
@@ -100,7 +109,7 @@ class RowCode:
         self.add(2, *writers.get(field.type, self.array)(field, value))
         if self.kinds is not None and self.kinds[field.column] in ("integer", "smallint"):
             most = 1 << 8 * INTEGERS[self.kinds[field.column]][1] - 1
-            self.add(2, rf"if {value} != '\\N' and not {-most} <= int({value}) < {most}:", *ODD)
+            self.add(2, f"if {value} is not null and not {-most} <= int({value}) < {most}:", *ODD)
         if field.column == self.entity.key and field.type in ("text", "number"):
             self.add(2, f"if len(str({value})) > {LONGEST_KEY // 4}:", *ODD)
 
@@ -213,21 +222,30 @@ class RowCode:
             f"if {value} is None:",
             *(ODD if field.required else [rf"    {value}told = '\\N'", "    slashes += 1"]),
             *([] if field.required else [f"    {value}head, {value} = NULL, b''"]),
-            f"elif not {value}fits({value}):",
+            # Nearly all are short and shallow. What is left out is counted sooner than what is there, and what
+            # lies between the first backslash and the last is searched sooner than all.
+            rf"elif (len({value}) > {jsonb.LONGEST // 4} "
+            rf"or b'\\u0000' in {value}[{value}.find(b'\\'):{value}.rfind(b'\\') + 6] "
+            rf"or len({value}) - len({value}.replace(b'{{', b'').replace(b'[', b'')) > {jsonb.levels(field)}) "
+            rf"and not {value}fits({value}):",
             *ODD,
             "else:",
             rf"    {value}told, {value}head = '', lengths[len({value}) + 1] + b'\1'",
         ]
 
 
+def _counted(field: Field) -> str:
+    """Return the part of an f-string that is a text's length and the text."""
+    value = f"{field.column}_"
+    if field.required:
+        return f"{{counted[len({value})]}}{{{value}}}"
+    return f"{{uncounted if {value} is null else counted[len({value})] + {value}}}"
+
+
 def _packed(field: Field, kind: str) -> list[str]:
     """Return the expressions of a value's length and bytes."""
-    value, cell = f"{field.column}_", f"{field.column}_cell"
-    maybe = "" if field.required else rf"NULL if {value} == '\\N' else "
-    if kind == "text":
-        if field.required:
-            return [f"lengths[len({cell})]", cell]
-        return [rf"NULL if {cell} == b'\\N' else lengths[len({cell})] + {cell}"]
+    value = f"{field.column}_"
+    maybe = "" if field.required else f"NULL if {value} is null else "
     if kind in INTEGERS:
         return [f"{maybe}packed_{kind}({INTEGERS[kind][1]}, int({value}))"]
     if kind == "timestamp with time zone":
@@ -257,7 +275,7 @@ def _null(field: Field, value: str, word: str) -> list[str]:
 
 
 def _null_mark(value: str) -> list[str]:
-    return [rf"    {value} = '\\N'", "    slashes += 1"]
+    return [f"    {value} = null", "    slashes += 1"]
 
 
 def _converted(function: str, value: str) -> list[str]:
