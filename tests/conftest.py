@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # The server under test: a version of the embedded one, a folder of PostgreSQL's programs, or the URL of a server
 # that runs, on which every test gets a database.
-_POSTGRES = os.environ.get("TEST_POSTGRES") or str(embedded.DEFAULT_VERSION)
+POSTGRES = os.environ.get("TEST_POSTGRES") or str(embedded.DEFAULT_VERSION)
 _SETTINGS = ("RUNNER_", "DATABASE_URL", "DATA_BASE_PATH", "SPARK_MASTER", "FX_RATES_SOURCE", "PG", "AWS_")
 
 hypothesis.settings.register_profile("dev", deadline=None, max_examples=25)
@@ -68,9 +68,9 @@ class Server:
 
 def pytest_report_header() -> str:
     """Say which server the tests run on."""
-    if "://" in _POSTGRES:
+    if "://" in POSTGRES:
         return "database: the server of TEST_POSTGRES"
-    return f"database: {'embedded PostgreSQL' if _POSTGRES.isdigit() else 'PostgreSQL of'} {_POSTGRES}"
+    return f"database: {'embedded PostgreSQL' if POSTGRES.isdigit() else 'PostgreSQL of'} {POSTGRES}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -113,8 +113,8 @@ def home(reachable_folder: Path) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def server(reachable_folder: Path) -> Iterator[Server]:
     """The server of TEST_POSTGRES, for this session: the embedded one where nothing is said."""
-    if "://" in _POSTGRES:
-        yield Server(_POSTGRES)
+    if "://" in POSTGRES:
+        yield Server(POSTGRES)
         return
     with _started(reachable_folder) as url:
         server = Server(url)
@@ -127,13 +127,13 @@ def server(reachable_folder: Path) -> Iterator[Server]:
 
 @contextmanager
 def _started(folder: Path) -> Iterator[str]:
-    if not _POSTGRES.isdigit():
-        with postgres.started(Path(_POSTGRES), folder) as url:
+    if not POSTGRES.isdigit():
+        with postgres.started(Path(POSTGRES), folder) as url:
             yield url
         return
     home = folder / "home"
-    yield embedded.ensure_running(home, int(_POSTGRES))
-    embedded.reset(home, int(_POSTGRES))
+    yield embedded.ensure_running(home, int(POSTGRES))
+    embedded.reset(home, int(POSTGRES))
 
 
 @pytest.fixture(scope="session")

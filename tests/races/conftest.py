@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from runner import config, embedded, project, schema
-from tests.conftest import ROOT, Server
+from tests.conftest import POSTGRES, ROOT, Server
 from tests.e2e.conftest import environment
 from tests.races import pooler
 from tests.races.pooler import Pooler
@@ -39,23 +39,22 @@ class Ended:
 
 
 @pytest.fixture(scope="module")
-def tcp_server(reachable_folder: Path) -> Iterator[Server]:
-    """A server that listens on a port, as poolers want it: the one of DATABASE_URL, else one of these tests' own."""
-    if given := os.environ.get("DATABASE_URL"):
-        yield Server(given)
+def tcp_server(request: pytest.FixtureRequest, reachable_folder: Path) -> Iterator[Server]:
+    """The server under test, where a pooler may reach it: the embedded one lets us in alone, so it gets a port."""
+    if not POSTGRES.isdigit():
+        yield request.getfixturevalue("server")
         return
     home = Path(tempfile.mkdtemp(dir=reachable_folder)) / "home"
     home.parent.chmod(0o711)
-    version = int(os.environ.get("RUNNER_TEST_PG", embedded.DEFAULT_VERSION))
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = found.getsockname()[1]
-    embedded.ensure_running(home, version, port)
-    server = Server(str(embedded.status(home, version).tcp_url))
+    embedded.ensure_running(home, int(POSTGRES), port)
+    server = Server(str(embedded.status(home, int(POSTGRES)).tcp_url))
     for setting in ("fsync", "synchronous_commit", "full_page_writes"):
         server.execute(f"alter system set {setting} = off")
     server.execute("select pg_reload_conf()")
     yield server
-    embedded.reset(home, version)
+    embedded.reset(home, int(POSTGRES))
 
 
 @pytest.fixture(scope="module")

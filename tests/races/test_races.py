@@ -29,6 +29,9 @@ from tests.steps import Warehouse
 
 RUNS = 16
 
+# As those are marked that ask for the server under test by name.
+pytestmark = pytest.mark.database
+
 Connection = psycopg.Connection[tuple[Any, ...]]
 Way = Callable[[str], str]
 
