@@ -17,6 +17,7 @@ from runner import cli, config, console, days, project, step
 from runner.errors import ConfigError, RunnerError, UsageError
 from runner.flows import names
 from staging_loaders.entity import read_declaration
+from tests.conftest import Server
 
 HOSTILE = {
     "quote": "a'b; drop table orders;--",
@@ -70,16 +71,24 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def shop_database(server: Server) -> Iterator[str]:
+    """The URL of a database for that project."""
+    name = server.create()
+    yield server.on(name)
+    server.drop(name)
+
+
 @pytest.fixture
-def inside(shop: Path, empty_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def inside(shop: Path, shop_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The project's folder as the current one, with a database in which its tables are."""
     monkeypatch.chdir(shop)
-    monkeypatch.setenv("DATABASE_URL", empty_database)
+    monkeypatch.setenv("DATABASE_URL", shop_database)
     assert cli.main(["migrate"]) == 0
     before = {path: path.read_bytes() for path in shop.rglob("*") if path.is_file()}
     yield shop
     assert {path: path.read_bytes() for path in shop.rglob("*") if path.is_file()} == before
-    with psycopg.connect(empty_database) as connection:
+    with psycopg.connect(shop_database) as connection:
         assert connection.execute("select count(*) from orders").fetchone() == (0,)
 
 
