@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import traceback
@@ -18,7 +19,9 @@ from psycopg import conninfo
 from runner import cli, config, database
 from runner.apply import Run as Work
 from runner.errors import ConfigError, RunnerError
+from staging_loaders.local import Local
 from staging_loaders.server_faults import ServerFaults
+from staging_loaders.split import Work
 from tests.e2e.conftest import ROOT, environment
 from tests.hostile.watching import Watch, files_with
 
@@ -167,6 +170,15 @@ def test_prefect_and_spark_are_not_told(
     assert all(program in seen for program in programs)
     assert engine != "spark" or any(path.stat().st_size for path in log.rglob("*") if path.is_file())
     assert rows_with_secret(empty_database) == []
+
+
+def test_workers_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that copies rows gets its connection string by hand, and libpq's variables, which it may need."""
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://ada:{SECRET}@db")
+    monkeypatch.setenv("PGPASSWORD", SECRET)
+    with Local(1, inline_weight=0) as engine:
+        engine.expect(Work(1, 1, 1))
+        assert engine.run(os.getenv, ["DATABASE_URL", "PGPASSWORD"]) == [None, SECRET]
 
 
 def test_the_commands_that_tell_of_the_server(
