@@ -57,8 +57,6 @@ def deal(
             dealt.append(Fault(world.name, kind, percent=chance.randrange(1, 80)))
         else:
             world, boundary = next(places)
-            if kind in ("hang", "deaf") and not boundary.step:
-                kind = "cut"  # a load waits for as long as the server takes
             dealt.append(Fault(world.name, kind, chance.choice(PHASES), boundary.number))
     first = dealt[:kills]
     chance.shuffle(first)

@@ -27,7 +27,7 @@ _ENDS = b"QSc"
 # ReadyForQuery, and the invitation to copy.
 _ANSWERED = b"ZG"
 # Lines on which something is said when it is time: they would shift the numbers of what comes later.
-_BY_CLOCK = ("runner lease", "runner watch")
+_BY_CLOCK = ("runner lease", "runner watch", "runner question")
 _STEP = re.compile(rb"runner \w+/(\w+) ")
 
 

@@ -92,7 +92,7 @@ class Trials:
             with psycopg.connect(dsn, autocommit=True) as connection:
                 # A server that hears nothing of the dead goes on waiting for them, and others must get on all the same.
                 silent = fault.kind in faults.SILENT
-                wrong += judge.sessions(connection, only_active=silent)
+                wrong += judge.sessions(connection, _ENDS, only_active=True) if silent else judge.sessions(connection)
                 wrong += judge.moment(connection, world, code, output)
                 wrong += self._rerun(world, dsn)
                 if silent:
