@@ -17,7 +17,7 @@ import pytest
 from psycopg import conninfo
 
 from runner import cli, config, database
-from runner.apply import Run as Work
+from runner.apply import Run as DayRun
 from runner.errors import ConfigError, RunnerError
 from staging_loaders.local import Local
 from staging_loaders.server_faults import ServerFaults
@@ -248,5 +248,5 @@ def test_what_holds_a_password_does_not_print_it() -> None:
     dsn = f"postgresql://ada:{SECRET}@db"
     settings = replace(config.load({"project": str(ROOT), "pipeline": "zluri"}, environ={}), database_url=dsn)
     faults = ServerFaults("day1", dsn, ROOT, ROOT, lambda: None)  # type: ignore[arg-type]
-    for value in (settings, Work("shop", "day1", "1", dsn), faults):
+    for value in (settings, DayRun("shop", "day1", "1", dsn), faults):
         assert "Kanari" not in repr(value)
