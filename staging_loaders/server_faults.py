@@ -52,6 +52,14 @@ class ServerFaults:
                 f"{self.day} was not loaded: {str(error).strip()}",
                 hint=f"{_UNCHANGED}. `runner doctor` says what the role lacks, docs/publishing.md what it needs.",
             ) from error
+        except psycopg.errors.DatatypeMismatch as error:
+            # What landed is like the table as it was.
+            raise LoadFailed(
+                f"{self.day} was not loaded: a staging table was altered meanwhile "
+                f"({error.diag.message_primary or _said(error, self.dsn)})",
+                hint=f"{_UNCHANGED}; try again.",
+                transient=True,
+            ) from error
         except psycopg.Error as error:
             # A landing table that is gone was dropped by another load, which took this one for dead.
             lost = isinstance(error, psycopg.errors.UndefinedTable)

@@ -13,6 +13,7 @@ import pytest
 from runner import config, database, loading
 from runner.config import Settings
 from runner.errors import LoadFailed
+from staging_loaders.day_load import DayLoad
 from tests.integration.test_publish_kinds import BY_DAY, DECLARED, PLAIN, orders
 
 pytestmark = pytest.mark.usefixtures("_no_rates")
@@ -57,6 +58,26 @@ def load(database: str, shop: Settings) -> Callable[[], str]:
         return loads[0].status
 
     return run
+
+
+def test_a_table_that_is_altered_meanwhile(
+    connection: Connection, load: Callable[[], str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What landed before does not fit it any more, and is landed again."""
+    connection.execute(BY_DAY.encode())
+    changes = iter(("alter table stg_orders add more bigint", "alter table stg_orders drop more"))
+    publish = DayLoad.publish
+
+    def altered(self: DayLoad, *arguments: Any) -> Any:
+        if change := next(changes, None):
+            connection.execute(change.encode())
+        return publish(self, *arguments)
+
+    monkeypatch.setattr(DayLoad, "publish", altered)
+    assert load() == "loaded"
+    told = capsys.readouterr().err
+    assert told.count("d1 was not loaded: a staging table was altered meanwhile (") == 2
+    assert orders(connection) == [("d1", 4, 10)]
 
 
 PASSING = {
