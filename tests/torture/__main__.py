@@ -37,7 +37,11 @@ def main() -> int:
         print(f"statements of an undisturbed run: {counts}", flush=True)
         # Some strike nowhere, since the run is over by then: others take their place.
         dealt = campaign.deal(made.worlds, given.kills, seed, without, spare=given.kills // 5 + 5)
-        outcomes = made.run(given.fault) if given.fault else made.run(dealt, enough=given.kills)
+        interrupted = False
+        try:
+            outcomes = made.run(given.fault) if given.fault else made.run(dealt, enough=given.kills)
+        except KeyboardInterrupt:
+            interrupted, outcomes = True, made.outcomes
     if given.fault:
         for outcome in outcomes:
             print(f"{outcome.fault}: struck at {outcome.struck}, exit {outcome.code}\n{outcome.output}")
@@ -45,7 +49,7 @@ def main() -> int:
     print(f"\n{campaign.table(outcomes)}\n{time.monotonic() - started:.0f} s, seed {seed}")
     for outcome in wrong:
         print(f"wrong: {campaign.command(outcome.fault)}")
-    return 1 if wrong else 0
+    return 130 if interrupted else 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -102,6 +102,7 @@ class Campaign:
         self._stack = ExitStack()
         self._benches: list[Trials] = []
         self.worlds: Mapping[str, World] = {}
+        self.outcomes: list[Outcome] = []
         self.without: dict[str, str] = {}
 
     def __enter__(self) -> Campaign:
@@ -132,7 +133,7 @@ class Campaign:
         waiting: queue.SimpleQueue[Fault] = queue.SimpleQueue()
         for fault in dealt:
             waiting.put(fault)
-        outcomes: list[Outcome] = []
+        outcomes = self.outcomes = list[Outcome]()
         started = time.monotonic()
 
         def work(trials: Trials) -> None:
