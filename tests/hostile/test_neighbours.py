@@ -22,7 +22,7 @@ def home(server: Server, reachable_folder: Path) -> Path:
     """The home of a server that runs."""
     home = reachable_folder / "home"
     if not home.is_dir():
-        pytest.skip("DATABASE_URL names a server")
+        pytest.skip("the server under test is not the embedded one")
     return home
 
 
@@ -52,7 +52,7 @@ def test_nothing_is_open_to_others(home: Path) -> None:
         assert inside or path.is_symlink() or mode & ~allowed == 0, f"{path}: {mode:o}"
 
 
-def test_it_listens_on_its_socket_alone(server: Server) -> None:
+def test_it_listens_on_its_socket_alone(home: Path, server: Server) -> None:
     """Without a port asked for there is no TCP, and whoever comes by the socket is known to the kernel."""
     with psycopg.connect(server.url) as connection:
         assert connection.execute("show listen_addresses").fetchone() == ("",)

@@ -166,6 +166,8 @@ def test_a_check_sees_its_run(shop: Project) -> None:
 )
 def test_a_check_can_only_read(shop: Project, call: str) -> None:
     """What writes behind a select's back is refused, at the check, and rolls the step back."""
+    if "lo_" in call and shop.connection.info.server_version < 160000:
+        pytest.skip("read-only transactions may write large objects before PostgreSQL 16")
     shop.connection.execute("create sequence numbers")
     shop.connection.execute("create function leak() returns int language sql as 'delete from things returning 1'")
     shop.check(f"select {call} where false or {call} is null")
