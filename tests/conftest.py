@@ -30,7 +30,9 @@ _SETTINGS = ("RUNNER_", "DATABASE_URL", "DATA_BASE_PATH", "SPARK_MASTER", "FX_RA
 hypothesis.settings.register_profile("dev", deadline=None, max_examples=25)
 # The same examples every time, so that a red build is about the change it is for.
 hypothesis.settings.register_profile("ci", deadline=None, max_examples=25, derandomize=True, print_blob=True)
-hypothesis.settings.register_profile("long", deadline=None, max_examples=250, print_blob=True)
+hypothesis.settings.register_profile(
+    "long", deadline=None, max_examples=250, derandomize=bool(os.environ.get("CI")), print_blob=True
+)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 
 

@@ -70,7 +70,7 @@ def names() -> list[str]:
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     servers = [f"postgresql-{version}" for version in POSTGRESQL]
     pythons = [f"python-{version}" for version in PYTHON if version != here]
-    return [pythons[0], servers[0], "long", *servers[1:], *pythons[1:]]
+    return [servers[0], pythons[0], *servers[1:], *pythons[1:], "long"]
 
 
 def prepare(name: str) -> Run:
