@@ -38,8 +38,12 @@ def record(connection: database.Connection, results: Sequence[CheckResult], loca
         )
 
 
-def latest(connection: database.Connection, pipeline: str, day: str | None = None) -> list[dict[str, Any]]:
+def latest(
+    connection: database.Connection, pipeline: str, day: str | None = None, status: str | None = None
+) -> list[dict[str, Any]]:
     """Return column -> value of what the checks of each day and step found last, by days and names.
+
+    Where a `status` is given, of those that ended so.
 
     None for a step that was skipped last, or that had no checks then. A database that no runner
     with checks has migrated has none at all.
@@ -75,10 +79,10 @@ def latest(connection: database.Connection, pipeline: str, day: str | None = Non
         select {", ".join(COLUMNS)}
         from check_results
         inner join newest using (day, step, flow_run_id, attempt)
-        where pipeline = %(pipeline)s
+        where pipeline = %(pipeline)s and (%(status)s::text is null or status = %(status)s)
         order by check_name
         """,
-        {"pipeline": pipeline, "day": day},
+        {"pipeline": pipeline, "day": day, "status": status},
     ).fetchall()
     rows = [dict(zip(COLUMNS, row, strict=True)) for row in found]
     # SQL does not know the natural order of days.

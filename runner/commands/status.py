@@ -25,8 +25,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         new = metrics.nothing_yet(connection)
         found = {} if new else metrics.states(connection, pipeline.name)
         running = {} if new else lease.holders(connection, pipeline.name)
-        results = [] if new else check_results.latest(connection, pipeline.name)
-    warned = Counter((row["day"], row["step"]) for row in results if row["status"] == "warned")
+        results = [] if new else check_results.latest(connection, pipeline.name, status="warned")
+    warned = Counter((row["day"], row["step"]) for row in results)
     names = sorted({day for day, _ in found} | set(running), key=days.order)
     steps = {day: {step.id: found.get((day, step.task_name)) for step in pipeline.steps} for day in names}
     last = {
