@@ -122,7 +122,7 @@ PARTS = {
         asked=True,
     ),
     "races": Part(
-        "two runs of a day at once, beside two runs of dbt",
+        "two runs of a day at once, beside two runs of dbt and of SQLMesh",
         lambda b: races.run(b.tcp, b.folder, b.limits),
         asked=True,
         port=True,

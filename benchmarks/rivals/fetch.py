@@ -1,4 +1,4 @@
-"""What others need and this project does not: PostgreSQL's JDBC driver; dlt and dbt in environments of their own.
+"""What others need and this project does not: the JDBC driver of PostgreSQL, and dlt, dbt and SQLMesh, each by itself.
 
 They are fetched when they are first asked for, into `$XDG_CACHE_HOME/warehouse-benchmarks` (or `~/.cache/…`).
 """
@@ -18,6 +18,7 @@ _JDBC_URL = f"https://repo1.maven.org/maven2/org/postgresql/postgresql/{JDBC}/po
 _JDBC_SHA256 = "2a32a9dcbc42d67a50ad3a0de5efd102c8d2be46720045f2cbd6689f160ab7c7"
 DLT = "1.31.0"
 DBT, DBT_POSTGRES = "1.11.16", "1.11.0"
+SQLMESH = "0.236.4"
 _SECONDS = 60
 
 
@@ -56,6 +57,11 @@ def dlt() -> Path:
 def dbt() -> Path:
     """Return the program dbt of an environment that has it, with its adapter for PostgreSQL."""
     return _environment(f"dbt-{DBT}", f"dbt-core=={DBT}", f"dbt-postgres=={DBT_POSTGRES}") / "dbt"
+
+
+def sqlmesh() -> Path:
+    """Return the program sqlmesh of an environment that has it."""
+    return _environment(f"sqlmesh-{SQLMESH}", f"sqlmesh[postgres]=={SQLMESH}") / "sqlmesh"
 
 
 def _environment(name: str, *packages: str) -> Path:
