@@ -60,9 +60,11 @@ def files_with(folder: Path, secrets: tuple[str, ...]) -> list[str]:
     wanted = [secret.encode() for secret in secrets]
     found = []
     for path in folder.rglob("*"):
-        if path.is_file() and not path.is_symlink():
-            content = path.read_bytes()
-            found += [str(path.relative_to(folder)) for secret in wanted if secret in content][:1]
+        content = b""
+        with suppress(OSError):  # a folder, a socket, or gone since
+            content = path.read_bytes() if path.is_file() else b""
+        if any(secret in content for secret in wanted):
+            found.append(str(path.relative_to(folder)))
     return found
 
 
