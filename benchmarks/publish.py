@@ -129,7 +129,7 @@ def _publish(connection: Connection, dsn: str, day: str, landed: Landing) -> Too
         while not read:
             time.sleep(0.001)
         started = time.perf_counter()
-        publish.publish(connection, PIPELINE, day, "bench", [(ENTITY, landed)], [], print, lambda _: None)
+        publish.publish(connection, PIPELINE, day, "bench", [(ENTITY, landed)], [], print, lambda: True, lambda _: None)
         ended = time.perf_counter()
     ((begun, _),) = windows
     used = (server_cpu(connection) or 0.0) - (cpu or 0.0)

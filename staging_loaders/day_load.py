@@ -41,6 +41,8 @@ Mode = Literal["auto", "always"]
 
 # Below this many rows the planner does well without statistics, and the next autovacuum brings them.
 _ANALYZE_ROWS = 5_000
+# How long they are waited for at a time; a load that has failed leaves its tables to the next one then.
+_ANALYZE_SECONDS = 10.0
 
 
 def check_mode(mode: str) -> Mode:
@@ -217,13 +219,14 @@ class DayLoad:
         import psycopg
 
         started = time.monotonic()
-        for _, landing in chosen:
-            self._analyze(connection, landing.target.rows, landing.rows_loaded)
         committing: list[LastCommit] = []
+        large = [landing.target.rows for _, landing in chosen if landing.rows_loaded >= _ANALYZE_ROWS]
         try:
-            published = publishing.publish(
-                connection, self._pipeline, self.day, self._flow_run_id, chosen, vanished, self._note, committing.append
-            )
+            with self._analyzing(large) as analyzed:
+                published = publishing.publish(
+                    connection, self._pipeline, self.day, self._flow_run_id, chosen, vanished, self._note,
+                    analyzed, committing.append,
+                )  # fmt: skip
         except psycopg.OperationalError:
             # Lost at the very end: only the server knows whether the day was published.
             if not committing or not connection.closed:
@@ -292,6 +295,41 @@ class DayLoad:
                 new = [plan for plan in self.plan() if plan.present and plan.changed]
                 self._session.expect(split.work(file for plan in (new or plans) for file in plan.files))
                 self._expected = True
+
+    @contextlib.contextmanager
+    def _analyzing(self, tables: Sequence[str]) -> Iterator[Callable[[], bool]]:
+        """Gather statistics of `tables` beside what is done here; yield what waits a while and tells if that is over.
+
+        Nothing is done here before the other connection is at work: where a pooler has one for us only after
+        the other, it needs none of ours to come to its end.
+        """
+        if not tables:
+            yield lambda: True
+            return
+        at_work = threading.Event()
+
+        def analyze() -> None:
+            try:
+                # The data is what counts.
+                with contextlib.suppress(Exception), self._connection() as connection, connection.transaction():
+                    set_local(connection, WATCHED)
+                    at_work.set()
+                    for table in tables:
+                        connection.execute(f"analyze {table}")
+            finally:
+                at_work.set()
+
+        def is_over() -> bool:
+            thread.join(_ANALYZE_SECONDS)
+            return not thread.is_alive()
+
+        thread = threading.Thread(target=analyze, name="analyze", daemon=True)
+        thread.start()
+        at_work.wait()
+        try:
+            yield is_over
+        finally:
+            is_over()
 
     def _analyze(self, connection: Connection, table: str, rows: int) -> None:
         """Gather statistics of what is large; the steps that follow are planned by them."""

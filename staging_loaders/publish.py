@@ -134,13 +134,14 @@ def publish(
     landings: Sequence[tuple[Entity, Landing]],
     vanished: Sequence[tuple[str, str | None]],
     note: Callable[[str], None],
+    analyzed: Callable[[], bool],
     committing: Callable[[LastCommit], None],
 ) -> Published:
     """Replace the day's rows of each landed entity, and remove those of entities that have vanished.
 
     `vanished` are names with their tables, None for an entity that is not declared any more.
-    `note` is told who keeps a new day waiting, `committing` is called when only the commit
-    is left to do.
+    `note` is told who keeps a new day waiting, `analyzed` waits some seconds for nobody else to be
+    at the tables that landed and tells whether that is so, `committing` is called when only the commit is left to do.
     Readers see the day before or after, never between. Raises LoadFailed where what has landed is
     not what was read.
     """
@@ -186,6 +187,8 @@ def publish(
             # It was to be dropped as a whole; now it has dead rows.
             connection.execute(f"alter table {each.old} reset (autovacuum_enabled)")
 
+        while not analyzed():
+            connection.execute("select")  # a transaction that says nothing is taken for dead
         # Asked for before anybody is kept out; a transaction that has written has one.
         last = LastCommit.about_to(connection, pipeline, day)
         of_day = (pipeline, day, [entity.name for entity, _ in landings])

@@ -637,6 +637,19 @@ def test_a_plan_names_folders_of_no_entity(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("seconds", [10.0, 0.0], ids=["waited for", "asked for"])
+def test_what_is_large_is_published_with_statistics(
+    database: str, base: Path, connection: Connection, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """They are gathered beside the look at each row, and are there before the first step is planned."""
+    monkeypatch.setattr("staging_loaders.day_load._ANALYZE_ROWS", 1)
+    monkeypatch.setattr("staging_loaders.day_load._ANALYZE_SECONDS", seconds)
+    load(database, base)
+    known = "select reltuples from pg_class where oid = staging_partition(%s, 'day1')"
+    for table in ("stg_agents", "stg_transactions"):
+        assert connection.execute(known, (table,)).fetchone() == (1.0,)
+
+
 @pytest.mark.parametrize("committed", [True, False], ids=["committed", "rolled back"])
 def test_a_connection_lost_at_the_commit(
     database: str, base: Path, connection: Connection, monkeypatch: pytest.MonkeyPatch, committed: bool
