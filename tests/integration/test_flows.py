@@ -19,6 +19,7 @@ from urllib.error import HTTPError, URLError
 
 import psycopg
 import pytest
+from psycopg import conninfo
 
 from runner import config
 from runner.apply import StepResult, StepRunner
@@ -26,6 +27,7 @@ from runner.errors import ConfigError, DatabaseUnavailable, DayHeld, LoadFailed,
 from runner.lease import Lease
 from runner.step import SqlFile
 from tests.e2e.conftest import warned
+from tests.hostile.watching import files_with
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -372,8 +374,12 @@ def test_zluri_as_a_process(prefect_server: Server, database: str, connection: C
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
-    process = start(["--day", "day1"], DATABASE_URL=database, **prefect_server.environment)
+    # Of all secrets the one that no server asks for.
+    dsn = conninfo.make_conninfo(database, sslpassword="Kanarienvogel")
+    process = start(["--day", "day1"], DATABASE_URL=dsn, **prefect_server.environment)
     out, err = process.communicate(timeout=300)
+    assert "Kanarienvogel" not in out + err
+    assert not files_with(prefect_server.home, ("Kanarienvogel",))
     warnings = ["012_listed_roles_are_known", "020_listed_members_are_known", "040_rates_are_known"]
     assert (process.returncode, warned(err)) == (0, warnings)
     assert "day1  load    all " in out
