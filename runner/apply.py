@@ -63,7 +63,8 @@ class StepRunner:
 
     def __init__(self, run: Run, log: Callable[[str], None], revive: Callable[[], object] | None = None) -> None:
         self._run = run
-        self._log = log
+        # What a server says may quote the connection string.
+        self._log: Callable[[str], None] = lambda text: log(database.redact(text, run.dsn))
         self._revive = revive
         self._open: database.Connection | None = None
         self._stop = threading.Event()

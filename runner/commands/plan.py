@@ -150,7 +150,7 @@ class _History:
     applied: Mapping[str, schema.Applied]
     states: Mapping[tuple[str, str], StepState]
     loaded: set[str]
-    dsn: str | None
+    dsn: str | None = dataclasses.field(repr=False)
 
     @classmethod
     def read(cls, settings: Settings, day: str) -> _History:
