@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from runner import embedded
-from tests.conftest import Server
+from tests.conftest import POSTGRES, Server
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
@@ -64,7 +64,7 @@ def test_it_listens_on_its_socket_alone(home: Path, server: Server) -> None:
 @needs_root
 def test_another_account_comes_nowhere_near(home: Path) -> None:
     """An account that is neither the owner nor the server's can neither see the socket nor hold the lock."""
-    status = embedded.status(home)
+    status = embedded.status(home, int(POSTGRES))
     for path in (status.socket_dir, status.data_dir, status.log, *home.glob("pg*.state"), *home.glob("pg*.lock")):
         done = _as("daemon", "/bin/sh", "-c", f'cat "{path}"; test -d "{path}" && ls "{path}"')
         assert "Permission denied" in done.stderr and not done.stdout, path
