@@ -99,11 +99,15 @@ def _schemas(pipelines: Sequence[_Pipeline], catalog: Catalog) -> None:
     for pipeline in pipelines:
         for source in pipeline.schema:
             catalog.is_open |= source.is_too_deep
+            known = catalog.is_open
             resolver = Resolver(catalog, _reporter(source, len(pipelines) == 1))
             for statement in source.statements:
                 _guarded(resolver, statement)
                 catalog.add([statement])
             source.script = resolver.script
+            if source.file is not None and source.file.upgrades:
+                # It ends in what the files before it make, whatever its blocks do on the way.
+                catalog.is_open = known
             transactions.check(source)
             upserts.check(source)
 
