@@ -73,7 +73,8 @@ def test_stop_while_a_run_is_active(call: Callable[..., tuple[int, str, str]], h
         )
         code, out, err = call("db", "stop")
         assert (code, out) == (3, "")
-        assert err.startswith("error: PostgreSQL 18 is in use: shop day1, run other on afar (pid 7)\nhint: ")
+        assert err.startswith("error: PostgreSQL 18 is in use: shop day1, run other on afar (pid 7) since 2")
+        assert err.splitlines()[1].startswith("hint: ")
         assert embedded.status(home).running
         assert call("db", "stop", "--force") == (0, "PostgreSQL 18: stopped\n", "")
 
@@ -89,7 +90,8 @@ def test_reset_while_a_run_is_active(call: Callable[..., tuple[int, str, str]], 
         )
         code, out, err = call("db", "reset", "--yes")
         assert (code, out) == (3, "")
-        assert err.startswith("error: PostgreSQL 18 is in use: shop day1, run other on afar (pid 7)\nhint: ")
+        assert err.startswith("error: PostgreSQL 18 is in use: shop day1, run other on afar (pid 7) since 2")
+        assert err.splitlines()[1].startswith("hint: ")
         assert "runner db reset --force" in err
         assert embedded.status(home).running
         assert "removed" in call("db", "reset", "--yes", "--force")[1]
