@@ -14,7 +14,6 @@ from runner.checks import CheckResult
 from runner.errors import CheckFailed, DatabaseUnavailable, RunnerError, StepFailed
 from runner.step import SqlFile
 from runner.transaction import Metrics, StatementFailed
-from runner.watchdog import Watchdog
 
 # Seconds more than its own time limit that a statement's answer may take.
 _GRACE = 30
@@ -68,14 +67,13 @@ class StepRunner:
         self._revive = revive
         self._open: database.Connection | None = None
         self._stop = threading.Event()
-        self._watchdog = Watchdog()
+        self._limit: float | None = None
         self._leaving = False
 
     def __enter__(self) -> StepRunner:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._watchdog.stop()
         self._close()
 
     def interrupt(self) -> None:
@@ -97,7 +95,7 @@ class StepRunner:
 
         started = time.perf_counter()
         limits = [step.timeout, *(check.file.timeout for check in checks.of(self._run.checks, step))]
-        self._watchdog.limit = max(limits) / 1000 + _GRACE if all(limits) else None
+        self._limit = max(limits) / 1000 + _GRACE if all(limits) else None
         pauses = list(database.backoff(self._run.attempts))
         for attempt in range(self._run.attempts):
             number = self._run.first_attempt + attempt
@@ -270,8 +268,8 @@ class StepRunner:
 
     def _connection(self) -> database.Connection:
         if self._open is None or self._open.closed:
-            opened = database.connect(self._run.dsn, f"runner {self._run.pipeline} {self._run.day}")
-            self._open = self._watchdog.guard(opened)
+            self._open = database.connect(self._run.dsn, f"runner {self._run.pipeline} {self._run.day}")
+        self._open.limit = self._limit
         return self._open
 
     def _close(self) -> None:

@@ -15,6 +15,8 @@ from runner.errors import ConfigError, DatabaseUnavailable
 if TYPE_CHECKING:
     import psycopg
 
+    from runner import unanswered
+
 Connection = Any
 """A psycopg connection in autocommit mode; its type is not imported, for a quick start."""
 
@@ -74,7 +76,7 @@ def resolve(settings: Settings) -> str:
     return embedded.ensure_running(settings.home, settings.embedded_version, settings.embedded_port)
 
 
-def connect(dsn: str, name: str) -> psycopg.Connection[tuple[Any, ...]]:
+def connect(dsn: str, name: str) -> unanswered.Connection:
     """Open a connection in autocommit mode, which `pg_stat_activity` shows as `name`.
 
     A server that is starting up is waited for, up to half a minute. Raises

@@ -2,7 +2,7 @@
 
 TCP itself notices a host that is gone (keepalives, user time-out), but not a proxy, pooler or firewall that goes
 on acknowledging and forwards nothing. So who has heard nothing for a while asks the server, over a connection
-of its own, whether it is still at work.
+of its own, whether it is still at work. A pooler does not let us ask: there only a clock helps.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
     asked_at = ""
     """The connection string of the server; without one nobody is asked."""
+    limit: float | None = None
+    """The most seconds that an answer may take, whatever the server says; None: for ever."""
 
     def wait(self, gen: _Steps, *args: Any, **options: Any) -> Any:
         """Wait for a generator of psycopg's, as every connection does."""
@@ -37,10 +39,14 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
     def _listen(self) -> Callable[[bool], None]:
         heard, missed = time.monotonic(), 0
+        until = heard + self.limit if self.limit is not None else None
 
         def look(ready: bool) -> None:
             nonlocal heard, missed
             if not ready:
+                if until is not None and time.monotonic() > until:
+                    self.close()
+                    raise psycopg.OperationalError("the server did not answer in time")
                 if not self.asked_at or time.monotonic() - heard < (PATIENCE if missed else SILENCE):
                     return
                 missed = 0 if self._at_work() else missed + 1

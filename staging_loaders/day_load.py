@@ -17,11 +17,11 @@ from types import TracebackType
 from typing import Literal, cast
 
 from runner import days
-from runner.database import BRIEF, WATCHED, Connection, connect, set_local
+from runner.database import BRIEF, Connection, connect, set_local
 from runner.errors import ConfigError, UsageError
+from staging_loaders import analyze, rights, split, whole
 from staging_loaders import landing as landings_of
 from staging_loaders import publish as publishing
-from staging_loaders import rights, split, whole
 from staging_loaders.advance import Progress, ticker
 from staging_loaders.blockers import LOCK_TIMEOUT, Watch
 from staging_loaders.engine import Engine
@@ -38,11 +38,6 @@ from staging_loaders.store import Store
 from staging_loaders.toml_lines import line_of
 
 Mode = Literal["auto", "always"]
-
-# Below this many rows the planner does well without statistics, and the next autovacuum brings them.
-_ANALYZE_ROWS = 5_000
-# How long they are waited for at a time; a load that has failed leaves its tables to the next one then.
-_ANALYZE_SECONDS = 10.0
 
 
 def check_mode(mode: str) -> Mode:
@@ -220,9 +215,9 @@ class DayLoad:
 
         started = time.monotonic()
         committing: list[LastCommit] = []
-        large = [landing.target.rows for _, landing in chosen if landing.rows_loaded >= _ANALYZE_ROWS]
+        large = [landing.target.rows for _, landing in chosen if analyze.needed(landing.rows_loaded)]
         try:
-            with self._analyzing(large) as analyzed:
+            with analyze.beside(self._connection, large) as analyzed:
                 published = publishing.publish(
                     connection, self._pipeline, self.day, self._flow_run_id, chosen, vanished, self._note,
                     analyzed, committing.append,
@@ -236,8 +231,7 @@ class DayLoad:
                 raise
         else:
             rows = {entity.table: landing.rows_loaded for entity, landing in chosen}
-            for table, holder in published.replaced:
-                self._analyze(connection, holder, rows[table])
+            analyze.gather(connection, [holder for table, holder in published.replaced if analyze.needed(rows[table])])
         return time.monotonic() - started
 
     def _is_published(self) -> bool:
@@ -295,48 +289,6 @@ class DayLoad:
                 new = [plan for plan in self.plan() if plan.present and plan.changed]
                 self._session.expect(split.work(file for plan in (new or plans) for file in plan.files))
                 self._expected = True
-
-    @contextlib.contextmanager
-    def _analyzing(self, tables: Sequence[str]) -> Iterator[Callable[[], bool]]:
-        """Gather statistics of `tables` beside what is done here; yield what waits a while and tells if that is over.
-
-        Nothing is done here before the other connection is at work: where a pooler has one for us only after
-        the other, it needs none of ours to come to its end.
-        """
-        if not tables:
-            yield lambda: True
-            return
-        at_work = threading.Event()
-
-        def analyze() -> None:
-            try:
-                # The data is what counts.
-                with contextlib.suppress(Exception), self._connection() as connection, connection.transaction():
-                    set_local(connection, WATCHED)
-                    at_work.set()
-                    for table in tables:
-                        connection.execute(f"analyze {table}")
-            finally:
-                at_work.set()
-
-        def is_over() -> bool:
-            thread.join(_ANALYZE_SECONDS)
-            return not thread.is_alive()
-
-        thread = threading.Thread(target=analyze, name="analyze", daemon=True)
-        thread.start()
-        at_work.wait()
-        try:
-            yield is_over
-        finally:
-            is_over()
-
-    def _analyze(self, connection: Connection, table: str, rows: int) -> None:
-        """Gather statistics of what is large; the steps that follow are planned by them."""
-        if rows >= _ANALYZE_ROWS:
-            with contextlib.suppress(Exception), connection.transaction():  # the data is what counts
-                set_local(connection, WATCHED)
-                connection.execute(f"analyze {table}")
 
     @contextlib.contextmanager
     def _connection(self, key: str | None = None) -> Iterator[Connection]:

@@ -642,8 +642,8 @@ def test_what_is_large_is_published_with_statistics(
     database: str, base: Path, connection: Connection, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
     """They are gathered beside the look at each row, and are there before the first step is planned."""
-    monkeypatch.setattr("staging_loaders.day_load._ANALYZE_ROWS", 1)
-    monkeypatch.setattr("staging_loaders.day_load._ANALYZE_SECONDS", seconds)
+    monkeypatch.setattr("staging_loaders.analyze._ROWS", 1)
+    monkeypatch.setattr("staging_loaders.analyze._SECONDS", seconds)
     load(database, base)
     known = "select reltuples from pg_class where oid = staging_partition(%s, 'day1')"
     for table in ("stg_agents", "stg_transactions"):
