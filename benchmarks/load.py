@@ -23,7 +23,7 @@ _AGAIN = (COPY, OURS, LOCAL)
 def run(
     home: Path, url: str, folder: Path, limits: Limits, records: int, times: int, quick: bool, only: Sequence[str]
 ) -> None:
-    """Compare on `records` generated transactions, for both targets, and print it.
+    """Compare on `records` generated transactions, for each target, and print it.
 
     The floor and this project are measured `times`, in turn with the others, which are slow and measured once. Goals
     hold for the target with a payload; where `quick`, they are printed and held to nothing. `only` names the loaders.
@@ -38,6 +38,7 @@ def run(
     print(f"{records:,} transactions, {size / records:,.0f} bytes a record, {size / 1e9:.2f} GB of pages\n", flush=True)
     for variant in variants:
         held = limits if variant.payload and not quick else Limits()
+        variant.store()
         bench = Bench(variant, base, home, records, limits, load_data.expected(variant))
         for turn in range(times):
             for name in NAMES:
@@ -59,10 +60,10 @@ def _measure(bench: Bench, name: str) -> None:
         return
     except Failed as error:
         bench.skipped[name] = f"failed: {error}"
-        bench.limits.missed.append(f"{NAMES[name]} ({bench.variant.name}): {error}")
+        bench.limits.missed.append(f"{NAMES[name]} ({bench.variant.title}): {error}")
         return
     if digest != wanted:
-        bench.limits.missed.append(f"{NAMES[name]} ({bench.variant.name}): {digest}, where {wanted} was to be loaded")
+        bench.limits.missed.append(f"{NAMES[name]} ({bench.variant.title}): {digest}, where {wanted} was to be loaded")
     bench.runs.setdefault(name, []).append(run)
 
 
@@ -93,7 +94,7 @@ def _ours(bench: Bench, engine: str = "spark", day: str = "json") -> Result:
     found = made.Expected(*(run.said[name] for name in ("records", "rows", "rejects", "warnings")))
     wanted = made.expected(bench.records, load_data.FORMATS[day])
     if found != wanted:
-        bench.limits.missed.append(f"{NAMES[OURS]} ({variant.name}, {day}): {found}, where {wanted} was to be found")
+        bench.limits.missed.append(f"{NAMES[OURS]} ({variant.title}, {day}): {found}, where {wanted} was to be found")
     exact = day == "json"
     digest = variant.digest(TABLE, variant.columns if exact else None)
     load_data.empty(variant)

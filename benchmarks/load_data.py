@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -91,13 +91,32 @@ class Digest:
 
 @dataclass(frozen=True)
 class Variant:
-    """The target of one comparison: the shipped columns, or these and the whole record as jsonb."""
+    """The target of one comparison: the shipped columns, or these and the whole record as jsonb.
+
+    `storage` is that of the record: `external` as `runner new loader` makes it, or `extended`, which is PostgreSQL's
+    default and compresses it; None where there is none.
+    """
 
     name: str
-    payload: bool
+    storage: str | None
     server: Server
     folder: Path
     """Holds the declarations, and the prepared files."""
+
+    @property
+    def payload(self) -> bool:
+        return self.storage is not None
+
+    @property
+    def title(self) -> str:
+        titles = {"external": "with the record as jsonb", "extended": "with the record as jsonb, compressed"}
+        return titles.get(self.storage or "", "shipped columns")
+
+    def store(self) -> None:
+        """Have the table, and those made like it from now on, store the record as `storage` says."""
+        if self.storage:
+            with self.connect() as connection:
+                connection.execute(f"alter table {TABLE} alter column payload set storage {self.storage}".encode())
 
     @property
     def url(self) -> str:
@@ -153,8 +172,14 @@ def write(base: Path, records: int, days: Sequence[str]) -> None:
 
 
 def prepare(server: Server, folder: Path, base: Path, records: int) -> list[Variant]:
-    """Write the pages, and bring their rows into a database of each variant; return the variants."""
-    variants = [create(server, folder / name, name, name == "payload") for name in ("shipped", "payload")]
+    """Write the pages, and bring their rows into a database of each variant; return the variants.
+
+    The last two differ in how the record is stored alone, and share a database and the prepared files.
+    """
+    variants = [
+        create(server, folder / "shipped", "shipped"),
+        create(server, folder / "payload", "payload", "external"),
+    ]
     pages = base / "sync-json" / "transactions"
     pages.mkdir(parents=True)
     with ExitStack() as stack:
@@ -173,7 +198,7 @@ def prepare(server: Server, folder: Path, base: Path, records: int) -> list[Vari
                 copy.write("".join(row for row in rows if row is not None).encode())
     for variant in variants:
         _export(variant, records)
-    return variants
+    return [*variants, replace(variants[-1], storage="extended")]
 
 
 def expected(variant: Variant) -> tuple[Digest, Digest]:
@@ -181,9 +206,9 @@ def expected(variant: Variant) -> tuple[Digest, Digest]:
     return variant.digest("prepared", variant.columns), variant.digest("prepared")
 
 
-def create(server: Server, folder: Path, name: str, payload: bool = False) -> Variant:
+def create(server: Server, folder: Path, name: str, storage: str | None = None) -> Variant:
     """Make a database with the pipeline's tables, and declarations of the transactions alone."""
-    variant = Variant(f"bench_{name}", payload, server, folder)
+    variant = Variant(f"bench_{name}", storage, server, folder)
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute(f"create database {variant.name}".encode())
     pipeline = project.discover(config.load({"project": str(ROOT), "pipeline": PIPELINE}, environ={}))

@@ -55,7 +55,6 @@ class Bench:
 
 def show(bench: Bench, held: Limits) -> None:
     """Print the loaders beside each other, and how far the goals are reached, to which `held` holds them."""
-    what = "with the record as jsonb" if bench.variant.payload else "shipped columns"
     others = [bench.best(name) for name in (COPY, PLAIN, DLT)]
     figures = ["start s", "load s", "with start", "rows/s", "of floor", "x plain", "x dlt"]
     body = []
@@ -70,12 +69,12 @@ def show(bench: Bench, held: Limits) -> None:
                     bench.micro(run.client_cpu), bench.micro(run.server_cpu), f"{run.peak / 1e6:,.0f}",
                 ]
             )  # fmt: skip
-    table([what, *figures, "client µs", "server µs", "MB"], body)
+    table([bench.variant.title, *figures, "client µs", "server µs", "MB"], body)
     for name, reason in bench.skipped.items():
         print(f"skipped: {NAMES[name]}: {reason}\n", flush=True)
     goals = _goals(bench, held)
     if goals:
-        table([f"goals, {bench.variant.name}", "is", "wanted"], goals)
+        table([f"goals, {bench.variant.title}", "is", "wanted"], goals)
 
 
 def _goals(bench: Bench, held: Limits) -> list[list[str]]:

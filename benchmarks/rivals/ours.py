@@ -20,7 +20,8 @@ def main() -> None:
     """Load `day` below `data` with the `engine`; tell the phases' seconds and the counts."""
     asked = given()
     with _engine(asked) as engine:
-        # The first result of a session, as the others' sessions have theirs.
+        # The first result of a session, as the others' sessions have theirs; the driver belongs to it, as theirs do.
+        import_module("psycopg")
         engine.run(_nothing, [0])
         ready()
         clock = [time.perf_counter()]

@@ -794,6 +794,11 @@ def test_a_loader(
         session=Inline(),
     )
     assert (load.records_read, load.rejects, load.warnings) == (0 if arguments is None else 2, 0, 0)
+    stored = connection.execute(
+        "select distinct attname, attstorage::text from pg_attribute where atttypid = 'jsonb'::regtype "
+        "and attrelid in (select relid from pg_partition_tree('stg_customers'))"
+    ).fetchall()
+    assert set(stored) == ({("lines", "e"), ("at", "e")} if text == PAGE else set())
     key = fields.partition(" ")[0]
     shop.schema(f"create table customers (like stg_customers, primary key ({key}));")
     shop.new("customers")
