@@ -210,11 +210,12 @@ def _run(connection: database.Connection, pipeline: str, file: SqlFile, files: S
                 _be_patient(keeper)
                 # For this session, since there is no transaction: the statement of a killed runner would go on.
                 connection.execute("set client_connection_check_interval = '1s'")
-            for statement in statements:
-                try:
-                    connection.execute(statement.text.encode())
-                except psycopg.Error as error:
-                    raise _failed(file, statement, error) from error
+            with _limited(connection, file):
+                for statement in statements:
+                    try:
+                        connection.execute(statement.text.encode())
+                    except psycopg.Error as error:
+                        raise _failed(file, statement, error) from error
             keeper.execute(
                 "insert into schema_history (pipeline, name, checksum, seconds) values (%s, %s, %s, %s)",
                 (pipeline, file.id, file.checksum, round(time.perf_counter() - started, 6)),
@@ -271,15 +272,28 @@ def _be_patient(keeper: database.Connection) -> None:
     keeper.execute("select")
 
 
+@contextmanager
+def _limited(connection: database.Connection, file: SqlFile) -> Iterator[None]:
+    """Set the time limits of a file that is in no transaction, where it has any, for this session."""
+    limits = {"statement_timeout": file.timeout, "lock_timeout": file.lock_timeout}
+    limits = {} if file.in_transaction else {name: limit for name, limit in limits.items() if limit}
+    for name, limit in limits.items():
+        connection.execute(f"set {name} = {limit}")
+    try:
+        yield
+    finally:
+        for name in limits:
+            if not connection.closed:
+                connection.execute(f"reset {name}")
+
+
 def _begin(connection: database.Connection, file: SqlFile) -> None:
     """Open a transaction that alone migrates this database."""
     deadline = time.monotonic() + _PATIENCE
     while True:
         connection.execute("begin")
-        database.set_local(
-            connection,
-            database.BRIEF | {"lock_timeout": f"{file.lock_timeout}ms", "statement_timeout": f"{file.timeout}ms"},
-        )
+        limits = {"lock_timeout": f"{file.lock_timeout}ms", "statement_timeout": f"{file.timeout}ms"}
+        database.set_local(connection, database.BRIEF | (limits if file.in_transaction else {}))
         if database.try_lock(connection, exclusive="schema"):
             return
         connection.execute("rollback")
@@ -299,5 +313,6 @@ def _failed(file: SqlFile, statement: sqltext.Statement | None, error: Any) -> R
         )
     # What was in no transaction may have left something behind, and a lost connection is not ours to open again.
     passes = file.in_transaction and error.sqlstate is not None and database.is_transient(error)
-    told = f"schema file {file.id} failed and was rolled back\n{message}"
+    how = "failed and was rolled back" if file.in_transaction else "failed, and what it did before stays: no transaction"
+    told = f"schema file {file.id} {how}\n{message}"
     return SchemaFailed(told, hint=hint, transient=passes)

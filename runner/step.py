@@ -114,17 +114,19 @@ def read(path: Path, root: Path, keys: tuple[str, ...]) -> SqlFile:
     if "\0" in text:
         raise refused(shown, text, text.index("\0"), "a NUL character", "Remove it; is the file UTF-16?")
     header = read_header(text, shown, keys)
+    in_transaction = _in_transaction(header)
     return SqlFile(
         path=path,
         shown=shown,
         number=int(match["number"]),
         name=match["name"],
         text=text,
-        timeout=_duration(header, "timeout", 300_000),
-        lock_timeout=_duration(header, "lock_timeout", 5_000),
+        # An index that is made concurrently waits for all older transactions; given up, it stays behind invalid.
+        timeout=_duration(header, "timeout", 300_000 if in_transaction else 0),
+        lock_timeout=_duration(header, "lock_timeout", 5_000 if in_transaction else 0),
         description=header.values.get("description", ""),
         table=header.values.get("table", match["name"]),
-        in_transaction=_in_transaction(header),
+        in_transaction=in_transaction,
         watermark=_names(header, "watermark"),
         technical=_names(header, "technical"),
         upgrades=_earlier(header),

@@ -96,6 +96,15 @@ def test_outside_a_transaction(empty: Any, files: Files) -> None:
     assert list(schema.history(empty, "demo")) == ["001_a", "002_b"]
 
 
+def test_a_limit_outside_a_transaction(empty: Any, files: Files) -> None:
+    """A file with `transaction: off` has the time that its header says, and what follows has its own."""
+    found = files(_001_slow="-- transaction: off\n-- timeout: 50ms\nselect pg_sleep(60)")
+    with pytest.raises(SchemaFailed, match=r"(?s)before stays.*statement timeout"):
+        schema.migrate(empty, "demo", found)
+    assert schema.history(empty, "demo") == {}
+    assert empty.execute("show statement_timeout").fetchone() == ("0",)
+
+
 def test_an_index_is_made_concurrently_once(empty: Any, empty_database: str, files: Files) -> None:
     """A file of no transaction is run once, too: who comes second waits until the first has recorded it."""
     schema.migrate(empty, "demo", files(_001_a="create table a (id int)"))
