@@ -313,6 +313,7 @@ def _failed(file: SqlFile, statement: sqltext.Statement | None, error: Any) -> R
         )
     # What was in no transaction may have left something behind, and a lost connection is not ours to open again.
     passes = file.in_transaction and error.sqlstate is not None and database.is_transient(error)
-    how = "failed and was rolled back" if file.in_transaction else "failed, and what it did before stays: no transaction"
+    undone = file.in_transaction
+    how = "failed and was rolled back" if undone else "failed; without a transaction, what it did before stays"
     told = f"schema file {file.id} {how}\n{message}"
     return SchemaFailed(told, hint=hint, transient=passes)
