@@ -51,8 +51,10 @@ run: setup  ## Run the shipped days end to end, then show the metrics
 # More than there are cores: half of the time a test waits for another process.
 WORKERS ?= $(shell $(BIN)/python -c 'import os; print(min(4, 2 * (os.cpu_count() or 1)))')
 
+# Compiled once, and not by each process that a test starts; pytest keeps what it makes of its files only if it may.
 test: setup lint  ## Check style and types, then run all tests
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m compileall -q -j 0 runner staging_loaders tests benchmarks >/dev/null
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # What `make test` leaves out; SECONDS_LEFT is after how many it begins nothing more, and stops what runs.
 test-all: setup  ## Run the long forms, and all tests on other versions of PostgreSQL and Python

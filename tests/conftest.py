@@ -18,7 +18,7 @@ import pytest
 
 from runner import cluster, config, embedded, project, schema
 from staging_loaders.session import Session
-from tests import postgres
+from tests import memory, postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -93,8 +93,11 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def reachable_folder() -> Iterator[Path]:
-    """A temporary folder that other accounts may pass through, unlike pytest's own."""
-    folder = Path(tempfile.mkdtemp(prefix="warehouse-test-"))
+    """A temporary folder for servers, in memory where there is room; other accounts may pass, unlike through pytest's.
+
+    An interrupted run leaves it behind, as it leaves its servers.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="warehouse-test-", dir=memory.folder()))
     folder.chmod(0o711)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
@@ -123,6 +126,8 @@ def server(reachable_folder: Path) -> Iterator[Server]:
         # Its data does not outlive the tests, so it need not survive a power cut.
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
             server.execute(f"alter system set {setting} = off")
+        # What it logs for recovery, which it never does, is not to fill the memory.
+        server.execute("alter system set max_wal_size = '256MB'")
         server.execute("select pg_reload_conf()")
         yield server
 

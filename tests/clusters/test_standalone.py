@@ -21,13 +21,15 @@ from tests.clusters.processes import executors, wait_until
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
 
+# In the middle of a COPY one dies on YARN, too.
+@pytest.mark.parametrize("when", [pytest.param("copying", marks=pytest.mark.long), "committed"])
 def test_executors_may_die(
-    spark_master: str, days: Days, database: str, faulty_load: Callable[..., dict[str, Any]]
+    spark_master: str, days: Days, database: str, faulty_load: Callable[..., dict[str, Any]], when: str
 ) -> None:
     """A cluster loads what one process loads, also when it loses an executor before or after a part's commit."""
-    found = faulty_load(spark_master, ["copying", "committed"])
+    found = faulty_load(spark_master, [when])
     assert found["master"] == spark_master
-    assert found["loads"][1:] == found["loads"][:1] * 2
+    assert found["loads"][1:] == found["loads"][:1]
     assert staging(database) == days.expected
     assert left_over(database) == []
 

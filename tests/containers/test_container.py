@@ -135,7 +135,7 @@ METRICS = "select step, status, attempt from pipeline_metrics order by id"
 
 def test_a_first_day(url: str, run: Callable[..., tuple[int, str]]) -> None:
     """An empty database gets its schema, its staging and its tables; a rerun finds nothing to change."""
-    code, said = run(url, "apply", "--day", "day1")
+    code, said = run(url, "apply", "--day", "day1", "--engine", "local")
     assert code == 0, said
     assert {status for _, status, _ in rows(url, METRICS)} == {"success"}
     before = staging(url)

@@ -20,7 +20,7 @@ from tests.model.warehouse import Warehouse
 
 DAYS = Path(__file__).parents[1] / "days"
 # One database serves all examples of a test: each starts by emptying it.
-shared_database = costly(3)
+shared_database = costly(5)
 
 
 @pytest.fixture

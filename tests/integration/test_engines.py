@@ -73,7 +73,7 @@ def _copied(connection: psycopg.Connection[Any], query: str) -> bytes:
         return b"".join(map(bytes, copy))
 
 
-@costly(3)
+@costly(5)
 @given(files=strategies.days())
 def test_processes_load_the_same(
     dump: Callable[..., dict[str, bytes]],

@@ -516,7 +516,7 @@ def test_interrupted_load(
     code: int,
 ) -> None:
     """A signal in the middle of a load stops Spark, and leaves no table, row or process behind; nothing is retried."""
-    make = ["-m", "tests.make_days", "--out", str(tmp_path), "--days", "1", "--transactions", "100000"]
+    make = ["-m", "tests.make_days", "--out", str(tmp_path), "--days", "1", "--transactions", "40000"]
     subprocess.run([sys.executable, *make], cwd=ROOT, check=True, capture_output=True)
     arguments = ["--day", "day1", "--data", str(tmp_path)]
     process = start(arguments, DATABASE_URL=database, **prefect_server.environment)

@@ -34,6 +34,7 @@ EXAMPLES = {
 }
 # Steps that are tried hundreds of times until nothing more can be left out.
 MANY_STEPS = (
+    "former members are never deleted",
     "a group that lost its last member keeps it",
     "whether a group is inactive is computed from its members before the step",
 )
@@ -87,7 +88,14 @@ def test_there_are_faults_of_all_kinds() -> None:
     }
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.title not in EXAMPLES], ids=lambda case: case.title)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=case.title, marks=[pytest.mark.long] * (case.title in MANY_STEPS))
+        for case in CASES
+        if case.title not in EXAMPLES
+    ],
+)
 def test_a_faulty_step_is_found(verify: Callable[..., list[Fault]], case: Case) -> None:
     """The fault is named by its step, table and kind, and its rows name what differs."""
     needs_example = case.kind == "left-behind"

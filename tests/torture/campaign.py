@@ -94,11 +94,12 @@ def _of_copies(kind: str, chance: random.Random) -> Fault:
 
 
 class Campaign:
-    """Servers on which trials are made side by side. A context manager."""
+    """Servers on which trials are made side by side, with their data below `within`. A context manager."""
 
-    def __init__(self, jobs: int, say: Callable[[str], None]) -> None:
+    def __init__(self, jobs: int, say: Callable[[str], None], within: Path | None = None) -> None:
         self._jobs = jobs
         self._say = say
+        self._within = within
         self._stack = ExitStack()
         self._benches: list[Trials] = []
         self.worlds: Mapping[str, World] = {}
@@ -107,7 +108,9 @@ class Campaign:
 
     def __enter__(self) -> Campaign:
         folder = Path(
-            self._stack.enter_context(tempfile.TemporaryDirectory(prefix="torture-", ignore_cleanup_errors=True))
+            self._stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="torture-", dir=self._within, ignore_cleanup_errors=True)
+            )
         )
         folder.chmod(0o711)
         if find_spec("pyspark") is None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests import memory
 from tests.torture import campaign, faults
 from tests.torture.campaign import Campaign
 from tests.torture.faults import Fault
@@ -17,7 +18,7 @@ _DEALT, _SEED = 32, 1
 @pytest.fixture(scope="module")
 def made() -> Iterator[Campaign]:
     """A server of its own, since it is killed, too, with three worlds on it."""
-    with Campaign(1, print) as made:
+    with Campaign(1, print, memory.folder()) as made:
         yield made
 
 
