@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 # Part of every fingerprint: a change of what the loader makes of the same files raises it.
 LOADER_VERSION = "3"
 
+# What the kernel shows here as files is none of the day's: one may never end, or keep whoever reads it waiting.
+_KERNEL = (Path("/proc"), Path("/sys"))
+
 
 @dataclass(frozen=True)
 class SourceFile:
@@ -72,12 +75,12 @@ def find_files(folder: Path) -> tuple[SourceFile, ...]:
 
     Names starting with `.` or `_` are ignored, files and folders alike. Links are followed, but for
     those to a folder that they are in themselves. Raises UnreadableFile for a folder or file that
-    cannot be looked at.
+    cannot be looked at, and for what is no file on a disk.
     """
     found: list[SourceFile] = []
     try:
         if folder.is_dir():
-            _collect(str(folder), "", (os.path.realpath(folder),), found)
+            _collect(str(folder), "", (_real(str(folder)),), found)
     except OSError as error:
         raise UnreadableFile(
             f"{error.filename or folder}: {error.strerror}",
@@ -93,15 +96,27 @@ def _collect(folder: str, prefix: str, above: tuple[str, ...], found: list[Sourc
                 continue
             status = entry.stat()
             if stat.S_ISDIR(status.st_mode):
-                real = os.path.realpath(entry.path)
+                real = _real(entry.path)
                 # Such a link would never end, and on its way bring the files of other entities.
                 if not any(Path(folder_above).is_relative_to(real) for folder_above in above):
                     _collect(entry.path, f"{prefix}{entry.name}/", (*above, real), found)
             elif stat.S_ISREG(status.st_mode):
+                if entry.is_symlink():
+                    _real(entry.path)
                 name = _readable(prefix + entry.name)
                 found.append(SourceFile(entry.path, name, status.st_size, status.st_mtime_ns))
             else:
                 raise UnreadableFile(f"{entry.path}: not a regular file", hint="Move it out of the day's folder.")
+
+
+def _real(path: str) -> str:
+    """Return where a file or folder lies once its links are followed; UnreadableFile for one of the kernel's."""
+    real = os.path.realpath(path)
+    if any(Path(real).is_relative_to(folder) for folder in _KERNEL):
+        raise UnreadableFile(
+            f"{path}: not a regular file (it leads to {real})", hint="Move it out of the day's folder."
+        )
+    return real
 
 
 def _readable(name: str) -> str:

@@ -84,6 +84,11 @@ KINDS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a pipe": (os.mkfifo, "not a regular file"),
     "a socket": (_socket, "not a regular file"),
     "a device": (lambda path: path.symlink_to("/dev/zero"), "not a regular file"),
+    "a file of the kernel's": (
+        lambda path: path.symlink_to("/proc/self/status"),
+        r"not a regular file \(it leads to /p",
+    ),
+    "its folder": (lambda path: path.symlink_to("/sys/kernel"), r"not a regular file \(it leads to /sys/kernel\)"),
     "a link to nothing": (lambda path: path.symlink_to("nowhere"), "No such file"),
     "a link to itself": (lambda path: path.symlink_to(path.name), "Too many levels"),
 }
