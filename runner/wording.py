@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runner import console
 from runner.apply import StepResult
+from runner.errors import RunnerError
 
 if TYPE_CHECKING:
     from staging_loaders.load import EntityLoad
@@ -33,6 +35,12 @@ def say_outcome(
     took = len(line) if seconds is None else line.rindex(f"{seconds:.2f} s")
     parts = console.style(line[start:stop], "bold"), line[stop:took], console.style(line[took:], "dim")
     console.say(line[:start] + "".join(parts) if console.colourful(sys.stdout) else line)
+
+
+def told(error: RunnerError) -> dict[str, Any]:
+    """Return what the JSON says of an error; of failed checks, what they found, too."""
+    checked = [dataclasses.asdict(result) for result in getattr(error, "results", ())]
+    return {"message": error.message, "hint": error.hint} | ({"checks": checked} if checked else {})
 
 
 def describe_step(result: StepResult, reads: Sequence[str] = ()) -> str:

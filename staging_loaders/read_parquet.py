@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from decimal import Decimal
 from math import isfinite
@@ -28,10 +28,11 @@ def read_parquet(source: SourceFile | str, fields: Sequence[tuple[str, ...]] = (
     path = source if isinstance(source, str) else source.path
     with _told(path), _opened(source) as opened, parquet.ParquetFile(opened) as file:
         require_field(path, 1, [name for field in file.schema_arrow for name in _names(field)], fields)
-        plain = pyarrow.schema([(field.name, _storable(field.type)) for field in file.schema_arrow])
+        in_utc = pyarrow.schema([(field.name, _with(_in_utc, field.type)) for field in file.schema_arrow])
+        plain = pyarrow.schema([(field.name, _with(_storable, field.type)) for field in in_utc])
         chosen = _chosen(plain, fields)
         for batch in file.iter_batches(batch_size=_BATCH):
-            table = pyarrow.Table.from_batches([batch]).cast(plain, safe=False)
+            table = pyarrow.Table.from_batches([batch]).cast(in_utc).cast(plain, safe=False)
             table.validate(full=True)  # not all of it is looked at
             columns = None if chosen is None else [_cells(_column(table, path)) for path in chosen.values()]
             cells = None if chosen is None or columns is None else Cells(tuple(chosen), columns, blank_is_null=False)
@@ -143,20 +144,34 @@ def _names(field: Any) -> Iterator[str]:
             yield f"{field.name}.{name}"
 
 
-def _storable(kind: Any) -> Any:
-    """Return the type to read `kind` as: times as text in UTC, since Python's do not span Parquet's."""
+def _with(change: Callable[[Any], Any], kind: Any) -> Any:
+    """Return a type with `change` made to each type of values within it; of a dictionary only its values stay."""
     import pyarrow
     from pyarrow import types
 
-    if types.is_temporal(kind):
-        return pyarrow.string()
     if types.is_struct(kind):
-        return pyarrow.struct([(field.name, _storable(field.type)) for field in kind])
+        return pyarrow.struct([(field.name, _with(change, field.type)) for field in kind])
     if types.is_map(kind):
-        return kind
+        return pyarrow.map_(_with(change, kind.key_type), _with(change, kind.item_type))
     if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
-        return pyarrow.list_(_storable(kind.value_type))
-    return kind.value_type if types.is_dictionary(kind) else kind
+        return pyarrow.list_(_with(change, kind.value_type))
+    return change(kind.value_type if types.is_dictionary(kind) else kind)
+
+
+def _in_utc(kind: Any) -> Any:
+    """Return the type of the same times in UTC: an old time's offset may have seconds, which its text has not."""
+    import pyarrow
+    from pyarrow import types
+
+    return pyarrow.timestamp(kind.unit, "UTC") if types.is_timestamp(kind) and kind.tz is not None else kind
+
+
+def _storable(kind: Any) -> Any:
+    """Return the type to read `kind` as: times as text, since Python's do not span Parquet's."""
+    import pyarrow
+    from pyarrow import types
+
+    return pyarrow.string() if types.is_temporal(kind) else kind
 
 
 def _value(value: Any) -> Any:

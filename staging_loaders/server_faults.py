@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _UNCHANGED = "Nothing was changed"
 # Classes of what the server says of a value, or a row, that a table does not take: the next attempt has it, too.
 _OF_ROWS = ("22", "23")
+# The class of what is larger than the server takes: a value, a row, an entry of an index.
+_TOO_LARGE = "54"
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,11 @@ class ServerFaults:
                 transient=True,
             ) from error
         except psycopg.errors.InsufficientPrivilege as error:
+            lacking = "`runner doctor` says what the role lacks, docs/publishing.md what it needs."
+            if "row-level security" in str(error):
+                lacking = "A policy must let the role that loads read and write every row: create policy … to ROLE."
             raise LoadFailed(
-                f"{self.day} was not loaded: {str(error).strip()}",
-                hint=f"{_UNCHANGED}. `runner doctor` says what the role lacks, docs/publishing.md what it needs.",
+                f"{self.day} was not loaded: {str(error).strip()}", hint=f"{_UNCHANGED}. {lacking}"
             ) from error
         except psycopg.errors.DatatypeMismatch as error:
             # What landed is like the table as it was.
@@ -92,6 +96,12 @@ class ServerFaults:
         if lack := shortage.find(fault, self.dsn):
             return LoadFailed(f"{self.day} was not loaded: {_lacking(lack, reason)}", hint=f"{_UNCHANGED}. {lack.hint}")
         failed = self.not_loaded(reason, transient)
+        if fault.sqlstate.startswith(_TOO_LARGE):
+            failed.hint = (
+                f"{_UNCHANGED}. A record is larger than the server takes (1 GB), or than an index of the table does: "
+                "take it out of its file, or the index off the table."
+            )
+            return failed
         if transient or fault.sqlstate[:2] not in _OF_ROWS:
             return failed
         rule = rules.show(self.schema, self.project, fault)

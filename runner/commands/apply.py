@@ -19,7 +19,7 @@ from runner.load_figures import figures
 from runner.progress import Progress
 from runner.project import Pipeline
 from runner.step import SqlFile
-from runner.wording import NAME_WIDTH, describe_step, load_lines, say_outcome
+from runner.wording import NAME_WIDTH, describe_step, load_lines, say_outcome, told
 
 if TYPE_CHECKING:
     from runner.graph import Graph
@@ -130,20 +130,14 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
                 )
     except RunnerError as error:
         if args.json:  # what was done until then, and why no more
-            errors = [{"step": step} | _told(each) for step, each in failures.items()]
-            console.print_json(document | {"error": _told(error), "errors": errors})
+            errors = [{"step": step} | told(each) for step, each in failures.items()]
+            console.print_json(document | {"error": told(error), "errors": errors})
         raise
     if not steps:
         console.note(f"{pipeline.name} has no steps yet: put them into {settings.migrations}, such as 010_name.sql")
     if args.json:
         console.print_json(document)
     return 0
-
-
-def _told(error: RunnerError) -> dict[str, Any]:
-    """Return what the JSON says of an error; of failed checks, what they found, too."""
-    checked = [dataclasses.asdict(result) for result in getattr(error, "results", ())]
-    return {"message": error.message, "hint": error.hint} | ({"checks": checked} if checked else {})
 
 
 def _graph(pipeline: Pipeline, steps: Sequence[SqlFile], jobs: int) -> Graph | None:

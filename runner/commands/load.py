@@ -7,14 +7,15 @@ import dataclasses
 import math
 import time
 import uuid
+from typing import Any
 
 from runner import config, console, database, days, loading, project, schema
 from runner.config import Settings
-from runner.errors import UsageError
+from runner.errors import RunnerError, UsageError
 from runner.lease import Lease
 from runner.load_figures import figures
 from runner.progress import Progress
-from runner.wording import load_lines, say_outcome
+from runner.wording import load_lines, say_outcome, told
 
 
 def add_load_options(parser: argparse.ArgumentParser) -> None:
@@ -106,27 +107,33 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     with schema.connect(dsn, "runner migrate") as connection:
         loading.require_engine(settings, connection, dsn, day, args.load)
         migrated = schema.migrate(connection, pipeline.name, pipeline.schema, settings.attempts, console.note)
+    document: dict[str, Any] = {
+        "day": day,
+        "pipeline": pipeline.name,
+        "flow_run_id": flow_run_id,
+        "migrated": migrated,
+        "load": None,
+        "loads": [],
+    }
     progress = Progress()
     started = time.perf_counter()
-    with Lease(dsn, pipeline.name, day, flow_run_id, args.wait, console.note):
-        try:
-            loads, choice = loading.load(
-                settings, dsn, day, flow_run_id, mode=args.load, max_rejects=args.max_rejects, progress=progress
-            )
-        finally:
-            progress.clear()
+    try:
+        with Lease(dsn, pipeline.name, day, flow_run_id, args.wait, console.note):
+            try:
+                loads, choice = loading.load(
+                    settings, dsn, day, flow_run_id, mode=args.load, max_rejects=args.max_rejects, progress=progress
+                )
+            finally:
+                progress.clear()
+    except RunnerError as error:
+        if args.json:
+            console.print_json(document | {"error": told(error)})
+        raise
     took = time.perf_counter() - started
     if args.json:
-        console.print_json(
-            {
-                "day": day,
-                "pipeline": pipeline.name,
-                "flow_run_id": flow_run_id,
-                "migrated": migrated,
-                "load": figures(loads, choice),
-                "loads": [dataclasses.asdict(load) for load in loads],
-            }
-        )
+        document["load"] = figures(loads, choice)
+        document["loads"] += map(dataclasses.asdict, loads)
+        console.print_json(document)
         return 0
     for name in migrated:
         say_outcome(day, "schema", name, "applied")

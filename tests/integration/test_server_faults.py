@@ -10,10 +10,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from runner import config, database, loading
+from runner import cli, config, database, loading
 from runner.config import Settings
 from runner.errors import LoadFailed
+from staging_loaders.blockers import Watch
 from staging_loaders.day_load import DayLoad
+from staging_loaders.server_faults import ServerFaults
 from tests.integration.test_publish_kinds import BY_DAY, DECLARED, PLAIN, orders
 
 pytestmark = pytest.mark.usefixtures("_no_rates")
@@ -152,3 +154,52 @@ def test_a_full_disk_of_the_data(connection: Connection, load: Callable[[], str]
         load()
     assert row
     assert f"the disk of the server's data directory ({row[0]}) is full: could not extend" in found.value.message
+
+
+def test_a_record_that_is_too_large(connection: Connection, load: Callable[[], str]) -> None:
+    """What the server does not hold is not tried again, and the hint says what to take away."""
+    refused = FULL.replace("53100", "54000").replace("No space left on device", "index row size exceeds maximum")
+    connection.execute((BY_DAY + refused.format("base")).encode())
+    with pytest.raises(LoadFailed, match="index row") as found:
+        load()
+    assert not found.value.transient
+    assert "or the index off the table" in str(found.value.hint)
+
+
+def test_row_security_is_named(database: str) -> None:
+    """A policy that keeps rows out is no right that a role lacks."""
+    faults = ServerFaults("d1", database, Path(), Path(), Watch(database, lambda _: None))
+    said = psycopg.errors.InsufficientPrivilege('new row violates row-level security policy for table "stg_orders"')
+    with pytest.raises(LoadFailed, match="row-level security") as found, faults.translated():
+        raise said
+    assert "policy" in str(found.value.hint)
+
+
+def test_what_failed_is_told_as_json(
+    shop: Settings,
+    database: str,
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One document, with the error in it, on standard output; the error on standard error as ever."""
+    connection.execute(BY_DAY.encode())
+    shop.project.joinpath("data", "sync-d1", "orders", "b.json").write_text("[")
+    monkeypatch.setenv("DATABASE_URL", database)
+    command = [
+        "load",
+        "--day",
+        "d1",
+        "--project",
+        str(shop.project),
+        "--pipeline",
+        "shop",
+        "--engine",
+        "local",
+        "--json",
+    ]
+    assert cli.main(command) == 1
+    out, err = capsys.readouterr()
+    document = json.loads(out)
+    assert (document["day"], document["loads"]) == ("d1", [])
+    assert "b.json:1:2: the file ends" in document["error"]["message"] and document["error"]["message"] in err

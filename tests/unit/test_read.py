@@ -6,7 +6,7 @@ import gzip
 import json
 import os
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from staging_loaders.files import find_files, fingerprint
 from staging_loaders.read import read_records
 from staging_loaders.record import record_text
 from staging_loaders.values import Number, Unfit
+from staging_loaders.values import moment as moment_of
 from tests.unit.test_entity_convert import ENTITIES
 
 BOM = b"\xef\xbb\xbf"
@@ -315,6 +316,27 @@ def test_parquet(tmp_path: Path) -> None:
     }
     assert isinstance(second, dict)
     assert (second["id"], second["contact"], second["ids"]) == (2, None, None)
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York", "+05:30"])
+def test_parquet_times_of_zones(tmp_path: Path, unit: str, zone: str) -> None:
+    """A time is the same moment whatever its zone, also where that once differed from UTC by seconds, and in maps."""
+    import pyarrow
+    from pyarrow import parquet
+
+    kind = pyarrow.timestamp(unit, zone)
+    moments = [datetime(1800, 1, 1, tzinfo=UTC), datetime(2026, 7, 5, 10, tzinfo=UTC)]
+    columns = {
+        "at": pyarrow.array(moments, kind),
+        "all": pyarrow.array([[moment] for moment in moments], pyarrow.list_(kind)),
+        "named": pyarrow.array([[("a", moment)] for moment in moments], pyarrow.map_(pyarrow.string(), kind)),
+    }
+    parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    records: list[Any] = [record for record, _ in read_records(str(tmp_path / "a.parquet"))]
+    for record, shown in zip(records, ["1800-01-01T00:00:00Z", "2026-07-05T10:00:00Z"], strict=True):
+        for value in (record["at"], record["all"][0], record["named"][0][1]):
+            assert moment_of(value) == shown
 
 
 def test_file_order_and_ignored_names(tmp_path: Path) -> None:
