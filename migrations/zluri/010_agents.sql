@@ -125,6 +125,9 @@ with named as (
     from stg_agent_details
     where day = (select current_setting('app.day'))
 
+    -- Agents come nearly in this order, and are met in it wherever they are joined below.
+    order by agent_id
+
 ),
 
 presence as (
