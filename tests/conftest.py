@@ -76,12 +76,13 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what runs on the server under test, so that another version need only run that; put what is quick last."""
+    """Mark what runs on the server under test, so that another version need only run that; order them."""
     for item in items:
         if "server" in getattr(item, "fixturenames", ()):
             item.add_marker("database")
-    # What is quick ends the run, so that no worker is left alone with a long file.
-    items.sort(key=lambda item: item.path.parent.name in ("lint", "unit"))
+    # The longest file begins the run and what is quick ends it, so that no worker is left alone with a long file.
+    order = {"torture": -1, "lint": 1, "unit": 1}
+    items.sort(key=lambda item: order.get(item.path.parent.name, 0))
 
 
 @pytest.fixture(autouse=True)

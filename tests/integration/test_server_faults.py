@@ -37,8 +37,11 @@ def _no_rates(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Settings:
-    """The settings of a project that reads orders, with a day d1 of four of them."""
+def shop(tmp_path: Path, database: str) -> Settings:
+    """The settings of a project that reads orders, with a day d1 of four of them.
+
+    They name the server: where they do not, who tries again starts the embedded one.
+    """
     declarations = tmp_path / "staging_loaders" / "shop"
     declarations.mkdir(parents=True)
     text = DECLARED.format("stg_orders") + 'amount = { type = "number" }\n'
@@ -48,7 +51,7 @@ def shop(tmp_path: Path) -> Settings:
     folder = tmp_path / "data" / "sync-d1" / "orders"
     folder.mkdir(parents=True)
     folder.joinpath("a.json").write_text(json.dumps([{"order_id": number, "amount": 10} for number in range(1, 5)]))
-    return config.load({"project": str(tmp_path), "pipeline": "shop"}, environ={})
+    return config.load({"project": str(tmp_path), "pipeline": "shop"}, environ={"DATABASE_URL": database})
 
 
 @pytest.fixture
@@ -164,6 +167,17 @@ def test_a_record_that_is_too_large(connection: Connection, load: Callable[[], s
         load()
     assert not found.value.transient
     assert "or the index off the table" in str(found.value.hint)
+
+
+def test_a_detached_partition_is_named(connection: Connection, load: Callable[[], str]) -> None:
+    """It is not touched, and the load says where it is."""
+    connection.execute(BY_DAY.encode())
+    load()
+    connection.execute('alter table stg_orders detach partition staging_days."stg_orders@d1"')
+    with pytest.raises(LoadFailed, match=r"stg_orders@d1.*is no partition") as found:
+        load()
+    assert "attach it again" in str(found.value.hint)
+    assert connection.execute('select count(*) from staging_days."stg_orders@d1"').fetchone() == (4,)
 
 
 def test_row_security_is_named(database: str) -> None:
