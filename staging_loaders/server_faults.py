@@ -56,6 +56,12 @@ class ServerFaults:
             raise LoadFailed(
                 f"{self.day} was not loaded: {str(error).strip()}", hint=f"{_UNCHANGED}. {lacking}"
             ) from error
+        except psycopg.errors.DuplicateTable as error:
+            # Such as a partition that somebody detached: whoever did may want its rows.
+            raise LoadFailed(
+                f"{self.day} was not loaded: {str(error).strip()}, and is no partition of its table",
+                hint=f"{_UNCHANGED}. It is in the schema staging_days: attach it again, rename it or drop it.",
+            ) from error
         except psycopg.errors.DatatypeMismatch as error:
             # What landed is like the table as it was.
             raise LoadFailed(
