@@ -9,6 +9,7 @@ from runner.errors import LoadFailed
 
 _REASON = re.compile(r"^([A-Za-z_][\w.]*(?:Error|Exception|Interrupt|[a-z]Failed|Unavailable)\w*: .+)$", re.MULTILINE)
 _WORKER_DIED = ("Python worker exited unexpectedly", "Python worker failed to connect back")
+_FULL = re.compile("No space left on device|Disk quota exceeded")
 _SHORT = "Is the machine short of memory?"
 # Of settings that are shorter, the value may stand in a message by chance.
 _TELLING = 3
@@ -22,6 +23,8 @@ def no_start(reason: str, given: Mapping[str, str]) -> LoadFailed:
     if blamed:
         names = ", ".join(key.removeprefix("spark.") for key in blamed[:_NAMED])
         hint = f"Check what runner.toml sets under [spark]: {names}. Java and memory are looked at by: runner doctor"
+    if _FULL.search(reason):
+        hint = "Free space there, or set TMPDIR (and spark.local.dir, if it is set) to a folder on a larger disk."
     return LoadFailed(f"Spark does not start: {reason}", hint=hint)
 
 

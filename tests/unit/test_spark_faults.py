@@ -111,3 +111,9 @@ def test_a_jvm_that_died_of_its_heap() -> None:
 def test_a_jvm_that_died_passes_once(short_of_heap: bool, again: bool, passing: bool) -> None:
     """Not where another would die of the same."""
     assert spark_faults.of_jvm("it was killed", short_of_heap, again).transient == passing
+
+
+def test_a_full_disk() -> None:
+    """What to free is said, not to look at Java."""
+    found = spark_faults.no_start("[Errno 28] No space left on device: '/tmp/warehouse-spark-1/spark.log'", {})
+    assert "TMPDIR" in str(found.hint)
