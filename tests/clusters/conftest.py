@@ -6,9 +6,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -31,6 +32,14 @@ SMALL = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.ui.enabled": "false",
+}
+# A copy of each task that is a little slower than others.
+SPECULATIVE = {
+    "spark.speculation": "true",
+    "spark.speculation.interval": "50ms",
+    "spark.speculation.multiplier": "1.1",
+    "spark.speculation.quantile": "0.1",
+    "spark.speculation.minTaskRuntime": "10ms",
 }
 ON_YARN = {
     "spark.executor.instances": "2",
@@ -132,8 +141,10 @@ def faulty_load(
 ) -> Callable[..., dict[str, Any]]:
     """Load day1 several times on a cluster, executors dying, and return what was said of it."""
 
-    def run(master: str, deaths: Sequence[str], **more: str) -> dict[str, Any]:
-        extra = ON_YARN if master == "yarn" else {}
+    def run(
+        master: str, deaths: Sequence[str], settings: Mapping[str, str] = MappingProxyType({}), **more: str
+    ) -> dict[str, Any]:
+        extra = (ON_YARN if master == "yarn" else {}) | dict(settings)
         given = {
             "master": master, "dsn": database, "base": str(days.base), "cache": str(tmp_path),
             "settings": SMALL | extra, "yarn": master == "yarn",

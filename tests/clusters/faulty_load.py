@@ -3,13 +3,14 @@
     python -m tests.clusters.faulty_load OPTIONS_AS_JSON
 
 prints, for each load, what it says of the day. An executor dies `copying`, in the middle of a COPY, or when its part
-was just `committed`.
+was just `committed`; one that `straggles` commits its part and then does not end.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -46,6 +47,8 @@ class Killing:
         if self.when == "copying":
             threading.Thread(target=self._kill_while_copying, args=(part,), daemon=True).start()
         land_part(part)
+        if self.when == "straggles":
+            signal.pause()
         _kill_executor()
         raise AssertionError("the executor is dead")
 

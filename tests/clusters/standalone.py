@@ -20,10 +20,11 @@ def cluster(folder: Path) -> Iterator[str]:
             "master", jars, "org.apache.spark.deploy.master.Master",
             "--host", "127.0.0.1", "--port", str(port), "--webui-port", str(web),
         )  # fmt: skip
-        for name in ("worker-1", "worker-2"):
+        # On hosts of their own, since Spark runs no two attempts of a task on one.
+        for name, host in (("worker-1", "127.0.0.1"), ("worker-2", "127.0.0.2")):
             processes.start(
                 name, jars, "org.apache.spark.deploy.worker.Worker",
-                "--host", "127.0.0.1", "--cores", "1", "--memory", "1g", "--webui-port", "0",
+                "--host", host, "--cores", "1", "--memory", "1g", "--webui-port", "0",
                 "--work-dir", str(folder / name), master,
             )  # fmt: skip
         processes.wait("the cluster", f"http://127.0.0.1:{web}/json/", lambda said: said["aliveworkers"] == 2)

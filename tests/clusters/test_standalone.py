@@ -15,7 +15,7 @@ import pytest
 
 from staging_loaders.load import load_day
 from staging_loaders.session import Inline
-from tests.clusters.conftest import ROOT, SMALL, Days, Submit, left_over, project, staging
+from tests.clusters.conftest import ROOT, SMALL, SPECULATIVE, Days, Submit, left_over, project, staging
 from tests.clusters.processes import executors, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
@@ -30,6 +30,17 @@ def test_executors_may_die(
     found = faulty_load(spark_master, [when])
     assert found["master"] == spark_master
     assert found["loads"][1:] == found["loads"][:1]
+    assert staging(database) == days.expected
+    assert left_over(database) == []
+
+
+@pytest.mark.long
+def test_copies_of_tasks(
+    spark_master: str, days: Days, database: str, faulty_load: Callable[..., dict[str, Any]]
+) -> None:
+    """With speculation a task that has committed and does not end, or dies, is run again beside it, and counts once."""
+    found = faulty_load(spark_master, ["straggles", "committed"], SPECULATIVE)
+    assert found["loads"][1:] == found["loads"][:1] * 2
     assert staging(database) == days.expected
     assert left_over(database) == []
 
