@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -140,7 +141,8 @@ def test_a_full_disk_is_named(
     """By its tablespace, where a worker meets it; nobody tries again."""
     name, number = tablespace
     connection.execute((BY_DAY + FULL.format(f"pg_tblspc/{number}/PG_18_202506291")).encode())
-    monkeypatch.setattr(loading.time, "sleep", lambda _: pytest.fail("tried again"))
+    # Its own name for the module: other threads sleep, too.
+    monkeypatch.setattr(loading, "time", SimpleNamespace(sleep=lambda _: pytest.fail("tried again")))
     with pytest.raises(
         LoadFailed, match=f"d1 was not loaded: the disk of the tablespace {name} of the server"
     ) as found:
