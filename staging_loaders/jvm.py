@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -65,6 +66,7 @@ def start(conf: Any, log: Path, launch: Launch | None = None) -> Any:
     from pyspark import SparkConf
     from pyspark.java_gateway import launch_gateway
 
+    logging.getLogger().addFilter(_is_news)
     if is_given():
         return launch_gateway(conf)  # type: ignore[no-untyped-call]
     with log.open("wb") as stream:
@@ -86,6 +88,11 @@ def start(conf: Any, log: Path, launch: Launch | None = None) -> Any:
         del os.environ[_PORT], os.environ[_SECRET]
     gateway.proc = process
     return gateway
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Tell whether a record of the root logger says what nobody else does; what py4j logs there, it raises as well."""
+    return record.funcName != "send_command"
 
 
 def _launched(command: list[str], log: Any, work: Path) -> tuple[subprocess.Popen[bytes], int, str]:

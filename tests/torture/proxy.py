@@ -206,9 +206,11 @@ class Line:
 
     def forward(self) -> None:
         """Forward from the client to the server until either ends."""
+        answering = False
         try:
             if self._begin():
                 threading.Thread(target=self._answer, daemon=True).start()
+                answering = True
                 self._speak()
         except OSError:
             pass
@@ -216,6 +218,8 @@ class Line:
             self._end(self._server)
             self._end(self._client)
             self._client.close()
+            if self._server is not None and not answering:
+                self._server.close()
 
     def _end(self, other: socket.socket | None) -> None:
         """Tell the other end that this one is gone, unless the line hangs."""
