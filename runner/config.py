@@ -46,6 +46,8 @@ class Settings:
     rates: str | None = None
     attempts: int = 5
     prune_keep: int | None = None
+    freshness: Mapping[str, Any] = field(default_factory=dict)
+    """The table [freshness] of runner.toml as it is written, see freshness.py."""
 
     @property
     def migrations(self) -> Path:
@@ -123,8 +125,9 @@ def load(
     project = _project(flags.get("project"), cwd)
     content = _read(project / FILE)
     spark = _spark(content, project / FILE)
+    freshness = content.pop("freshness", {})
     file_values = _flatten(content, project / FILE)
-    values: dict[str, Any] = {"spark": spark}
+    values: dict[str, Any] = {"spark": spark, "freshness": freshness}
     for name, (key, variables, kind) in _SOURCES.items():
         variable = next(filter(environ.get, variables.split()), None)
         if flags.get(name) is not None:

@@ -93,6 +93,10 @@ class CheckFailed(StepFailed):
         self.results = results
 
 
+class StaleData(RunnerError):
+    """The newest data of a table is older than it may be."""
+
+
 class SchemaFailed(RunnerError):
     """A schema file failed and was rolled back."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from runner import excerpt, sqltext
+from runner import durations, excerpt, sqltext
 from runner.errors import ConfigError
 from runner.sqltext import Statement
 
@@ -18,9 +18,7 @@ _NAME = re.compile(r'(?:[a-z_]\w*|"(?:[^"]|"")+")(?:\.(?:[a-z_]\w*|"(?:[^"]|"")+
 # A comma that no quotes enclose.
 _COMMA = re.compile(r',(?=(?:[^"]*"[^"]*")*[^"]*$)')
 _EARLIER = re.compile(r"([0-9]{1,9}_[A-Za-z][A-Za-z0-9_]{0,49})@([0-9a-f]{12,64})", re.ASCII)
-_DURATION = re.compile(r"([0-9]{1,9})\s*(ms|s|min|h)", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
-_UNITS = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000}
 
 STEP_KEYS = ("timeout", "lock_timeout", "description", "table", "watermark", "technical")
 SCHEMA_KEYS = ("timeout", "lock_timeout", "description", "transaction", "upgrades")
@@ -206,14 +204,10 @@ def _duration(header: Header, key: str, default: int) -> int:
     if key not in header.values:
         return default
     value = header.values[key]
-    match = _DURATION.fullmatch(value)
+    milliseconds = durations.parse(value)
     # PostgreSQL keeps time-outs as 32-bit milliseconds.
-    if match is None or not 0 < (milliseconds := int(match[1]) * _UNITS[match[2]]) < 2**31:
-        raise header.refused(
-            key,
-            f"{key} is {value!r}, which is not a duration",
-            "Write a number and a unit: 500ms, 300s, 5min, 1h.",
-        )
+    if milliseconds is None or not 0 < milliseconds < 2**31:
+        raise header.refused(key, f"{key} is {value!r}, which is not a duration", durations.HINT)
     return milliseconds
 
 

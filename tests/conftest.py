@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,6 +35,9 @@ hypothesis.settings.register_profile(
     "long", deadline=None, max_examples=250, derandomize=bool(os.environ.get("CI")), print_blob=True
 )
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+
+# Under nohup it is ignored, and so by the commands that are started here, some of which are to end by it.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class Server:

@@ -10,14 +10,14 @@ from runner.errors import ConfigError
 _NOT_IN_NAMES = re.compile("[/%&<>]")
 
 
-def flow_name(pipeline: str) -> str:
-    """Return the flow's name; ConfigError for a pipeline whose name Prefect does not take."""
+def flow_name(pipeline: str, kind: str = "day_pipeline") -> str:
+    """Return the name of a pipeline's flow of a kind; ConfigError for a pipeline whose name Prefect does not take."""
     if match := _NOT_IN_NAMES.search(pipeline):
         raise ConfigError(
             f"Prefect takes no flow with {match.group()!r} in its name: {pipeline!r}",
             hint="Rename the pipeline's folders, or run its days with runner apply, which takes any name.",
         )
-    return f"{pipeline}_day_pipeline"
+    return f"{pipeline}_{kind}"
 
 
 def run_name(pipeline: str) -> str:
@@ -25,12 +25,12 @@ def run_name(pipeline: str) -> str:
     return pipeline.replace("{", "{{").replace("}", "}}") + " {day}"
 
 
-def artifact_key(pipeline: str, day: str) -> str:
-    """Return the key under which a day's tables follow one another, one a run: `zluri-metrics-day1`.
+def artifact_key(pipeline: str, *of: str) -> str:
+    """Return the key under which tables of a kind follow one another, one a run: `zluri-metrics-day1`.
 
     A key has small letters, digits and dashes; names that have more are told apart by a digest.
     """
-    name = f"{pipeline}-metrics-{day}"
+    name = "-".join((pipeline, *of))
     key = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     if key == name:
         return key

@@ -19,7 +19,7 @@ def publish(dsn: str, pipeline: str, day: str, flow_run_id: str) -> None:
     failed = sum(row["status"] == "failure" for row in found)
     create_table_artifact(
         table=[_shown(row) for row in found],
-        key=artifact_key(pipeline, day),
+        key=artifact_key(pipeline, "metrics", day),
         description=f"{pipeline} {day}: metrics of run {flow_run_id}" + (f", {failed} failed" if failed else ""),
     )
 

@@ -1,8 +1,10 @@
-"""The Zluri day as a flow: `zluri_day_pipeline("day1")`, and the entry point of its deployments."""
+"""The Zluri day as a flow, `zluri_day_pipeline("day1")`, and its freshness: the entry points of deployments."""
 
 from __future__ import annotations
 
 from runner.flows.day import Engine, Load, Outcome, apply_day, day_flow, settings_of
+from runner.flows.freshness import Outcome as Freshness
+from runner.flows.freshness import freshness_flow, look_at
 
 
 @day_flow("zluri")
@@ -25,3 +27,9 @@ def zluri_day_pipeline(
         engine: what reads the files: spark, local, or auto (by how much there is); the settings' where not given
     """
     return apply_day(settings_of("zluri", data, engine), day, load=load, max_rejects=max_rejects, wait=wait)
+
+
+@freshness_flow("zluri")
+def zluri_freshness() -> Freshness:
+    """Tell how old the newest data of Zluri's tables is; failed where any is stale."""
+    return look_at(settings_of("zluri", None))

@@ -23,7 +23,7 @@ from psycopg import conninfo
 
 from runner import config
 from runner.apply import StepResult, StepRunner
-from runner.errors import ConfigError, DatabaseUnavailable, DayHeld, LoadFailed, NotLoaded, StepFailed
+from runner.errors import ConfigError, DatabaseUnavailable, DayHeld, LoadFailed, NotLoaded, StaleData, StepFailed
 from runner.lease import Lease
 from runner.step import SqlFile
 from tests.e2e.conftest import warned
@@ -315,6 +315,25 @@ def test_a_flow_says_which_engine_it_took(
     assert connection.execute("select distinct engine from stg_loads").fetchall() == [("local",)]
     (said,) = [text for text in (record.getMessage() for record in records) if text.startswith("engine ")]
     assert said.endswith("below the limit of 64 MB")
+
+
+def test_freshness(
+    prefect_server: Server, project: Callable[..., Path], flow: Callable[..., Ended], database: str
+) -> None:
+    """A task looks how old the newest data is; the page has a table, and a run that found stale data is failed."""
+    from runner.flows.freshness import freshness_flow, look_at
+
+    root = project(first="")
+    settings = config.load({"project": str(root)}, environ={"DATABASE_URL": database})
+    looked = freshness_flow("demo")(lambda: look_at(settings))
+    ended = Ended(looked(return_state=True))
+    assert isinstance(ended.error, StaleData) and "the data of first is stale" in str(ended.error)
+    flow(root)
+    ended = Ended(looked(return_state=True))
+    assert [one["level"] for one in ended.state.result()] == ["fresh"]
+    (artifact,) = ended.artifacts()
+    assert (artifact.key, artifact.type) == ("demo-freshness", "table")
+    assert '"table": "first"' in artifact.data and '"level": "fresh"' in artifact.data
 
 
 @pytest.mark.parametrize(
