@@ -19,7 +19,7 @@ from runner.step import SqlFile
 LIMIT = timedelta(hours=25)
 """How old data may be where nothing is said: a day, and an hour for the day's run."""
 
-Level = Literal["fresh", "warning", "stale"]
+Level = Literal["fresh", "warning", "stale", "skipped"]
 _KEYS = ("warn", "error", "column")
 _TIMES = ("timestamp with time zone", "timestamp without time zone", "date")
 
@@ -42,15 +42,19 @@ class Rule:
 
 @dataclass(frozen=True)
 class Freshness:
-    """What a look at one table found; `newest` and `age` are None where there is no data."""
+    """What a look at one table found; `newest` and `age` are None where there is no data.
+
+    `skipped` says that its step was skipped in all runs: nobody has such data, and none of it can be too old.
+    """
 
     rule: Rule
     newest: datetime | None
     age: timedelta | None
+    skipped: bool = False
 
     @property
     def level(self) -> Level:
-        return self.rule.level(self.age)
+        return "skipped" if self.skipped else self.rule.level(self.age)
 
     def document(self) -> dict[str, Any]:
         """Return it as machines read it; durations in seconds."""
@@ -151,8 +155,10 @@ def _look(connection: database.Connection, pipeline: str, rule: Rule) -> Freshne
 
     if rule.column is None:
         query = sql.SQL(
-            "select max(finished_at), clock_timestamp() - max(finished_at) from pipeline_metrics"
-            " where table_name = {} and status = 'success' and (pipeline = {} or pipeline is null)"
+            "select max(finished_at) filter (where status = 'success'),"
+            " clock_timestamp() - max(finished_at) filter (where status = 'success'),"
+            " coalesce(bool_and(status = 'skipped'), false) from pipeline_metrics"
+            " where table_name = {} and (pipeline = {} or pipeline is null)"
         ).format(sql.Literal(rule.table), sql.Literal(pipeline))
     else:
         query = _query(connection, rule.table, rule.column)

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         console.note(f"{pipeline.name} has no steps yet, and so no tables to look at")
         return 0
     headers = ("table", "by", "newest", "age", "limit", "level")
-    colours = {"fresh": "green", "warning": "yellow", "stale": "red"}
+    colours = {"fresh": "green", "warning": "yellow", "stale": "red", "skipped": "dim"}
     console.say(console.table(map(row, found), headers, colours=colours))
     counted = Counter[str](one.level for one in found)
     console.say("\n" + ", ".join(f"{counted[level]} {level}" for level in colours if counted[level]))

@@ -68,6 +68,8 @@ def test_by_the_last_run(run: Run, connection: Connection) -> None:
     assert levels(run, "--error", "27h", "--warn", "2h") == (0, {"orders": "warning", "prices": "fresh"})
     assert levels(run, "--table", "prices") == (0, {"prices": "fresh"})
     connection.execute("update pipeline_metrics set status = 'skipped' where table_name = 'prices'")
+    assert levels(run)[1]["prices"] == "skipped"
+    connection.execute("update pipeline_metrics set status = 'failure' where table_name = 'prices'")
     assert levels(run)[1]["prices"] == "stale"
 
 
