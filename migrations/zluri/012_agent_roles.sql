@@ -2,6 +2,7 @@
 -- A role that only an earlier list names is `removed`; a list that is no list says nothing.
 -- Skipped on a day that has neither `agent_details` nor `roles`.
 -- description: which agent has which role
+-- table: agent_role_mapping
 begin;
 
 -- What the plans below need to know is how large a table is, for which a small sample will do.

@@ -69,7 +69,9 @@ def test_by_the_last_run(run: Run, connection: Connection) -> None:
     assert levels(run, "--table", "prices") == (0, {"prices": "fresh"})
     connection.execute("update pipeline_metrics set status = 'skipped' where table_name = 'prices'")
     assert levels(run)[1]["prices"] == "skipped"
-    connection.execute("update pipeline_metrics set status = 'failure' where table_name = 'prices'")
+    connection.execute(
+        "update pipeline_metrics set status = 'failure', error_message = 'x' where table_name = 'prices'"
+    )
     assert levels(run)[1]["prices"] == "stale"
 
 
