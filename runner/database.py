@@ -105,6 +105,9 @@ def connect(dsn: str, name: str) -> unanswered.Connection:
                 **patience,
             )
             connection.asked_at = dsn
+            # Else the server takes backslashes in what we send, files of SQL among it, for escapes. PgBouncer keeps it.
+            if connection.info.parameter_status("standard_conforming_strings") == "off":
+                connection.execute("set standard_conforming_strings to on")
             return connection
         except psycopg.OperationalError as error:
             if time.monotonic() > until or not _STARTING.search(str(error)):

@@ -7,11 +7,15 @@ of its own, whether it is still at work. A pooler does not let us ask: there onl
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Generator
 from typing import Any
 
 import psycopg
+
+# Where a connection is lost, psycopg logs what it cannot send any more. The error that it raises says so.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 # Seconds of silence until the server is asked, and again after each answer that it is at work.
 SILENCE = 30.0
@@ -71,8 +75,9 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
             )
             try:
                 own, state = question.execute(_STATE, (asked,), prepare=False).fetchone() or (0, None)
-                # A pooler gives numbers of its own. It does answer, and drops what it cannot pass on.
-                return state == "active" or bool(own != question.info.backend_pid)
+                # Without track_activities nobody knows. A pooler gives numbers of its own; it does answer, and
+                # drops what it cannot pass on.
+                return state in ("active", "disabled") or bool(own != question.info.backend_pid)
             finally:
                 question.close()
         except psycopg.OperationalError as error:

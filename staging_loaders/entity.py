@@ -41,6 +41,8 @@ TYPES: dict[str, tuple[str, ...]] = {
     "integer[]": ("bigint[]", "numeric[]"),
     "text[]": ("text[]",),
 }
+# The name of a column's type, of a row of pg_attribute: as above also where quote_all_identifiers is on.
+TYPE_NAME = "replace(format_type(atttypid, null), '\"', '')"
 WHOLE = "."
 _ORDERED = ("integer", "number")
 _TAKEN = ("day", "source_file", "position")

@@ -19,7 +19,7 @@ from typing import Any
 from runner.database import BRIEF, WATCHED, Connection, connect, set_local, try_lock
 from runner.errors import LoadFailed
 from staging_loaders import blockers, exchange, partitions
-from staging_loaders.entity import TYPES, Entity
+from staging_loaders.entity import TYPE_NAME, TYPES, Entity
 
 SCHEMA = "landing"
 WORKER_NAME = "runner copy "
@@ -160,7 +160,7 @@ def check_table(connection: Connection, entity: Entity) -> tuple[str, str] | Non
     It is the key of the declaration that does not fit, and why.
     """
     rows = connection.execute(
-        "select attname::text, format_type(atttypid, null), attnotnull, attgenerated <> '' or attidentity = 'a', "
+        f"select attname::text, {TYPE_NAME}, attnotnull, attgenerated <> '' or attidentity = 'a', "
         "atthasdef or attidentity <> '' from pg_attribute "
         "where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped order by attnum",
         (entity.table,),

@@ -13,7 +13,7 @@ from runner.places.fault import Fault
 from staging_loaders.ahead import fetched
 from staging_loaders.checksum import digest_for, rewritten
 from staging_loaders.convert import Rejected, compile_entity
-from staging_loaders.entity import Entity
+from staging_loaders.entity import TYPE_NAME, Entity
 from staging_loaders.fast import compile_cells, compile_records, is_binary
 from staging_loaders.files import SourceFile
 from staging_loaders.landing import REJECT_COLUMNS, Target
@@ -150,7 +150,7 @@ def _kinds(connection: Connection, part: Part) -> tuple[tuple[str, str], ...]:
     if not is_binary(part.entity):
         return ()
     rows = connection.execute(
-        "select attname::text, format_type(atttypid, null) from pg_attribute "
+        f"select attname::text, {TYPE_NAME} from pg_attribute "
         "where attrelid = to_regclass(%s) and attname = any(%s) order by attnum",
         (part.target.rows, list(part.entity.columns)),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from runner.database import Connection
 from runner.errors import LoadFailed
 from staging_loaders import checksum
-from staging_loaders.entity import Entity
+from staging_loaders.entity import TYPE_NAME, Entity
 
 
 def count(connection: Connection, entity: Entity, table: str, day: str | None = None) -> tuple[int, int | None]:
@@ -16,7 +16,7 @@ def count(connection: Connection, entity: Entity, table: str, day: str | None = 
     kinds = {
         name: (kind, rounds)
         for name, kind, rounds in connection.execute(
-            "select attname::text, format_type(atttypid, null), atttypmod >= 0 and atttypid <> 'text'::regtype "
+            f"select attname::text, {TYPE_NAME}, atttypmod >= 0 and atttypid <> 'text'::regtype "
             "from pg_attribute where attrelid = to_regclass(%s) and attnum > 0",
             (table,),
         )

@@ -170,6 +170,16 @@ def test_an_interrupt_ends_the_processes(pool: Local, tmp_path: Path) -> None:
     assert pool.run(len, ["ab", "c"]) == [2, 1]
 
 
+@pytest.mark.parametrize("setting", ["standard_conforming_strings = off", "quote_all_identifiers = on"])
+def test_a_database_that_reads_or_writes_sql_in_another_way(
+    database: str, connection: Connection, pool: Local, setting: str
+) -> None:
+    """Rows are the same, and found to be, where backslashes would be escapes or all names are quoted."""
+    connection.execute(f"alter database {connection.info.dbname} set {setting}")
+    outcome = load(database, pool)
+    assert sum(each.rows_loaded for each in outcome) == 264
+
+
 class Stubborn:
     """A task that copies its part, but for one entity dies before the commit."""
 

@@ -86,6 +86,17 @@ def test_a_long_statement_is_waited_for(database: str) -> None:
 
 
 @pytest.mark.usefixtures("quick")
+def test_a_server_that_does_not_say_what_it_is_at(database: str) -> None:
+    """Where track_activities is off, nobody can tell that a statement has ended: it is waited for."""
+    from runner.database import connect
+
+    with psycopg.connect(database, autocommit=True) as admin:
+        admin.execute(f"alter database {admin.info.dbname} set track_activities = off")
+    with connect(database, "runner test") as connection:
+        assert connection.execute("select pg_sleep(1.2), 'done'").fetchone() == ("", "done")
+
+
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("refuses", [pytest.param(False, id="swallowed, too"), pytest.param(True, id="refused")])
 def test_a_lost_answer_is_given_up(proxy: Proxy, database: str, refuses: bool) -> None:
     """Where the answer was swallowed, and the question finds nobody, the connection counts as lost."""
