@@ -12,12 +12,17 @@ _DIGITS = re.compile(r"[0-9]+", re.ASCII)
 
 def check(day: str) -> str:
     """Return `day`, refusing what is not a day name."""
-    if not _NAME.fullmatch(day):
+    if not is_day(day):
         raise UsageError(
             f"{day!r} is not a day name",
             hint="A day is up to 64 letters, digits, '_', '.' or '-', the first a letter or digit: day1, 2026-01-05.",
         )
     return day
+
+
+def is_day(name: str) -> bool:
+    """Tell whether a day can have this name."""
+    return _NAME.fullmatch(name) is not None
 
 
 def order(day: str) -> tuple[str, str]:

@@ -44,6 +44,8 @@ _HINTS = {
     "25006": "The server only reads: it is a standby, or default_transaction_read_only is on. Name the primary.",
     "25P02": "An earlier statement of the transaction failed.",
     "2D000": "A procedure or 'do' block commits: the runner alone opens and closes the transaction.",
+    "3F000": "No schema of the search_path is there, or open to this role: name one that is (alter role … set "
+    "search_path = public), or create or grant it.",
     "42501": "Grant the privilege to the role that runs the pipeline.",
     _SYNTAX: "Correct the SQL at the caret.",
     "42702": "Write the table's name or alias in front of the column.",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runner import days
 from runner.database import Connection
-from runner.errors import DayNotFound, UsageError
+from runner.errors import DayNotFound
 from staging_loaders.entity import Entity
 from staging_loaders.files import SourceFile, fingerprint
 from staging_loaders.store import Store, as_store
@@ -190,12 +190,4 @@ def _numbers(day: str) -> list[int]:
 def available_days(store: Store) -> list[str]:
     """Return the days that have a folder, in their natural order."""
     names = (name.removeprefix(PREFIX) for name in store.folders(beginning=PREFIX))
-    return sorted((name for name in names if _is_day(name)), key=days.order)
-
-
-def _is_day(name: str) -> bool:
-    try:
-        days.check(name)
-    except UsageError:
-        return False
-    return True
+    return sorted((name for name in names if days.is_day(name)), key=days.order)

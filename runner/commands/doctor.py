@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from runner import console, extras
+from runner import console, days, extras
 from runner.config import Settings
 from runner.errors import RunnerError
 from runner.finding import Finding
@@ -218,9 +218,10 @@ def _data(settings: Settings) -> Iterator[Finding]:
     elif not os.access(folder, os.R_OK | os.X_OK):
         yield Finding("data", "fail", f"{folder} cannot be read", "Check its permissions.")
     else:
-        days = [path for path in folder.iterdir() if path.is_dir() and path.name.startswith("sync-")]
-        said = f"{folder}: {console.count(len(days), 'day')}"
-        yield Finding("data", "ok" if days else "warn", said, None if days else mend)
+        names = [path.name for path in folder.iterdir() if path.is_dir()]
+        there = sum(name.startswith("sync-") and days.is_day(name.removeprefix("sync-")) for name in names)
+        said = f"{folder}: {console.count(there, 'day')}"
+        yield Finding("data", "ok" if there else "warn", said, None if there else mend)
 
 
 def _any_loaders(settings: Settings) -> bool:

@@ -440,6 +440,15 @@ def test_a_server_that_only_reads(runner: Runner, connection: Connection, projec
     assert "Name the primary" in outcome.err
 
 
+def test_a_search_path_to_nowhere(runner: Runner, connection: Connection, project: Path) -> None:
+    """Where there is no schema to create in, the remedy is the server's, not the file's."""
+    (name,) = connection.execute("select current_database()").fetchone() or ("",)
+    connection.execute(f"alter database {name} set search_path = ''")
+    outcome = runner("apply", "--day", "day1", cwd=project)
+    assert outcome.code == 1
+    assert "search_path = public" in outcome.err
+
+
 def test_version_and_overview(runner: Runner) -> None:
     """Without a command the runner says what it can do, and it knows its version."""
     assert "apply" in runner().out

@@ -236,6 +236,13 @@ def test_several_pipelines(call: Callable[..., tuple[int, str, str]], tmp_path: 
     assert "2 pipelines" in call("status")[2]
 
 
+def test_the_doctor_counts_days_alone(call: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    """A folder whose name no day can have is none, however alike they look."""
+    (tmp_path / "data" / "sync-day2\u200f").mkdir()
+    (line,) = [line for line in call("doctor")[1].splitlines() if "  data " in line]
+    assert line.endswith(": 1 day")
+
+
 def test_the_end_of_input_is_no_yes(home: Path, tmp_path: Path) -> None:
     """Ctrl-D at the question removes nothing."""
     (home / "pg18" / "data").mkdir(parents=True)
