@@ -53,7 +53,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
                 raise
     if args.json:
         console.print_json(_document(pipeline.name, settings.prune_keep, args.dry_run, found.kept, gone, left))
-    else:
+    elif gone or not left:
         _say(gone, args.dry_run, len(found.kept), pipeline.name)
     for day, held in left.items():
         console.warn(f"{day} stays: {held.message}")

@@ -172,6 +172,8 @@ def test_a_day_that_a_run_holds_stays(connection: Connection, run: Callable[...,
     assert "day1 stays: day1 is held by run a run" in err
     assert "1 day, 126 staging rows" in out
     assert days_of(connection, "stg_agents") == ["day1", "day3"]
+    with Lease(os.environ["DATABASE_URL"], "zluri", "day1", "a run"):
+        assert run("prune", "--keep", "1")[:2] == (3, "")
 
 
 def test_who_reads_staging_is_not_disturbed(
