@@ -205,8 +205,9 @@ def _initdb(cluster: Cluster) -> None:
         shutil.rmtree(new, ignore_errors=True)
         if "invalid locale" not in done.stdout:
             break
+    last_words = "\n".join(done.stdout.strip().splitlines()[-10:])
     raise DatabaseUnavailable(
-        f"the embedded PostgreSQL {cluster.version} cannot be set up in {cluster.base}:\n{done.stdout.strip()[-1000:]}",
+        f"the embedded PostgreSQL {cluster.version} cannot be set up in {cluster.base}:\n{last_words}",
         hint=advice(done.stdout),
     )
 

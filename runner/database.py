@@ -36,6 +36,7 @@ _STARTING = re.compile(
 _TRIED = re.compile(
     r'^(connection (is bad|failed): )?connection to server (at|on socket) "[^"]*"(, port \d+| \([^)]*\))* failed: '
 )
+_GUESSES = ("Is the server running", "This probably means", "before or while processing")
 # What of a connection string nobody else may see, and from how many characters on it is looked for.
 _SECRETS, _SHORTEST = ("password", "sslpassword"), 4
 _AT_IN_PATH = re.compile(r"postgres(?:ql)?://[^/?]*/[^?]*@")
@@ -214,10 +215,15 @@ def redact(text: str, dsn: str) -> str:
     return text
 
 
+def said(error: Exception) -> str:
+    """Return what an error says, without libpq's guesses at its cause; its kind where it says nothing."""
+    lines = map(str.strip, str(error).strip().splitlines())
+    return "\n".join(line for line in lines if not line.startswith(_GUESSES)) or type(error).__name__
+
+
 def _reason(error: Exception, dsn: str) -> str:
     """Return the last line of libpq's message, the one that says why."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    lines = [line for line in lines if not line.startswith(("Is the server running", "Multiple connection"))]
+    lines = [line for line in said(error).splitlines() if line and not line.startswith("Multiple connection")]
     # Where it was tried is said already.
     return redact(_TRIED.sub("", lines[-1]) if lines else "no reason given", dsn)
 

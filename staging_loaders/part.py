@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runner.database import Connection, connect, is_transient, redact
+from runner.database import Connection, connect, is_transient, redact, said
 from runner.errors import DatabaseUnavailable, UnreadableFile
 from runner.places.fault import Fault
 from staging_loaders.ahead import fetched
@@ -129,7 +129,7 @@ def land_part(part: Part) -> Counts | Failed:
     except DatabaseUnavailable as error:
         return Failed(error.message, error.hint, transient=error.transient)
     except psycopg.Error as error:
-        reason = redact(str(error).strip() or type(error).__name__, part.dsn)
+        reason = redact(said(error), part.dsn)
         return Failed(reason, transient=is_transient(error), fault=Fault.of(error))
 
 

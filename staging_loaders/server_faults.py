@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.database import is_transient, pooler_hint, redact
+from runner.database import is_transient, pooler_hint, redact, said
 from runner.errors import LoadFailed, UnreadableFile
 from runner.places.fault import Fault
 from staging_loaders import blockers, shortage
@@ -139,4 +139,4 @@ def _lacking(lack: shortage.Shortage, reason: str) -> str:
 
 
 def _said(error: psycopg.Error, dsn: str) -> str:
-    return redact(str(error).strip() or type(error).__name__, dsn)
+    return redact(said(error), dsn)

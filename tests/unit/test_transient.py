@@ -82,6 +82,24 @@ def test_without_a_code(error: psycopg.Error, passes: bool) -> None:
     assert database.is_transient(error) is passes
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        pytest.param(
+            "server closed the connection unexpectedly\n\tThis probably means the server terminated abnormally\n"
+            "\tbefore or while processing the request.\n",
+            "server closed the connection unexpectedly",
+            id="guess",
+        ),
+        pytest.param("no row\nCONTEXT:  COPY rates", "no row\nCONTEXT:  COPY rates", id="context"),
+        pytest.param("", "OperationalError", id="nothing"),
+    ],
+)
+def test_what_an_error_says(text: str, told: str) -> None:
+    """What libpq guesses of the cause is left out, so that the last line is the reason."""
+    assert database.said(psycopg.OperationalError(text)) == told
+
+
 def test_backoff_is_bounded() -> None:
     """Pauses double from a tenth of a second to ten seconds, half of each by chance."""
     most = [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0]
