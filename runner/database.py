@@ -285,3 +285,12 @@ def set_local(connection: Connection, settings: dict[str, str]) -> None:
     """Make settings for the current transaction, as bound parameters."""
     calls = ", ".join("set_config(%s, %s, true)" for _ in settings)
     connection.execute(f"select {calls}", [text for item in settings.items() for text in item])
+
+
+def set_unlimited(connection: Connection) -> None:
+    """Let the current transaction take as long as it needs, whatever the role or the database says."""
+    # Those of these limits that the server knows.
+    connection.execute(
+        "select set_config(name, '0', true) from pg_settings where name in"
+        " ('idle_in_transaction_session_timeout', 'transaction_timeout', 'statement_timeout')"
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from runner.database import BRIEF, Connection, set_local
+from runner.database import BRIEF, Connection, set_local, set_unlimited
 from runner.errors import LoadFailed
 from staging_loaders import blockers, exchange, partitions, rows
 from staging_loaders.exchange import Exchange
@@ -80,10 +80,8 @@ def forget(
     staging all the time, and LoadFailed where rows do not let themselves be deleted; then all is as before.
     """
     with connection.transaction():
-        set_local(
-            connection,
-            BRIEF | {"statement_timeout": "0", "lock_timeout": blockers.LOCK_TIMEOUT},
-        )
+        set_unlimited(connection)
+        set_local(connection, BRIEF | {"lock_timeout": blockers.LOCK_TIMEOUT})
         wait_for_lock(connection, staging_key(pipeline, day), patience)
         exchanges = []
         for table in tables:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runner.database import BRIEF, WATCHED, Connection, connect, set_local, try_lock
+from runner.database import BRIEF, WATCHED, Connection, connect, set_local, set_unlimited, try_lock
 from runner.errors import LoadFailed
 from staging_loaders import blockers, exchange, partitions
 from staging_loaders.entity import TYPE_NAME, TYPES, Entity
@@ -64,11 +64,7 @@ def alive(dsn: str, load: str) -> Iterator[Connection]:
         # Left open on purpose; it holds neither a snapshot nor a row, so vacuum is not held back.
         connection.autocommit = False
         set_local(connection, WATCHED)
-        # Those of these limits that the server knows; any of them would end the sign of life.
-        connection.execute(
-            "select set_config(name, '0', true) from pg_settings where name in"
-            " ('idle_in_transaction_session_timeout', 'transaction_timeout', 'statement_timeout')"
-        )
+        set_unlimited(connection)
         if not try_lock(connection, exclusive=_life(load)):
             raise LoadFailed(f"another load calls itself {load}", hint="Try again.")
         # A statement with parameters keeps its snapshot until the next one comes; one without does not.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runner.database import Connection, connect, is_transient, redact, said
+from runner.database import Connection, connect, is_transient, redact, said, set_unlimited
 from runner.errors import DatabaseUnavailable, UnreadableFile
 from runner.places.fault import Fault
 from staging_loaders.ahead import fetched
@@ -22,7 +22,6 @@ from staging_loaders.read import read_batches
 from staging_loaders.record import Batch, record_text
 from staging_loaders.spans import Span
 
-_PATIENT = "set local idle_in_transaction_session_timeout = 0"
 # Classes of what a server says of JSON beyond its limits, such as a number too large: the exact converter
 # finds the record, which would cost every other one more than its text.
 _BEYOND = ("22", "54")
@@ -96,7 +95,7 @@ def land_part(part: Part) -> Counts | Failed:
     try:
         with connect(part.dsn, part.name) as connection:
             connection.autocommit = False
-            connection.execute(_PATIENT)
+            set_unlimited(connection)
             done = _done(connection, part)
             if done is not None:
                 return done
@@ -106,7 +105,7 @@ def land_part(part: Part) -> Counts | Failed:
                 if not part.entity.json_paths or str(error.sqlstate)[:2] not in _BEYOND:
                     raise
                 connection.rollback()
-                connection.execute(_PATIENT)
+                set_unlimited(connection)
                 counts = _copy(connection, part, careful=True)
             first = connection.execute(
                 f"insert into {part.target.parts} "

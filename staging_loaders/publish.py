@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from runner import console
-from runner.database import BRIEF, Connection, set_local
+from runner.database import BRIEF, Connection, set_local, set_unlimited
 from runner.errors import LoadFailed, TooManyRejects, UsageError
 from staging_loaders import blockers, exchange, partitions, rows
 from staging_loaders.entity import Entity
@@ -150,9 +150,10 @@ def publish(
         if landing.rows_loaded and not _by_partition(connection, entity.table, landing.target):
             partitions.make(connection, entity.table, day, note)
     with connection.transaction():
+        set_unlimited(connection)
         set_local(
             connection,
-            BRIEF | {"statement_timeout": "0", "lock_timeout": blockers.LOCK_TIMEOUT, "DateStyle": "ISO"},
+            BRIEF | {"lock_timeout": blockers.LOCK_TIMEOUT, "DateStyle": "ISO"},
         )
         wait_for_lock(connection, staging_key(pipeline, day), _STAGING_WAIT)
         exchanges = {}

