@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from runner import database
+from runner import database, diagnosis
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 PASSING = {
@@ -80,6 +80,11 @@ def test_what_fails_at_once(code: str) -> None:
 def test_without_a_code(error: psycopg.Error, passes: bool) -> None:
     """What psycopg says by itself is a connection that is lost, or a fault that stays."""
     assert database.is_transient(error) is passes
+
+
+def test_a_limit_of_the_server_has_its_remedy() -> None:
+    """A transaction that the server ends for its length is nothing to correct in the file."""
+    assert "transaction_timeout" in diagnosis.hint_for_state("25P04")
 
 
 @pytest.mark.parametrize(
