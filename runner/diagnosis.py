@@ -43,8 +43,8 @@ _HINTS = {
     "21000": "One row was to be changed twice in one statement: reduce the source to one row a key.",
     "25006": "The server only reads: it is a standby, or default_transaction_read_only is on. Name the primary.",
     "25P02": "An earlier statement of the transaction failed.",
-    "25P04": "The transaction took longer than transaction_timeout allows: raise it for this role (alter role … set …), or "
-    "make the step faster.",
+    "25P04": "The transaction took longer than transaction_timeout allows: raise it for this role "
+    "(alter role … set …), or make the step faster.",
     "2D000": "A procedure or 'do' block commits: the runner alone opens and closes the transaction.",
     "3F000": "No schema of the search_path is there, or open to this role: name one that is (alter role … set "
     "search_path = public), or create or grant it.",
