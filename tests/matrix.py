@@ -112,6 +112,9 @@ def _python(version: str) -> Path:
     _do(uv, "venv", "--quiet", "--clear", "--python", str(_interpreter(version) or version), str(folder))
     _do(uv, "pip", "install", "--quiet", "--python", str(python), "--no-deps", "--require-hashes", "-r", str(lock))
     _do(uv, "pip", "install", "--quiet", "--python", str(python), "--no-deps", "--no-build-isolation", "-e", str(ROOT))
+    # As set-up does; a few files of others are templates, which do not compile.
+    subprocess.run([python, "-m", "compileall", "-qq", "-j", "0", str(folder / "lib")], check=False)
+    _do(python, "-m", "staging_loaders.class_archive")
     stamp.touch()
     return python
 

