@@ -223,6 +223,8 @@ def main(words: list[str]) -> int:
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin nothing afterwards")
     given = parser.parse_args(words)
     until = time.monotonic() + given.seconds
+    # What runs has a session of its own, and ends with us.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     FOLDER.mkdir(exist_ok=True)
     outcomes = []
     for name in given.name or names():
