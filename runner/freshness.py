@@ -21,7 +21,7 @@ LIMIT = timedelta(hours=25)
 
 Level = Literal["fresh", "warning", "stale", "skipped"]
 _KEYS = ("warn", "error", "column")
-_TIMES = ("timestamp with time zone", "timestamp without time zone", "date")
+_TIMES = ("timestamptz", "timestamp", "date")
 
 
 @dataclass(frozen=True)
@@ -174,20 +174,21 @@ def _query(connection: database.Connection, table: str, column: str) -> Any:
     key = f"freshness.tables.{table}"
     try:
         found = connection.execute(
-            "select nspname::text, relname::text, attname::text, format_type(atttypid, null)"
+            "select nspname::text, relname::text, attname::text, format_type(atttypid, null),"
+            " atttypid = any(%s::regtype[])"
             " from pg_class inner join pg_namespace on pg_namespace.oid = relnamespace"
             " left join pg_attribute on attrelid = pg_class.oid and attname = %s and attnum > 0 and not attisdropped"
             " where pg_class.oid = to_regclass(%s)",
-            (column, table),
+            (list(_TIMES), column, table),
         ).fetchone()
     except (psycopg.errors.InvalidName, psycopg.errors.SyntaxError, psycopg.DataError):
         found = None
     if found is None:
         raise ConfigError(f"{key}: the database has no table {table}", hint="Correct its name, or apply a day first.")
-    schema, name, attribute, kind = found
+    schema, name, attribute, kind, is_time = found
     if attribute is None:
         raise ConfigError(f"{key}.column: {table} has no column {column}", hint="Name one that holds times.")
-    if kind not in _TIMES:
+    if not is_time:
         raise ConfigError(
             f"{key}.column: {table}.{column} is {kind}",
             hint=f"Name a column of one of these types: {', '.join(_TIMES)}.",

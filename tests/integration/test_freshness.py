@@ -82,6 +82,7 @@ def test_by_a_column(run: Run, root: Path, connection: Connection) -> None:
         '[freshness.tables.prices]\ncolumn = "on_day"\n'
     )
     assert run("apply", "--day", "day1")[0] == 0
+    connection.execute(f'alter database "{connection.info.dbname}" set quote_all_identifiers = on'.encode())
     assert levels(run) == (1, {"orders": "stale", "prices": "stale"})
     connection.execute(
         "insert into orders values (now() - interval '50 h'), ('infinity'), ('-infinity'), ('20000-01-01')"
