@@ -16,7 +16,7 @@ import prefect
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.flows import Flow
-from prefect.states import Completed, Failed
+from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from runner import checks, config, console, database, days, loading, project, schema
@@ -25,6 +25,7 @@ from runner.check import Check
 from runner.config import Settings
 from runner.errors import RunnerError
 from runner.flows import loads, report
+from runner.flows.ending import failed
 from runner.flows.names import flow_name, run_name
 from runner.flows.tasks import NOTE, TaskSettings, as_task, cancelling, logger, outcome
 from runner.lease import Lease
@@ -108,10 +109,7 @@ def apply_day(
             )
             return work.run(load, max_rejects, wait)
         except RunnerError as error:
-            # Data may be quoted in it, and the log shown on a terminal.
-            logger().error(console.printable(f"{error.message}\nhint: {error.hint}" if error.hint else error.message))
-            # Returned, not raised: Prefect would log a traceback, and keep the error in a file.
-            return Failed(message=console.printable(error.message), data=error)
+            return failed(error)
 
 
 def tags(settings: Settings, day: str) -> tuple[str, ...]:

@@ -9,12 +9,12 @@ import prefect
 from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.flows import Flow
-from prefect.states import Failed
 
 from runner import console, database, freshness, metrics, project, schema
 from runner.commands.freshness import row
 from runner.config import Settings
 from runner.errors import RunnerError, StaleData
+from runner.flows.ending import failed
 from runner.flows.names import artifact_key, flow_name
 from runner.flows.tasks import TaskSettings, as_task, cancelling, logger
 from runner.freshness import Freshness
@@ -52,8 +52,7 @@ def look_at(settings: Settings, tasks: TaskSettings | None = None) -> Outcome:
                 )
             return [one.document() for one in found]
         except RunnerError as error:
-            logger().error(console.printable(f"{error.message}\nhint: {error.hint}" if error.hint else error.message))
-            return Failed(message=console.printable(error.message), data=error)
+            return failed(error)
 
 
 def _show(pipeline: str, found: list[Freshness]) -> None:
