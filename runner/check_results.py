@@ -16,6 +16,33 @@ COLUMNS = (
 )  # fmt: skip
 
 
+# The newest run of each day and step that says something about the rows that are there.
+_NEWEST = """
+    with newest as (
+
+        select distinct on (day, step) day, step, flow_run_id, attempt
+        from pipeline_metrics as metrics
+        where pipeline = %(pipeline)s
+            and step is not null
+            and (%(day)s::text is null or day = %(day)s)
+            -- A run that failed for another reason says nothing about the rows that are there.
+            and (
+                status <> 'failure'
+                or exists (
+
+                    select from check_results as failed
+                    where failed.pipeline = %(pipeline)s
+                        and (failed.day, failed.step, failed.flow_run_id, failed.attempt)
+                            = (metrics.day, metrics.step, metrics.flow_run_id, metrics.attempt)
+
+                )
+            )
+        order by day, step, id desc
+
+    )
+"""
+
+
 def record(connection: database.Connection, results: Sequence[CheckResult], local: Mapping[str, str]) -> None:
     """Write results, in the transaction at hand; `local` are the settings of the step's own."""
     for result in results:
@@ -53,29 +80,7 @@ def latest(
         return []
     found = connection.execute(
         f"""
-        with newest as (
-
-            select distinct on (day, step) day, step, flow_run_id, attempt
-            from pipeline_metrics as metrics
-            where pipeline = %(pipeline)s
-                and step is not null
-                and (%(day)s::text is null or day = %(day)s)
-                -- A run that failed for another reason says nothing about the rows that are there.
-                and (
-                    status <> 'failure'
-                    or exists (
-
-                        select from check_results as failed
-                        where failed.pipeline = %(pipeline)s
-                            and (failed.day, failed.step, failed.flow_run_id, failed.attempt)
-                                = (metrics.day, metrics.step, metrics.flow_run_id, metrics.attempt)
-
-                    )
-                )
-            order by day, step, id desc
-
-        )
-
+        {_NEWEST}
         select {", ".join(COLUMNS)}
         from check_results
         inner join newest using (day, step, flow_run_id, attempt)
@@ -87,6 +92,52 @@ def latest(
     rows = [dict(zip(COLUMNS, row, strict=True)) for row in found]
     # SQL does not know the natural order of days.
     return sorted(rows, key=lambda row: days.order(row["day"]))
+
+
+def summary(connection: database.Connection, pipeline: str) -> list[dict[str, Any]]:
+    """Return a row a check, by names: its days by how they ended last, and the newest of those with findings.
+
+    Keys: step, check_name, severity; passed, warned, failed: numbers of days; and of the day whose finding is newest
+    day, rows_failed and sample, all None where no day has any.
+    """
+    (exists,) = connection.execute("select to_regclass('check_results') is not null").fetchone()
+    if not exists:
+        return []
+    cursor = connection.execute(
+        f"""
+        {_NEWEST},
+
+        results as (
+
+            select
+                check_results.*,
+                row_number() over (
+                    partition by step, check_name order by status = 'passed', checked_at desc, day desc
+                ) as place
+            from check_results
+            inner join newest using (day, step, flow_run_id, attempt)
+            where pipeline = %(pipeline)s
+
+        )
+
+        select
+            step,
+            check_name,
+            max(severity) filter (where place = 1) as severity,
+            count(*) filter (where status = 'passed') as passed,
+            count(*) filter (where status = 'warned') as warned,
+            count(*) filter (where status = 'failed') as failed,
+            max(day) filter (where place = 1 and status <> 'passed') as day,
+            max(rows_failed) filter (where place = 1 and status <> 'passed') as rows_failed,
+            (array_agg(sample) filter (where place = 1 and status <> 'passed'))[1] as sample
+        from results
+        group by step, check_name
+        order by check_name, step
+        """,
+        {"pipeline": pipeline, "day": None},
+    )
+    names = [column.name for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def _number(value: Decimal) -> float | str:

@@ -417,6 +417,29 @@ def test_commands_show_checks(shop: Project) -> None:
     assert (row["check_name"], row["rows_failed"], len(row["sample"])) == ("010_good", 7, 5)
 
 
+def test_all_days_are_a_line_a_check(shop: Project) -> None:
+    """Without a day each check is one line, with its days by how they ended and the newest of its findings."""
+
+    def apply(day: str, check: str) -> None:
+        shop.check(check, "warn")
+        shop.connection.execute("truncate things")
+        assert runner(shop, "apply", "--day", day)[0] == 0
+
+    apply("day1", NEW)
+    apply("day2", NONE)
+    apply("day3", NONE)
+    code, out, _ = runner(shop, "checks")
+    table, finding, total = out.split("\n\n")
+    assert [line.split() for line in table.splitlines()] == [
+        ["step", "check", "severity", "passed", "warned", "failed", "last", "found", "rows"],
+        ["010_things", "010_good", "warn", "2", "1", "0", "day1", "7"],
+    ]
+    assert finding.startswith("day1  010_good: 7 rows: bad things\n") and "… and 2 more" in finding
+    assert (code, total) == (0, "2 passed, 1 warned\n")
+    apply("day2", NEW)
+    assert runner(shop, "checks")[1].splitlines()[1].split()[3:] == ["1", "2", "0", "day2", "7"]
+
+
 def test_the_document_of_apply_has_results(shop: Project) -> None:
     """`apply --json` tells each step's checks; where they fail, the error has those that did."""
     shop.check(NONE, name="010_a")

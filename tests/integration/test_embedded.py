@@ -84,7 +84,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory, reachable_folder: Pat
         if Path(python).exists() and _readable_by_all(Path(python).resolve()):
             break
     else:
-        _missing(f"no {version} that other accounts may run")
+        python = str(_copied_python(reachable_folder / "python") / "bin" / version)
     site = reachable_folder / "site"
     packages = Path(psycopg.__file__).parent.parent
     for pattern in _PACKAGES:
@@ -93,6 +93,21 @@ def installation(tmp_path_factory: pytest.TempPathFactory, reachable_folder: Pat
             copy(source, site / source.name) if site.mkdir(exist_ok=True) is None else None
     shutil.copytree(Path(runner.__file__).parent, site / "runner")
     return [python, str(site)]
+
+
+def _copied_python(folder: Path) -> Path:
+    """Copy the interpreter that runs this, which others cannot reach, without what is not needed."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    here = Path(sys.base_prefix)
+    needless = shutil.ignore_patterns(
+        "test", "tests", "site-packages", "__pycache__", "idlelib", "ensurepip", "config-*"
+    )
+    shutil.copytree(here / "lib" / version, folder / "lib" / version, ignore=needless)
+    for library in (here / "lib").glob("libpython*.so*"):
+        shutil.copy(library, folder / "lib")
+    (folder / "bin").mkdir()
+    shutil.copy(here / "bin" / version, folder / "bin")
+    return folder
 
 
 def _missing(what: str) -> NoReturn:
@@ -117,7 +132,13 @@ def _as(account: str, installation: list[str], home: Path, program: str = _START
     entry = pwd.getpwnam(account)
     done = subprocess.run(
         [installation[0], "-c", program, str(home), "18"],
-        env={"PYTHONPATH": installation[1], "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"},
+        env={
+            "PYTHONPATH": installation[1],
+            "PATH": "/usr/bin:/bin",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            # A copied interpreter's own library, if it has one.
+            "LD_LIBRARY_PATH": str(Path(installation[0]).parent.parent / "lib"),
+        },
         cwd="/",
         user=entry.pw_uid,
         group=entry.pw_gid,
