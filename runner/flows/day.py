@@ -1,4 +1,4 @@
-"""A day as a flow: migrate, load each entity, publish, then each step, one task each.
+"""A day as a flow: migrate, load each entity, publish, then the steps, one task each.
 
 The command line's `apply` in Prefect's terms. The flow's own code decides the order and gates on
 what each task returned; the work is the loaders' and the step runner's.
@@ -6,7 +6,7 @@ what each task returned; the work is the loaders' and the step runner's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import Any, Literal, cast
@@ -19,29 +19,24 @@ from prefect.flows import Flow
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from runner import checks, config, console, database, days, loading, project, schema
+from runner import checks, config, console, database, days, loading, project, schema, task_settings
 from runner.apply import Run, StepResult, StepRunner
-from runner.check import Check
 from runner.config import Settings
 from runner.errors import RunnerError
-from runner.flows import loads, report
+from runner.flows import loads, report, steps
 from runner.flows.ending import failed
 from runner.flows.names import flow_name, run_name
-from runner.flows.tasks import NOTE, TaskSettings, as_task, cancelling, logger, outcome
+from runner.flows.tasks import NOTE, as_task, cancelling, logger, outcome
 from runner.lease import Lease
 from runner.project import Pipeline
 from runner.step import SqlFile
+from runner.task_settings import AT_ONCE
 from runner.wording import describe_step
 
 Load = Literal["auto", "always", "never"]
 Engine = Literal["spark", "local", "auto"]
 Outcome = list[StepResult] | State[Any]
 """What a flow's function returns: the results of its steps, or the state in which it failed."""
-
-# How many entities are landed side by side; what they share is Spark's workers.
-_LOADS_AT_ONCE = 8
-# Seconds a step may wait for another run that is in it, and for the work around its statements.
-_WAITING = 330.0
 
 
 def day_flow(pipeline: str) -> Callable[[Callable[..., Outcome]], Flow[..., Outcome]]:
@@ -52,11 +47,11 @@ def day_flow(pipeline: str) -> Callable[[Callable[..., Outcome]], Flow[..., Outc
         description=f"Load a day of {pipeline} and run its steps, each one transaction.",
         validate_parameters=True,
         persist_result=False,
-        task_runner=cast(Any, ThreadPoolTaskRunner(max_workers=_LOADS_AT_ONCE)),
+        task_runner=cast(Any, ThreadPoolTaskRunner(max_workers=AT_ONCE)),
     )
 
 
-def day_pipeline(settings: Settings, tasks: TaskSettings | None = None) -> Flow[..., Outcome]:
+def day_pipeline(settings: Settings) -> Flow[..., Outcome]:
     """Return the flow of the settings' pipeline. Its files are read when it runs, not here."""
 
     def run(
@@ -66,9 +61,10 @@ def day_pipeline(settings: Settings, tasks: TaskSettings | None = None) -> Flow[
         data: str | None = None,
         wait: float = 0,
         engine: Engine | None = None,
+        jobs: int | None = None,
     ) -> Outcome:
         given = replace(settings, data=data or settings.data, engine=engine or settings.engine)
-        return apply_day(given, day, load=load, max_rejects=max_rejects, wait=wait, tasks=tasks)
+        return apply_day(given, day, load=load, max_rejects=max_rejects, wait=wait, jobs=jobs)
 
     run.__name__ = run.__qualname__ = flow_name(settings.pipeline)
     return day_flow(settings.pipeline)(run)
@@ -86,12 +82,12 @@ def apply_day(
     load: Load = "auto",
     max_rejects: str | None = None,
     wait: float = 0,
-    tasks: TaskSettings | None = None,
+    jobs: int | None = None,
 ) -> Outcome:
     """Apply a day inside the flow run at hand, whose id every metrics row carries; return what each step did.
 
-    The parameters are those of `runner apply`. A RunnerError becomes the failed state that is
-    returned; whoever calls the flow has it raised.
+    The parameters are those of `runner apply`; where `jobs` is None, runner.toml says how many. A RunnerError
+    becomes the failed state that is returned; whoever calls the flow has it raised.
     """
     days.check(day)
     pipeline = project.discover(settings)
@@ -104,10 +100,8 @@ def apply_day(
         try:
             loading.check(settings, day, mode=load, max_rejects=max_rejects)
             dsn = loading.resolve_for(settings, day, load)
-            work = _Day(
-                settings, pipeline, Run(pipeline.name, day, flow_run_id, dsn, attempts=1, checks=pipeline.checks), tasks
-            )
-            return work.run(load, max_rejects, wait)
+            run = Run(pipeline.name, day, flow_run_id, dsn, attempts=1, checks=pipeline.checks)
+            return _Day(settings, pipeline, run, jobs).run(load, max_rejects, wait)
         except RunnerError as error:
             return failed(error)
 
@@ -120,20 +114,23 @@ def tags(settings: Settings, day: str) -> tuple[str, ...]:
 class _Day:
     """The tasks of one flow run, and what they share."""
 
-    def __init__(self, settings: Settings, pipeline: Pipeline, run: Run, tasks: TaskSettings | None) -> None:
+    def __init__(self, settings: Settings, pipeline: Pipeline, run: Run, jobs: int | None) -> None:
         self._settings = settings
         self._pipeline = pipeline
         self._run = run
-        self._tasks = tasks or TaskSettings()
+        self._tasks = task_settings.read(settings)
+        self._jobs = self._tasks.at_once(jobs)
+        self._needs = steps.order(pipeline, self._jobs)
+        self._running = steps.Running()
         self._entities = loading.declared(settings)
 
     def run(self, load: Load, max_rejects: str | None, wait: float) -> list[StepResult]:
         run = self._run
         last: Any = None
         if load == "never" and loading.has_loaders(self._settings):
-            last = as_task("check_staging", self._check_staging, self._tasks)(return_state=True)
+            last = as_task("check_staging", self._check_staging, self._tasks.database)(return_state=True)
             last.result()
-        last = as_task("migrate", lambda _: self._migrate(load), self._tasks)(
+        last = as_task("migrate", lambda _: self._migrate(load), self._tasks.database)(
             return_state=True, wait_for=[last] if last else None
         )
         last.result()
@@ -141,12 +138,15 @@ class _Day:
             try:
                 if load != "never" and loading.has_loaders(self._settings):
                     last = self._load(load, max_rejects, [last])
-                results: list[StepResult] = []
-                for step in self._pipeline.steps:
-                    last = as_task(
-                        step.task_name, self._step(step), self._tasks, timeout=_time_limit(step, self._run.checks)
-                    )(return_state=True, wait_for=[last])
-                    results.append(last.result())
+                results = steps.run(
+                    self._pipeline.steps,
+                    self._needs,
+                    self._jobs,
+                    lambda step: as_task(step.task_name, self._step(step), self._tasks.database),
+                    self._running,
+                    day=run.day,
+                    after=[last],
+                )
             except Exception:
                 self._report()
                 raise
@@ -206,7 +206,10 @@ class _Day:
             if attempt > 1:
                 with suppress(RunnerError):  # the attempt itself says what is wrong
                     database.resolve(self._settings)
-            with StepRunner(replace(self._run, first_attempt=attempt), logger().warning) as runner:
+            with (
+                StepRunner(replace(self._run, first_attempt=attempt), logger().warning) as runner,
+                self._running.noted(runner),
+            ):
                 result = runner.run(step)
             outcome(self._run.day, "step", step.id, describe_step(result, reads), result.seconds)
             for text in checks.warnings(result.checks):
@@ -218,26 +221,15 @@ class _Day:
         return work
 
     def _report(self) -> None:
-        """Show the metrics on Prefect's page; a page that cannot be reached fails nothing."""
+        """Show on Prefect's page what was done; a page that cannot be reached fails nothing."""
         run = self._run
-        try:
-            report.publish(run.dsn, run.pipeline, run.day, run.flow_run_id)
-        except Exception as error:
-            logger().warning(f"the metrics could not be shown: {console.printable(str(error).splitlines()[0])}")
+        described = {check.name: check.description for check in run.checks}
+        report.publish(run.dsn, run.pipeline, run.day, run.flow_run_id, described, logger().warning)
 
 
 def _noted(text: str) -> None:
     """Log what is of use to whoever reads the run's log, and to a person at the terminal."""
     logger().info(text, extra={NOTE: True})
-
-
-def _time_limit(step: SqlFile, known: Sequence[Check] = ()) -> float:
-    """Return the seconds after which a step's task gives up.
-
-    The server stops each statement at the `timeout` of its file; this is for what the server cannot see.
-    """
-    statements = len(step.statements) * step.timeout + sum(check.file.timeout for check in checks.of(known, step))
-    return statements / 1000 + _WAITING
 
 
 def _tag_flow_run(flow_run_id: str, wanted: tuple[str, ...]) -> None:

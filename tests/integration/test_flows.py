@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -102,11 +102,11 @@ def project(tmp_path: Path) -> Callable[..., Path]:
 def flow(prefect_server: Server, database: str) -> Callable[..., Ended]:
     """Run the flow of a project on the test's database, and return how it ended."""
     from runner.flows.day import day_pipeline
-    from runner.flows.tasks import TaskSettings
 
     def run(project: Path, day: str = "day1", **parameters: Any) -> Ended:
         settings = config.load({"project": str(project)}, environ={"DATABASE_URL": database, "RUNNER_ENV": "test"})
-        state = day_pipeline(settings, TaskSettings(backoff=0.01))(day, return_state=True, **parameters)
+        quick = {**settings.tasks, "database": {"backoff": 0.01} | settings.tasks.get("database", {})}
+        state = day_pipeline(replace(settings, tasks=quick))(day, return_state=True, **parameters)
         return Ended(state)
 
     return run
@@ -135,12 +135,17 @@ class Ended:
         return result
 
     def artifacts(self) -> list[Any]:
-        from prefect.client.orchestration import get_client
-        from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+        return artifacts(self.state.state_details.flow_run_id)
 
-        with get_client(sync_client=True) as client:
-            mine = ArtifactFilterFlowRunId(any_=[self.state.state_details.flow_run_id])
-            return list(client.read_artifacts(artifact_filter=ArtifactFilter(flow_run_id=mine)))
+
+def artifacts(flow_run_id: Any) -> list[Any]:
+    """Return what a flow run shows on Prefect's page."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+
+    with get_client(sync_client=True) as client:
+        mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]))
+        return list(client.read_artifacts(artifact_filter=mine))
 
 
 def metrics_rows(connection: Connection, flow_run_id: str) -> list[tuple[Any, ...]]:
@@ -157,9 +162,13 @@ def test_a_day(flow: Callable[..., Ended], project: Callable[..., Path], connect
     assert metrics_rows(connection, ended.id) == [("first_task", 1, "success"), ("second_task", 1, "success")]
     assert ended.run.name == "demo day1"
     assert set(ended.run.tags) == {"pipeline=demo", "env=test", "day=day1"}
-    (artifact,) = ended.artifacts()
-    assert (artifact.key, artifact.type) == ("demo-metrics-day1", "table")
-    assert '"step": "second"' in artifact.data
+    shown = {artifact.key: artifact for artifact in ended.artifacts()}
+    assert {key: artifact.type for key, artifact in shown.items()} == {
+        "demo-metrics-day1": "table",
+        "demo-changes-day1": "markdown",
+    }
+    assert '"step": "second"' in shown["demo-metrics-day1"].data
+    assert "| second | 020\\_second | 1 | 0 | 0 |" in shown["demo-changes-day1"].data
     assert connection.execute("select count(*) from runner_leases").fetchone() == (0,)
 
 
@@ -192,7 +201,7 @@ def test_a_failing_step(flow: Callable[..., Ended], project: Callable[..., Path]
     assert "020_second.sql:3:9: division by zero" in str(ended.error)
     assert metrics_rows(connection, ended.id) == [("first_task", 1, "success"), ("second_task", 1, "failure")]
     assert connection.execute("select to_regclass('second'), to_regclass('third')").fetchone() == (None, None)
-    assert [artifact.key for artifact in ended.artifacts()] == ["demo-metrics-day1"]
+    assert {artifact.key for artifact in ended.artifacts()} == {"demo-metrics-day1", "demo-changes-day1"}
 
 
 def test_a_passing_fault(flow: Callable[..., Ended], project: Callable[..., Path], connection: Connection) -> None:
@@ -246,7 +255,6 @@ def test_killed_after_a_commit(
     from prefect.states import Pending
 
     from runner.flows.day import day_pipeline
-    from runner.flows.tasks import TaskSettings
 
     folder = project(first="", second="")
     code = (
@@ -261,7 +269,7 @@ def test_killed_after_a_commit(
     ((flow_run_id,),) = connection.execute("select flow_run_id from pipeline_metrics").fetchall()
     assert connection.execute("select flow_run_id from runner_leases").fetchall() == [(flow_run_id,)]
     settings = config.load({"project": str(folder)}, environ={"DATABASE_URL": database})
-    flow = day_pipeline(settings, TaskSettings(backoff=0.01))
+    flow = day_pipeline(settings)
     with get_client(sync_client=True) as client:
         client.set_flow_run_state(flow_run_id, Pending(), force=True)
         found = client.read_flow_run(flow_run_id)
@@ -419,6 +427,9 @@ def test_zluri_as_a_process(prefect_server: Server, database: str, connection: C
         *(f"load_{entity}" for entity in entities), *(f"{step}_task" for step in steps),
     }  # fmt: skip
     assert {task.state_type.value for task in tasks if task.state_type} == {"COMPLETED"}
+    assert {artifact.key for artifact in artifacts(run.id)} == {
+        f"zluri-{name}-day1" for name in ("metrics", "changes", "checks", "rejects")
+    }
     again = start(["--day", "day1"], DATABASE_URL=database, **prefect_server.environment)
     out, err = again.communicate(timeout=300)
     assert (again.returncode, warned(err)) == (0, warnings)
