@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from runner import check_results, checks, database, diagnosis, settlement, transaction
+from runner import check_results, checks, database, diagnosis, limits, settlement, transaction
 from runner.check import Check
 from runner.checks import CheckResult
 from runner.errors import CheckFailed, DatabaseUnavailable, RunnerError, StepFailed
@@ -94,8 +94,8 @@ class StepRunner:
         import psycopg
 
         started = time.perf_counter()
-        limits = [step.timeout, *(check.file.timeout for check in checks.of(self._run.checks, step))]
-        self._limit = max(limits) / 1000 + _GRACE if all(limits) else None
+        allowed = [step.timeout, *(check.file.timeout for check in checks.of(self._run.checks, step))]
+        self._limit = max(allowed) / 1000 + _GRACE if all(allowed) else None
         pauses = list(database.backoff(self._run.attempts))
         for attempt in range(self._run.attempts):
             number = self._run.first_attempt + attempt
@@ -106,11 +106,11 @@ class StepRunner:
             except StatementFailed as failed:
                 error, statement = failed.error, failed.statement
                 transient = database.is_transient(error, self._open)
-                message, hint = diagnosis.explain(step, statement, error)
+                message, hint = limits.explain(error, *diagnosis.explain(step, statement, error))
                 cause: Exception = error
             except psycopg.Error as error_:
                 transient = database.is_transient(error_, self._open)
-                message, hint = diagnosis.explain(step, None, error_)
+                message, hint = limits.explain(error_, *diagnosis.explain(step, None, error_))
                 cause = error_
             except DatabaseUnavailable as error_:
                 transient, message, hint, cause = error_.transient, error_.message, error_.hint or "", error_
@@ -120,6 +120,8 @@ class StepRunner:
             except BaseException:
                 self._abandon(step, number, time.perf_counter() - began)
                 raise
+            limit = limits.current()
+            transient = transient and not (limit is not None and limit.explains(cause))
             if self._stop.is_set():
                 self._abandon(step, number, time.perf_counter() - began)
                 raise KeyboardInterrupt from cause
@@ -205,9 +207,10 @@ class StepRunner:
             return found.fetchone() is not None
 
         try:
-            return settlement.was_committed(
-                self._connection, commit, is_there, revive=self._revive or (lambda: None), pause=self._stop.wait
-            )
+            with limits.lifted():  # it has one of its own
+                return settlement.was_committed(
+                    self._connection, commit, is_there, revive=self._revive or (lambda: None), pause=self._stop.wait
+                )
         except settlement.Unsettled:
             raise StepFailed(
                 f"the connection was lost during the commit of transaction {commit.transaction}, "
@@ -229,7 +232,8 @@ class StepRunner:
 
         run = self._run
         try:
-            connection = self._connection()
+            with limits.lifted():
+                connection = self._connection()
             connection.execute("begin")
             connection.execute(
                 "insert into pipeline_metrics (flow_run_id, task_name, pipeline_name, table_name, day, attempt,"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from runner import console, database, diagnosis, excerpt
+from runner import console, database, diagnosis, excerpt, limits
 from runner.check import Check
 from runner.errors import CheckFailed, StepFailed
 from runner.step import SqlFile
@@ -75,7 +75,7 @@ def _run(connection: database.Connection, check: Check) -> CheckResult:
     # A transaction that has written may still be told to read only; going back to the savepoint ends that.
     connection.execute(
         "rollback to savepoint runner_checks; set local transaction_read_only = on; "
-        f"set local statement_timeout = {check.file.timeout}"
+        f"set local statement_timeout = {limits.capped(check.file.timeout)}"
     )
     started = time.perf_counter()
     try:
@@ -113,7 +113,7 @@ def _at_the_source(connection: database.Connection, check: Check, error: psycopg
 
 
 def _broken(check: Check, error: psycopg.Error) -> StepFailed:
-    message, hint = diagnosis.explain(check.file, check.statement, error)
+    message, hint = limits.explain(error, *diagnosis.explain(check.file, check.statement, error))
     if error.sqlstate == _READ_ONLY:
         hint = "A check only reads: let the step write, and the check select the rows that must not exist."
     return StepFailed(f"{message}\nthe check {check.name} cannot be run; the step is rolled back", hint=hint)

@@ -48,6 +48,14 @@ class Settings:
     prune_keep: int | None = None
     freshness: Mapping[str, Any] = field(default_factory=dict)
     """The table [freshness] of runner.toml as it is written, see freshness.py."""
+    tasks: Mapping[str, Any] = field(default_factory=dict)
+    """The table [tasks] of runner.toml as it is written, see task_settings.py."""
+    deployments: Mapping[str, Any] = field(default_factory=dict)
+    """The tables [deployments.NAME] as they are written, see deployments.py."""
+    work_pools: Mapping[str, Any] = field(default_factory=dict)
+    """The tables [work_pools.NAME] as they are written, see deployments.py."""
+    serve: Mapping[str, Any] = field(default_factory=dict)
+    """The table [serve] as it is written, see serving.py."""
 
     @property
     def migrations(self) -> Path:
@@ -84,6 +92,9 @@ _SOURCES: dict[str, tuple[str, str, type]] = {
     "rates": ("rates.source", "FX_RATES_SOURCE", str),
     "prune_keep": ("prune.keep", "RUNNER_PRUNE_KEEP", int),
 }
+
+# Tables of runner.toml that their own modules read.
+_TABLES = ("freshness", "tasks", "deployments", "work_pools", "serve")
 
 _KINDS = {list: "a list", dict: "a table", int: "a number", float: "a number", bool: "true or false"}
 
@@ -125,9 +136,9 @@ def load(
     project = _project(flags.get("project"), cwd)
     content = _read(project / FILE)
     spark = _spark(content, project / FILE)
-    freshness = content.pop("freshness", {})
+    tables = {name: content.pop(name, {}) for name in _TABLES}
     file_values = _flatten(content, project / FILE)
-    values: dict[str, Any] = {"spark": spark, "freshness": freshness}
+    values: dict[str, Any] = {"spark": spark, **tables}
     for name, (key, variables, kind) in _SOURCES.items():
         variable = next(filter(environ.get, variables.split()), None)
         if flags.get(name) is not None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from runner import limits
 from runner.config import Settings
 from runner.errors import ConfigError, DatabaseUnavailable
 
@@ -106,6 +107,7 @@ def connect(dsn: str, name: str) -> unanswered.Connection:
                 **patience,
             )
             connection.asked_at = dsn
+            connection.budget = limits.current()
             # Else the server takes backslashes in what we send, files of SQL among it, for escapes. PgBouncer keeps it.
             if connection.info.parameter_status("standard_conforming_strings") == "off":
                 connection.execute("set standard_conforming_strings to on")

@@ -83,7 +83,7 @@ class StepFailed(RunnerError):
 
 
 class CheckFailed(StepFailed):
-    """Checks of a step found rows that must not exist; the step was rolled back.
+    """Checks found rows that must not exist: of a step, which was rolled back, or of a day, behind its steps.
 
     `results` are the `CheckResult`s of those that failed.
     """
@@ -93,8 +93,20 @@ class CheckFailed(StepFailed):
         self.results = results
 
 
+class TookTooLong(RunnerError):
+    """Some work was stopped, because its time limit is over."""
+
+
+class MartFailed(RunnerError):
+    """A mart could not be made or refreshed; where it was there before, it has the rows it had."""
+
+
 class StaleData(RunnerError):
     """The newest data of a table is older than it may be."""
+
+
+class BackfillFailed(RunnerError):
+    """Days of a backfill were not done; the others are."""
 
 
 class SchemaFailed(RunnerError):
@@ -103,5 +115,11 @@ class SchemaFailed(RunnerError):
 
 class DayHeld(RunnerError):
     """Another run holds the day."""
+
+    exit_code = 3
+
+
+class AlreadyServed(RunnerError):
+    """Another `runner serve` runs for the same home."""
 
     exit_code = 3

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from runner import database, excerpt
+from runner import database, excerpt, limits
 from runner.errors import StepFailed
 from runner.step import SqlFile
 
@@ -59,7 +59,7 @@ def settings(step: SqlFile, *, pipeline: str, day: str, flow_run_id: str, attemp
         "app.attempt": str(attempt),
         "application_name": f"runner {pipeline}/{step.id} {day}"[:63],
         "lock_timeout": f"{step.lock_timeout}ms",
-        "statement_timeout": f"{step.timeout}ms",
+        "statement_timeout": f"{limits.capped(step.timeout)}ms",
         # Without it, the statement of a killed runner would go on in the server.
         **database.WATCHED,
     }
@@ -80,6 +80,7 @@ def begin(
     deadline = time.monotonic() + _LOCK_PATIENCE
     pause = 0.02
     while True:
+        limits.restart()
         connection = connect()
         connection.execute("begin")
         database.set_local(connection, local)

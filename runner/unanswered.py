@@ -10,9 +10,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from typing import Any
 
 import psycopg
+
+from runner.limits import Limit
 
 # Where a connection is lost, psycopg logs what it cannot send any more. The error that it raises says so.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
@@ -23,6 +26,9 @@ SILENCE = 30.0
 PATIENCE = 10.0
 # How many questions in a row must find no work: an answer may be on its way, and a busy server slow to let us in.
 QUESTIONS = 3
+
+# Seconds between two requests to end a statement.
+INSISTENCE = 1.0
 
 _Steps = Generator[Any, Any, Any]
 
@@ -36,6 +42,8 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     """The connection string of the server; without one nobody is asked."""
     limit: float | None = None
     """The most seconds that an answer may take, whatever the server says; None: for ever."""
+    budget: Limit | None = None
+    """How long all that it does may take: the statement that is at work when that is over is cancelled."""
 
     def wait(self, gen: _Steps, *args: Any, **options: Any) -> Any:
         """Wait for a generator of psycopg's, as every connection does."""
@@ -44,9 +52,19 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     def _listen(self) -> Callable[[bool], None]:
         heard, missed = time.monotonic(), 0
         until = heard + self.limit if self.limit is not None else None
+        cancelled = -INSISTENCE
 
         def look(ready: bool) -> None:
-            nonlocal heard, missed
+            nonlocal heard, missed, cancelled
+            if not ready and self.budget is not None and self.budget.over:
+                if time.monotonic() > self.budget.until + SILENCE:
+                    self.close()
+                    raise psycopg.OperationalError("the server did not end in time what it was told to end")
+                # Again and again: a request that comes before the statement is lost.
+                if time.monotonic() >= cancelled + INSISTENCE:
+                    with suppress(psycopg.Error):
+                        self.cancel_safe(timeout=PATIENCE)
+                    cancelled = time.monotonic()
             if not ready:
                 if until is not None and time.monotonic() > until:
                     self.close()

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, cast
 
-from runner import days
+from runner import days, limits
 from runner.database import BRIEF, Connection, connect, set_local
 from runner.errors import ConfigError, UsageError
 from staging_loaders import analyze, rights, split, whole
@@ -256,7 +256,8 @@ class DayLoad:
         """Return the connection that is the load's sign of life, a new one where it was lost."""
         with self._beginning:
             if self._life is None or self._life.closed:
-                self._life = self._stack.enter_context(landings_of.alive(self._dsn, self._load))
+                with limits.lifted():  # it outlives the entity that came first
+                    self._life = self._stack.enter_context(landings_of.alive(self._dsn, self._load))
             return self._life
 
     def _create(self, entity: Entity) -> Target:

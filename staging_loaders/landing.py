@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runner import limits
 from runner.database import BRIEF, WATCHED, Connection, connect, set_local, set_unlimited, try_lock
 from runner.errors import LoadFailed
 from staging_loaders import blockers, exchange, partitions
@@ -220,6 +221,7 @@ def wait_for_lock(connection: Connection, key: str, seconds: float) -> None:
     """Take the advisory lock `key` until the transaction's end, waiting up to `seconds`."""
     until = time.monotonic() + seconds
     while not try_lock(connection, exclusive=key):
+        limits.restart()
         if time.monotonic() > until:
             raise LoadFailed(
                 f"{key} has been in use for {seconds:.0f} s", hint="Wait for the other run to end, then try again."

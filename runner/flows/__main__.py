@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from runner import config, console, days, extras, loading, project, streams, unexpected, wording
+from runner import config, console, days, extras, loading, project, streams, task_settings, unexpected, wording
 from runner.commands.load import add_load_options, check_load_options
 from runner.config import Settings
 from runner.errors import ConfigError, RunnerError, UsageError
@@ -74,16 +74,18 @@ def _run(argv: Sequence[str] | None) -> int:
         from prefect.logging.configuration import setup_logging
 
         from runner.flows.day import day_pipeline, tags
+        from runner.flows.tasks import TERMINAL
 
         # Once set up, Prefect's loggers keep the handlers they are given.
         setup_logging()
-        for name in ("prefect.flow_runs", "prefect.task_runs"):
+        for name in ("prefect.flow_runs", "prefect.task_runs", TERMINAL):
             logging.getLogger(name).addHandler(Terminal())
+        logging.getLogger(TERMINAL).setLevel(logging.INFO)
         flow = day_pipeline(settings)
         if private:
             console.note(f"{flow.name}: on a private Prefect server; PREFECT_API_URL names another")
         with prefect.tags(*tags(settings, args.day)):
-            flow(args.day, load=args.load, max_rejects=args.max_rejects, wait=args.wait)
+            flow(args.day, load=args.load, max_rejects=args.max_rejects, wait=args.wait, jobs=args.jobs)
     return 0
 
 
@@ -98,6 +100,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         default="auto",
         help="load staging where the day's files are new (auto), in any case, or not at all",
     )
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="run up to N steps at once that do not depend on each other"
+    )
     return parser.parse_args(argv)
 
 
@@ -108,6 +113,7 @@ def _check(settings: Settings, args: argparse.Namespace) -> None:
     flow_name(settings.pipeline)
     for step in project.discover(settings).steps:
         step.statements  # noqa: B018 - refuses transaction control before anything is run
+    task_settings.read(settings).at_once(args.jobs)
     loading.check(settings, args.day, mode=args.load, max_rejects=args.max_rejects)
 
 
@@ -163,6 +169,8 @@ class Terminal(logging.Handler):
     """Shows on a terminal what the tasks did, and warnings; errors are explained at the end."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        if getattr(record, "later", False):
+            return
         if said := getattr(record, "outcome", None):
             wording.say_outcome(*said)
         elif record.levelno == logging.WARNING or getattr(record, "note", False):

@@ -6,6 +6,7 @@ what each task returned; the work is the loaders' and the step runner's.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -19,14 +20,14 @@ from prefect.flows import Flow
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from runner import checks, config, console, database, days, loading, project, schema, task_settings
+from runner import checks, config, console, database, days, loading, project, schema, task_settings, wording
 from runner.apply import Run, StepResult, StepRunner
 from runner.config import Settings
 from runner.errors import RunnerError
 from runner.flows import loads, report, steps
 from runner.flows.ending import failed
 from runner.flows.names import flow_name, run_name
-from runner.flows.tasks import NOTE, as_task, cancelling, logger, outcome
+from runner.flows.tasks import LATER, NOTE, OUTCOME, TERMINAL, as_task, cancelling, logger, outcome
 from runner.lease import Lease
 from runner.project import Pipeline
 from runner.step import SqlFile
@@ -146,6 +147,7 @@ class _Day:
                     self._running,
                     day=run.day,
                     after=[last],
+                    told=self._tell,
                 )
             except Exception:
                 self._report()
@@ -211,14 +213,26 @@ class _Day:
                 self._running.noted(runner),
             ):
                 result = runner.run(step)
-            outcome(self._run.day, "step", step.id, describe_step(result, reads), result.seconds)
-            for text in checks.warnings(result.checks):
-                logger().warning(f"warning: {self._run.day}  {console.printable(text)}")
+            said = (self._run.day, "step", step.id, describe_step(result, reads), result.seconds)
+            logger().info(wording.outcome(*said), extra={LATER: True})
+            for text in self._warnings(result):
+                logger().warning(text, extra={LATER: True})
             if result.status == "skipped":  # done, but Prefect's page shows that it had nothing to do
                 return Completed(name="Skipped", message=describe_step(result, reads), data=result)
             return result
 
         return work
+
+    def _warnings(self, result: StepResult) -> list[str]:
+        return [f"warning: {self._run.day}  {console.printable(text)}" for text in checks.warnings(result.checks)]
+
+    def _tell(self, step: SqlFile, result: StepResult) -> None:
+        """Show on a terminal how a step ended; Prefect's log has it already."""
+        terminal = logging.getLogger(TERMINAL)
+        text = describe_step(result, loading.entities_read(step, self._entities))
+        terminal.info(step.id, extra={OUTCOME: (self._run.day, "step", step.id, text, result.seconds)})
+        for warning in self._warnings(result):
+            terminal.warning(warning)
 
     def _report(self) -> None:
         """Show on Prefect's page what was done; a page that cannot be reached fails nothing."""

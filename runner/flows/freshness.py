@@ -10,13 +10,13 @@ from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.flows import Flow
 
-from runner import console, database, freshness, metrics, project, schema
+from runner import console, database, freshness, metrics, project, schema, task_settings
 from runner.commands.freshness import row
 from runner.config import Settings
 from runner.errors import RunnerError, StaleData
 from runner.flows.ending import failed
 from runner.flows.names import artifact_key, flow_name
-from runner.flows.tasks import TaskSettings, as_task, cancelling, logger
+from runner.flows.tasks import as_task, cancelling, logger
 from runner.freshness import Freshness
 
 Outcome = list[dict[str, Any]] | State[Any]
@@ -32,10 +32,11 @@ def freshness_flow(pipeline: str) -> Callable[[Callable[..., Outcome]], Flow[...
     )
 
 
-def look_at(settings: Settings, tasks: TaskSettings | None = None) -> Outcome:
+def look_at(settings: Settings) -> Outcome:
     """Look how fresh the pipeline's tables are, inside the flow run at hand; failed where any is stale."""
     with prefect.tags(f"pipeline={settings.pipeline}", f"env={settings.env}"), cancelling():
         try:
+            tasks = task_settings.read(settings)
             rules = freshness.rules(settings, project.discover(settings).steps)
 
             def look(_: int) -> list[Freshness]:
@@ -44,7 +45,7 @@ def look_at(settings: Settings, tasks: TaskSettings | None = None) -> Outcome:
                         return [Freshness(rule, None, None) for rule in rules]
                     return freshness.look(connection, settings.pipeline, rules)
 
-            found = as_task("freshness", look, tasks or TaskSettings())()
+            found = as_task("freshness", look, tasks.database)()
             _show(settings.pipeline, found)
             if stale := [one.rule.table for one in found if one.level == "stale"]:
                 raise StaleData(

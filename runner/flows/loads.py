@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.futures import PrefectFuture, as_completed, wait
 
-from runner import console
+from runner import console, limits
 from runner.errors import LoadFailed
-from runner.flows.tasks import TaskSettings, Terminated, as_task, logger, outcome
+from runner.flows.tasks import Terminated, as_task, logger, outcome, value
 from runner.progress import Advance, Progress
+from runner.task_settings import Tasks
 from runner.wording import load_lines
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Stop:
 
     def __call__(self, advance: Advance) -> None:
         self.check()
+        limits.check()  # this is the thread of the task whose load it is
         with self._lock:
             self._progress(advance)
 
@@ -65,7 +67,7 @@ def run(
     rates: str | None,
     max_rejects: str | None,
     dsn: str,
-    settings: TaskSettings,
+    settings: Tasks,
     after: list[Any],
 ) -> Any:
     """Run the tasks of a load and return the state of the last one, `publish_staging`.
@@ -74,12 +76,13 @@ def run(
     """
     from staging_loaders.load import doubts, refresh_rates
 
-    planned = as_task("plan_load", lambda _: load.plan(), settings)(return_state=True, wait_for=after)
-    plans: list[EntityPlan] = planned.result()
+    network, database = settings.network, settings.database
+    planned = as_task("plan_load", lambda _: load.plan(), network, alarm=True)(return_state=True, wait_for=after)
+    plans: list[EntityPlan] = value("plan_load", planned, network)
     futures: list[PrefectFuture[Landing | None]] = []
     with _joined(futures, stop):
         for plan in plans:
-            task = as_task(f"load_{plan.entity}", _Landing(load, plan, stop), settings)
+            task = as_task(f"load_{plan.entity}", _Landing(load, plan, stop), settings.load)
             # Submitted: Spark must not run in the thread in which signals arrive.
             futures.append(task.submit(return_state=False, wait_for=[planned]))
         for future in as_completed(futures):
@@ -90,8 +93,10 @@ def run(
                 raise
     landings = [landing for landing in (future.result() for future in futures) if landing is not None]
     # Rates are of no day, but a day that cannot be read changes nothing at all.
-    rated = as_task("refresh_rates", lambda _: refresh_rates(dsn, rates), settings)(return_state=True, wait_for=futures)
-    rated.result()
+    rated = as_task("refresh_rates", lambda _: refresh_rates(dsn, rates), network, alarm=True)(
+        return_state=True, wait_for=futures
+    )
+    value("refresh_rates", rated, network)
 
     def publish(_: int) -> list[EntityLoad]:
         loads = load.publish(landings, max_rejects)
@@ -101,7 +106,7 @@ def run(
             logger().warning(f"warning: {load.day}: {doubt}")
         return loads
 
-    published = as_task("publish_staging", publish, settings)(return_state=True, wait_for=[rated])
+    published = as_task("publish_staging", publish, database)(return_state=True, wait_for=[rated])
     published.result()
     return published
 

@@ -1,12 +1,12 @@
-"""What every task of a flow shares: who retries and when, no cache, nothing persisted."""
+"""What every task of a flow shares: who retries and when, how long it may take, no cache, nothing persisted."""
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
@@ -16,9 +16,10 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.exceptions import TerminationSignal
 from prefect.tasks import Task, exponential_backoff
 
-from runner import database, wording
-from runner.errors import DatabaseUnavailable, RunnerError, StepFailed
+from runner import database, limits, wording
+from runner.errors import DatabaseUnavailable, RunnerError, StepFailed, TookTooLong
 from runner.signals import ENDING
+from runner.task_settings import TaskSettings
 
 T = TypeVar("T")
 
@@ -29,35 +30,36 @@ NOTE = "note"
 """The attribute of a log record that is worth a line on the terminal, though it is no warning."""
 
 
-@dataclass(frozen=True)
-class TaskSettings:
-    """How often a task is tried again, after how many seconds; each further pause is twice as long.
+LATER = "later"
+"""The attribute of a log record that is for Prefect alone: a terminal is told of it when its turn comes."""
 
-    `jitter` spreads the pauses, so that those who failed together do not meet again.
-    """
+TERMINAL = "runner.flows"
+"""The logger of what is for a terminal alone, where there is one."""
+logging.getLogger(TERMINAL).addHandler(logging.NullHandler())
+logging.getLogger(TERMINAL).propagate = False
 
-    retries: int = 2
-    backoff: float = 1.0
-    jitter: float = 0.5
+# Seconds after the time limit until Prefect raises, where no statement of ours was stopped by it.
+_GRACE = 5
 
 
 class Terminated(TerminationSignal, KeyboardInterrupt):
     """SIGTERM or a closed terminal, as Prefect and as psycopg know it: psycopg cancels on a KeyboardInterrupt only."""
 
 
-def as_task(
-    name: str, work: Callable[[int], T], settings: TaskSettings, *, timeout: float | None = None
-) -> Task[[], T]:
+def as_task(name: str, work: Callable[[int], T], settings: TaskSettings, *, alarm: bool = False) -> Task[[], T]:
     """Return a task called `name` that does `work`, which is given the number of the attempt, from 1.
 
-    Only passing faults are tried again. `timeout` is in seconds; never give one to a task in
-    which Spark runs. What `work` needs it carries itself: parameters would be shown by the server.
+    Only passing faults are tried again. When an attempt's time is over, its statement is cancelled on the server, and
+    TookTooLong raised. `alarm` has Prefect raise as well, for work that waits for more than the database; it is for
+    tasks that are called in the flow's own thread, and never for one in which Spark runs. What `work` needs it carries
+    itself: parameters would be shown by the server.
     """
 
     def run() -> T:
         attempt = int(prefect.runtime.task_run.run_count or 1)
         try:
-            return work(attempt)
+            with limits.within(name, settings.timeout, settings.setting):
+                return work(attempt)
         except Exception as error:
             if attempt <= settings.retries and is_passing(error):
                 logger().warning(
@@ -73,7 +75,7 @@ def as_task(
         retry_delay_seconds=exponential_backoff(settings.backoff) if settings.retries else None,
         retry_jitter_factor=settings.jitter,
         retry_condition_fn=_retry_if_passing,
-        timeout_seconds=timeout,
+        timeout_seconds=settings.timeout + _GRACE if alarm and settings.timeout is not None else None,
         cache_policy=NO_CACHE,
         persist_result=False,
     )
@@ -86,7 +88,7 @@ def is_passing(error: BaseException) -> bool:
     """
     import psycopg
 
-    if isinstance(error, StepFailed):
+    if isinstance(error, StepFailed | TookTooLong):
         return error.transient  # it has looked at the cause already
     if isinstance(error, DatabaseUnavailable):
         return error.transient
@@ -97,6 +99,17 @@ def is_passing(error: BaseException) -> bool:
     if _is_network_fault(error):
         return True
     return error.__cause__ is not None and is_passing(error.__cause__)
+
+
+def value(name: str, state: State[T], settings: TaskSettings) -> T:
+    """Return what a task with an alarm returned, or raise what it raised; TookTooLong where Prefect had to stop it."""
+    from prefect.task_engine import TaskRunTimeoutError
+
+    try:
+        return state.result()
+    except TaskRunTimeoutError as error:
+        assert settings.timeout is not None
+        raise limits.Limit(name, settings.timeout, settings.setting, 0).error() from error
 
 
 def logger() -> Any:

@@ -15,6 +15,7 @@ def zluri_day_pipeline(
     data: str | None = None,
     wait: float = 0,
     engine: Engine | None = None,
+    jobs: int | None = None,
 ) -> Outcome:
     """Load a day of Zluri where its files are new, then run each step in one transaction.
 
@@ -25,8 +26,10 @@ def zluri_day_pipeline(
         data: the folder that holds sync-<day>/; the project's own where it is not given
         wait: seconds to wait for another run that holds the day
         engine: what reads the files: spark, local, or auto (by how much there is); the settings' where not given
+        jobs: how many steps that do not depend on each other run at once; [tasks] jobs where not given
     """
-    return apply_day(settings_of("zluri", data, engine), day, load=load, max_rejects=max_rejects, wait=wait)
+    settings = settings_of("zluri", data, engine)
+    return apply_day(settings, day, load=load, max_rejects=max_rejects, wait=wait, jobs=jobs)
 
 
 @freshness_flow("zluri")

@@ -100,13 +100,13 @@ def project(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def flow(prefect_server: Server, database: str) -> Callable[..., Ended]:
-    """Run the flow of a project on the test's database, and return how it ended."""
+    """Run the flow of a project on the test's database, one step at a time, and return how it ended."""
     from runner.flows.day import day_pipeline
 
     def run(project: Path, day: str = "day1", **parameters: Any) -> Ended:
         settings = config.load({"project": str(project)}, environ={"DATABASE_URL": database, "RUNNER_ENV": "test"})
         quick = {**settings.tasks, "database": {"backoff": 0.01} | settings.tasks.get("database", {})}
-        state = day_pipeline(replace(settings, tasks=quick))(day, return_state=True, **parameters)
+        state = day_pipeline(replace(settings, tasks=quick))(day, return_state=True, **{"jobs": 1} | parameters)
         return Ended(state)
 
     return run
@@ -223,6 +223,66 @@ def test_a_fault_that_does_not_pass(
     assert [row[1:] for row in metrics_rows(connection, ended.id)] == [(n, "failure") for n in (1, 2, 3)]
 
 
+MEETS = """
+do $$ begin
+    perform pg_advisory_xact_lock_shared(0, {own});
+    while not exists (
+        select from pg_locks where locktype = 'advisory' and (classid, objid) = (0, {other}) and granted
+    ) loop
+        perform pg_sleep(0.01);
+    end loop;
+end $$;
+"""
+
+
+def test_side_by_side(flow: Callable[..., Ended], project: Callable[..., Path]) -> None:
+    """Steps that share no table run at once, as many as [tasks] says; results are in the order of the files."""
+    folder = project(
+        first=MEETS.format(own=1, other=2), second=MEETS.format(own=2, other=1), third="select from first;"
+    )
+    (folder / "runner.toml").write_text('[tasks]\njobs = 2\n[tasks.database]\ntimeout = "60s"\n', "utf-8")
+    ended = flow(folder, jobs=None)
+    assert [step.step for step in ended.steps] == ["010_first", "020_second", "030_third"]
+
+
+def test_failures_side_by_side(
+    flow: Callable[..., Ended], project: Callable[..., Path], connection: Connection
+) -> None:
+    """After a failure nothing is started; what runs comes to its end. The first error in the files' order is raised."""
+    fails = "do $$ begin while not exists (select from pg_class where relname = 'second') loop perform pg_sleep(0.01);"
+    folder = project(
+        first=f"{fails} end loop; perform 1/0; end $$;",
+        second="",
+        third="select from second; select from first;",
+    )
+    ended = flow(folder, jobs=2)
+    assert isinstance(ended.error, StepFailed) and "010_first failed" in str(ended.error)
+    assert sorted(row[::2] for row in metrics_rows(connection, ended.id)) == [
+        ("first_task", "failure"),
+        ("second_task", "success"),
+    ]
+    assert connection.execute("select to_regclass('third')").fetchone() == (None,)
+
+
+def test_settings_of_tasks(flow: Callable[..., Ended], project: Callable[..., Path], connection: Connection) -> None:
+    """How often a task is tried, and how long it may take, is in runner.toml; the statement ends on the server."""
+    folder = project(first="", second="select pg_sleep(300);")
+    (folder / "runner.toml").write_text("[tasks.database]\ntimeout = 4\n", "utf-8")
+    ended = flow(folder)
+    assert isinstance(ended.error, StepFailed)
+    assert "second_task was stopped after 4 s, its time limit\nmigrations/demo/020_second.sql:3:" in str(ended.error)
+    assert ended.error.hint == "Make it faster, or raise timeout under [tasks.database] in runner.toml."
+    assert metrics_rows(connection, ended.id) == [("first_task", 1, "success"), ("second_task", 1, "failure")]
+    asleep = "select from pg_stat_activity where query like 'select pg_sleep(300)%' and state = 'active'"
+    assert connection.execute(asleep).fetchall() == []
+    (folder / "runner.toml").write_text("[tasks.database]\nretries = 0\n", "utf-8")
+    (folder / "migrations" / "demo" / "020_second.sql").unlink()
+    step = folder / "migrations" / "demo" / "010_first.sql"
+    step.write_text(PASSING.format(until=2) + step.read_text("utf-8"), "utf-8")
+    ended = flow(folder)
+    assert [row[1:] for row in metrics_rows(connection, ended.id)] == [(1, "failure")]
+
+
 def test_rerun_after_a_commit(
     flow: Callable[..., Ended],
     project: Callable[..., Path],
@@ -262,7 +322,7 @@ def test_killed_after_a_commit(
         "StepRunner.run = lambda self, step: (run(self, step), os.kill(os.getpid(), signal.SIGKILL))\n"
         "from runner.flows.__main__ import main; main(sys.argv[1:])"
     )
-    arguments = ["--day", "day1", "--project", str(folder)]
+    arguments = ["--day", "day1", "--project", str(folder), "--jobs", "1"]
     process = start(arguments, code, DATABASE_URL=database, **prefect_server.environment)
     _, err = process.communicate(timeout=120)
     assert process.returncode == -signal.SIGKILL, err
@@ -504,14 +564,14 @@ def test_interrupted(
     number: signal.Signals,
     code: int,
 ) -> None:
-    """However a run is stopped in the middle of a step, its statement and its private server stop too."""
+    """However a run is stopped in the middle of steps, their statements and its private server stop too."""
     home = tmp_path / "home" / "prefect"
     home.mkdir(parents=True)
     copy_database(prefect_server.home, home)
-    folder = project(first="", second="select pg_sleep(300);")
+    folder = project(first="", second="select from first; select pg_sleep(300);", third="select pg_sleep(300);")
     process = start(["--day", "day1", "--project", str(folder)], DATABASE_URL=database, RUNNER_HOME=str(home.parent))
     asleep = "select 1 from pg_stat_activity where query like 'select pg_sleep(300)%' and state = 'active'"
-    wait_for(connection, f"select where exists ({asleep})")
+    wait_for(connection, f"select from ({asleep}) as asleep having count(*) = 2")
     with contextlib.ExitStack() as stack:
         children = [stack.enter_context(Child(pid)) for pid in children_of(process.pid)]
         assert children
@@ -522,10 +582,12 @@ def test_interrupted(
         for child in children:
             child.wait(30)
     wait_for(connection, f"select where not exists ({asleep})")
-    assert connection.execute("select to_regclass('second')").fetchone() == (None,)
-    rows = connection.execute("select step, status, error_message from pipeline_metrics order by id").fetchall()
-    interrupted = [] if number == signal.SIGKILL else [("020_second", "failure", "interrupted")]
-    assert rows == [("010_first", "success", None), *interrupted]
+    assert connection.execute("select to_regclass('second'), to_regclass('third')").fetchone() == (None, None)
+    rows = connection.execute("select step, status, error_message from pipeline_metrics order by step").fetchall()
+    stopped = (
+        [] if number == signal.SIGKILL else [(step, "failure", "interrupted") for step in ("020_second", "030_third")]
+    )
+    assert rows == [("010_first", "success", None), *stopped]
 
 
 @pytest.mark.slow
