@@ -56,6 +56,12 @@ class Settings:
     """The tables [work_pools.NAME] as they are written, see deployments.py."""
     serve: Mapping[str, Any] = field(default_factory=dict)
     """The table [serve] as it is written, see serving.py."""
+    sensor: Mapping[str, Any] = field(default_factory=dict)
+    """The table [sensor] as it is written, see arrivals.py."""
+    notifications: Mapping[str, Any] = field(default_factory=dict)
+    """The table [notifications] as it is written, see notifications.py."""
+    connections: Mapping[str, Any] = field(default_factory=dict)
+    """The tables [connections.NAME] as they are written, see connections.py."""
 
     @property
     def migrations(self) -> Path:
@@ -94,7 +100,7 @@ _SOURCES: dict[str, tuple[str, str, type]] = {
 }
 
 # Tables of runner.toml that their own modules read.
-_TABLES = ("freshness", "tasks", "deployments", "work_pools", "serve")
+_TABLES = ("freshness", "tasks", "deployments", "work_pools", "serve", "sensor", "notifications", "connections")
 
 _KINDS = {list: "a list", dict: "a table", int: "a number", float: "a number", bool: "true or false"}
 
