@@ -32,6 +32,16 @@ def freshness_flow(pipeline: str) -> Callable[[Callable[..., Outcome]], Flow[...
     )
 
 
+def freshness_pipeline(settings: Settings) -> Flow[..., Outcome]:
+    """Return the flow of the settings' pipeline."""
+
+    def run() -> Outcome:
+        return look_at(settings)
+
+    run.__name__ = run.__qualname__ = flow_name(settings.pipeline, "freshness")
+    return freshness_flow(settings.pipeline)(run)
+
+
 def look_at(settings: Settings) -> Outcome:
     """Look how fresh the pipeline's tables are, inside the flow run at hand; failed where any is stale."""
     with prefect.tags(f"pipeline={settings.pipeline}", f"env={settings.env}"), cancelling():

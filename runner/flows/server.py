@@ -1,4 +1,4 @@
-"""A Prefect server for the length of a run, for those who have none.
+"""A Prefect server for those who have none: a private one for the length of a run, or one with a page.
 
 Prefect's own temporary server goes on when its parent is killed. This one reads a pipe of which
 the parent holds the other end: however the parent goes, the pipe closes, and the server with it.
@@ -7,6 +7,7 @@ the parent holds the other end: however the parent goes, the pipe closes, and th
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -16,7 +17,7 @@ import threading
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Any, Self
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
@@ -26,6 +27,9 @@ from runner.process import helper_environment
 _START_SECONDS = 120
 _STOP_SECONDS = 5
 _ROOT = str(Path(__file__).resolve().parent.parent.parent)
+
+WITHOUT_TRIGRAMS = "RUNNER_PREFECT_WITHOUT_TRIGRAMS"
+"""The environment variable that says that the server's PostgreSQL lacks the extension pg_trgm."""
 
 # Nothing is sent home, and only what needs a person's attention is said.
 QUIET = {
@@ -54,13 +58,13 @@ class PrivateServer:
         """Where the server answers."""
         return f"{self._url}/api"
 
-    def __enter__(self) -> PrivateServer:
-        self._log = tempfile.TemporaryFile()
+    def __enter__(self) -> Self:
+        self._log = self._open_log()
         # Bound here and handed over: nobody can take the port in between.
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self._url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with self._listener() as listener:
+            self._url = "http://{}:{}".format(*listener.getsockname()[:2])
             self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(listener.fileno())],
+                [sys.executable, "-m", "runner.flows.server", str(listener.fileno())],
                 stdin=subprocess.PIPE,
                 stdout=self._log,
                 stderr=self._log,
@@ -107,6 +111,12 @@ class PrivateServer:
         APILogWorker.drain_all(timeout=_STOP_SECONDS)
         EventsWorker.drain_all(timeout=_STOP_SECONDS)
 
+    def _listener(self) -> socket.socket:
+        return socket.create_server(("127.0.0.1", 0))
+
+    def _open_log(self) -> IO[bytes]:
+        return tempfile.TemporaryFile()
+
     @staticmethod
     def _inherited() -> dict[str, str]:
         # It has a database of its own, and nothing to do with the warehouse.
@@ -130,8 +140,11 @@ class PrivateServer:
         reason = f": {words[-1].strip()}" if words else ""
         return RunnerError(
             f"Prefect's server {how}{reason}",
-            hint=f"Name a server of yours with PREFECT_API_URL, or remove {self.home} and try again.",
+            hint=self._advice(),
         )
+
+    def _advice(self) -> str:
+        return f"Name a server of yours with PREFECT_API_URL, or remove {self.home} and try again."
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -151,6 +164,8 @@ def serve(fd: int) -> None:
     """Serve Prefect's API on the listening socket `fd` until standard input ends."""
     import uvicorn
 
+    if os.environ.get(WITHOUT_TRIGRAMS):
+        _leave_out_trigrams()
     config = uvicorn.Config(
         "prefect.server.api.server:create_app", factory=True, fd=fd, log_level="error", lifespan="on"
     )
@@ -164,6 +179,19 @@ def serve(fd: int) -> None:
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
     server.run()
+
+
+def _leave_out_trigrams() -> None:
+    """Let the migrations make no trigram index: they only speed up searching names on the page."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    trigrams = re.compile(r"gin_trgm_ops|extension\s.*\bpg_trgm\b", re.IGNORECASE | re.DOTALL)
+
+    def leave_out(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> tuple[str, Any]:
+        return ("select 1" if trigrams.search(statement) else statement), parameters
+
+    event.listen(Engine, "before_cursor_execute", leave_out, retval=True)
 
 
 if __name__ == "__main__":

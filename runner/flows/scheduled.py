@@ -1,0 +1,70 @@
+"""Which day the flow run at hand is for: the one it was given, or that of its scheduled time."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import prefect
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.context import FlowRunContext
+from prefect.exceptions import ObjectNotFound
+
+from runner import deployments, logical_day
+from runner.config import Settings
+from runner.errors import UsageError
+from runner.flows.names import run_name
+
+_HINT = "Give it one: prefect deployment run 'FLOW/NAME' --param day=day1, or the field `day` of the page's Custom run."
+
+
+def day_of_run(settings: Settings, day: str | None) -> str:
+    """Return the day of the flow run at hand; one that its schedule gives is written into the run's parameters.
+
+    So whoever runs it a second time runs the same day. Raises UsageError for a run that was given none and was not
+    scheduled.
+    """
+    if day is not None:
+        return day
+    with get_client(sync_client=True) as client:
+        run = client.read_flow_run(UUID(str(prefect.runtime.flow_run.id)))
+        found = scheduled_day(run, _rule(settings), _timezone(client, run))
+        given = {**run.parameters, "day": found}
+        client.update_flow_run(run.id, parameters=given, name=run_name(settings.pipeline, found))
+    return found
+
+
+def scheduled_day(run: FlowRun, rule: logical_day.Rule, timezone: str | None) -> str:
+    """Return the day of a run that a schedule made, in the schedule's zone; the rule's where that is not known."""
+    scheduled: datetime | None = run.expected_start_time
+    if not run.auto_scheduled or scheduled is None:
+        raise UsageError("no day is given, and the run was not made by a schedule, whose time would tell", hint=_HINT)
+    return rule.of(scheduled, timezone)
+
+
+def name_of_run(pipeline: str) -> str:
+    """Return the name of the day's run at hand, as far as it is known before it begins."""
+    context = FlowRunContext.get()
+    parameters: dict[str, Any] = (context.parameters if context else None) or {}
+    return run_name(pipeline, parameters.get("day") or "by schedule")
+
+
+def _rule(settings: Settings) -> logical_day.Rule:
+    declared = deployments.read(settings).find(
+        str(prefect.runtime.flow_run.flow_name), str(prefect.runtime.deployment.name)
+    )
+    return declared.day if declared else logical_day.Rule()
+
+
+def _timezone(client: SyncPrefectClient, run: FlowRun) -> str | None:
+    """Return the zone of the schedule that made the run; None where it is gone, or names none."""
+    if run.deployment_id is None or run.created_by is None or run.created_by.type != "SCHEDULE":
+        return None
+    try:
+        schedules = client.read_deployment_schedules(run.deployment_id)
+    except ObjectNotFound:
+        return None
+    made = next((one for one in schedules if one.id == run.created_by.id), None)
+    return getattr(made.schedule, "timezone", None) if made else None

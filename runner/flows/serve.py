@@ -1,0 +1,204 @@
+"""`runner serve`: a Prefect server with its page, the project's deployments, and a worker that runs what is due."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from hashlib import blake2s
+from pathlib import Path
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient
+
+from runner import console, deployments, embedded
+from runner.cluster_setup import make_home
+from runner.commands.deploy import show
+from runner.config import Settings
+from runner.deployments import Declared, WorkPool
+from runner.errors import RunnerError
+from runner.flows import api, lost
+from runner.flows.child import GRACE
+from runner.flows.deploy import deploy
+from runner.flows.page import PageServer
+from runner.serving import Claim, Place
+
+_LOOK = 0.5
+_DATABASE_EVERY = 5.0
+# A part that ends so often, each time within so many seconds, would go on doing so.
+_TRIES, _SOON = 5, 30.0
+_ROOT = str(Path(__file__).resolve().parent.parent.parent)
+_STOPPED = "runner serve was stopped while this run went on. What was not committed is rolled back: run it again."
+_KILLED = "The process of this run is gone. What was not committed is rolled back: run it again."
+
+# How often a worker looks for what is due, and its runs tell that they live.
+_WORKER = {"PREFECT_WORKER_QUERY_SECONDS": "2", "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
+
+
+def serve(settings: Settings, place: Place) -> None:
+    """Serve until a signal ends it; RunnerError for what keeps it from starting, or from going on."""
+    declared = deployments.read(settings)
+    api.prepare(settings)
+    make_home(settings.home)
+    with ExitStack() as stack:
+        claim = stack.enter_context(Claim(settings.home))
+        server, url = None, api.named()
+        if url is None:
+            server = stack.enter_context(PageServer(settings, place))
+            console.note(f"starting Prefect's server at {server.url} …")
+            server.wait()
+            url = server.api_url
+        client = stack.enter_context(api.reached(url, server.password if server else None))
+        claim.announce(url)
+        show([change for change in deploy(client, settings) if change.kind != "automation"])
+        Serving(settings, place, declared, client, server, url).run()
+
+
+class Serving:
+    """What goes on between the start and the end: workers, each with its pool, and the server that is ours."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        place: Place,
+        declared: Declared,
+        client: SyncPrefectClient,
+        server: PageServer | None,
+        url: str,
+    ) -> None:
+        self._settings = settings
+        self._client = client
+        self._server = server
+        self._url = url
+        name = f"runner serve {socket.gethostname()} {blake2s(os.fsencode(settings.home), digest_size=4).hexdigest()}"
+        pools = list(declared.work_pools) or [WorkPool(deployments.own_pool(settings))]
+        self._elsewhere = [pool for pool in pools if pool.type != "process"]
+        environment = self._environment()
+        self._workers = [
+            WorkerProcess(pool.name, name, place.limit, environment) for pool in pools if pool not in self._elsewhere
+        ]
+
+    def run(self) -> None:
+        """Run what is due until a signal comes; then end all that was begun here."""
+        self._mark(self._workers, _KILLED)
+        page = self._server.url if self._server else api.shown(self._url).removesuffix("/api")
+        console.say(f"page: {page}")
+        console.say(f"export PREFECT_API_URL={api.shown(self._url)}")
+        for pool in self._elsewhere:
+            console.note(f"work pool {pool.name} needs a worker of its own: prefect worker start --pool {pool.name}")
+        try:
+            for worker in self._workers:
+                worker.start(self._server)
+            console.note("serving; Ctrl-C stops it")
+            self._watch()
+        except KeyboardInterrupt:
+            console.note("\nstopping: runs that go on are ended, and what they have not committed is rolled back")
+        finally:
+            for worker in self._workers:
+                worker.stop()
+            if self._server is None or not self._server.ended:
+                self._mark(self._workers, _STOPPED)
+
+    def _watch(self) -> None:
+        looked = time.monotonic()
+        while True:
+            time.sleep(_LOOK)
+            if self._server and time.monotonic() - looked > _DATABASE_EVERY:
+                looked = time.monotonic()
+                settings = self._settings
+                embedded.ensure_running(settings.home, settings.embedded_version, settings.embedded_port)
+            if self._server and self._server.ended:
+                console.note("Prefect's server ended; it is started again")
+                self._server.restart()
+                self._server.wait()
+            for worker in self._workers:
+                if worker.ended:
+                    console.note(f"the worker of {worker.pool} ended with code {worker.code}; it is started again")
+                    self._mark([worker], _KILLED)
+                    worker.start(self._server)
+
+    def _mark(self, workers: list[WorkerProcess], why: str) -> None:
+        try:
+            for worker in workers:
+                for run in lost.mark(self._client, [worker.pool], worker.name, why):
+                    console.note(f"marked as crashed: {run.name}")
+        except httpx.HTTPError as error:
+            console.note(f"runs that are gone could not be marked as crashed: {error}")
+
+    def _environment(self) -> dict[str, str]:
+        """Return the environment of workers and runs, which has the warehouse's password, if there is one.
+
+        Paths in it become absolute: the runs work in the project's folder.
+        """
+        given = {"PREFECT_API_URL": self._url, **_WORKER}
+        if self._server and self._server.password:
+            given["PREFECT_API_AUTH_STRING"] = self._server.password
+        paths = {"RUNNER_HOME": str(self._settings.home), "DATA_BASE_PATH": self._settings.data}
+        if self._settings.rates and "FX_RATES_SOURCE" in os.environ:
+            paths["FX_RATES_SOURCE"] = os.environ["FX_RATES_SOURCE"]
+        given |= {name: _absolute(path) for name, path in paths.items() if name in os.environ}
+        given["PYTHONPATH"] = os.pathsep.join(filter(None, [_ROOT, os.environ.get("PYTHONPATH")]))
+        return {**os.environ, **given}
+
+
+class WorkerProcess:
+    """The worker of a pool, as a process."""
+
+    def __init__(self, pool: str, name: str, limit: int, environment: dict[str, str]) -> None:
+        self.pool = pool
+        self.name = name
+        self._limit = limit
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+        self._starts: list[float] = []
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is gone."""
+        return self._process is None or self._process.poll() is not None
+
+    @property
+    def code(self) -> int | None:
+        """The exit code of the process that ended."""
+        return self._process.returncode if self._process else None
+
+    def start(self, server: PageServer | None) -> None:
+        """Start it; RunnerError where it has ended too often, too soon."""
+        now = time.monotonic()
+        self._starts = [start for start in self._starts if now - start < _TRIES * _SOON] + [now]
+        if len(self._starts) > _TRIES:
+            raise RunnerError(
+                f"the worker of {self.pool} ended {_TRIES} times", hint="Its last words are above; see runner doctor."
+            )
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "runner.flows.worker", self.pool, self.name, str(self._limit)],
+            stdin=subprocess.PIPE,
+            # Progress; what `runner serve` itself has to say goes to standard output.
+            stdout=sys.stderr,
+            # It holds the server, so that runs can still tell how they ended when `runner serve` is killed.
+            pass_fds=[server.pipe] if server else [],
+            env=self._environment,
+            # Ctrl-C in a terminal is for `runner serve`, which then ends the worker.
+            start_new_session=True,
+        )
+
+    def stop(self) -> None:
+        """End it and its runs, by force where that takes too long."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            process.wait(GRACE + 10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _absolute(path: str) -> str:
+    return path if "://" in path else os.path.abspath(Path(path).expanduser())
