@@ -37,8 +37,8 @@ def style(text: str, colour: str, stream: TextIO | None = None) -> str:
 
 
 def printable(text: str) -> str:
-    """Replace control characters, which data could use to play with a terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
+    """Replace control characters, which data could use to play with a terminal; a tab becomes a space."""
+    return "".join(c if c.isprintable() or c == "\n" else " " if c == "\t" else "\ufffd" for c in text)
 
 
 def _harmless(text: str, stream: TextIO) -> str:

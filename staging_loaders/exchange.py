@@ -54,17 +54,19 @@ def create_like(connection: Connection, table: str, new: str, day: str) -> None:
     connection.execute(f"alter table {new} alter column day set default {_quoted(day)}")
 
 
-def find_readers(connection: Connection) -> list[tuple[int, str, str]]:
+def find_readers(connection: Connection) -> list[tuple[int, str | None, str]]:
     """Return the sessions that may still look at staging as it was: process, beginning and snapshot of each.
 
-    Those of other roles are seen where this one may (pg_read_all_stats). Loads of other days are at work
-    for long, but look at their own rows only.
+    Loads of other days are at work for long, but look at their own rows only. Of other roles' sessions the server
+    tells all roles the snapshot, but what they are and when they began only those with pg_read_all_stats: to a role
+    without it another role's load is a reader, too.
     """
     connection.execute("select pg_stat_clear_snapshot()")  # else a transaction sees the same all the time
     rows = connection.execute(
         "select pid, xact_start::text, backend_xmin::text from pg_stat_activity "
-        "where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend' "
-        "and backend_xmin is not null and xact_start is not null and application_name !~ '^runner (load|copy) '"
+        "where datname = current_database() and pid <> pg_backend_pid() and usesysid is not null "
+        "and coalesce(backend_type, 'client backend') = 'client backend' and backend_xmin is not null "
+        "and coalesce(application_name, '') !~ '^runner (load|copy) '"
     )
     return [(pid, started, snapshot) for pid, started, snapshot in rows]
 
@@ -101,7 +103,7 @@ def exchange_all(
 def _attempt(
     connection: Connection,
     exchanges: Mapping[Exchange, str],
-    readers: Sequence[tuple[int, str, str]],
+    readers: Sequence[tuple[int, str | None, str]],
     finish: str,
     note: Callable[[str], None],
 ) -> bool:
@@ -137,7 +139,7 @@ def _attempt(
 def _try(
     connection: Connection,
     exchanges: Mapping[Exchange, str],
-    readers: Sequence[tuple[int, str, str]],
+    readers: Sequence[tuple[int, str | None, str]],
     finish: str = "",
 ) -> Literal["done", "locked", "needed"]:
     """Take all locks and make the exchanges; without `finish` only look whether that can be done.

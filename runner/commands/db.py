@@ -157,19 +157,29 @@ def _url(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _psql(args: argparse.Namespace, settings: Settings) -> int:
-    """Become psql, which then has the terminal and the exit code to itself."""
+    """Become psql, which then has the terminal and the exit code to itself.
+
+    The server is named in the environment: other users cannot read that, and psql's own options are stronger, so that
+    `-d NAME` is another database of the same server.
+    """
     import shutil
 
-    environment = dict(os.environ)
+    from psycopg import conninfo, pq
+
     if settings.database_url is None:
-        program, server = str(embedded.binaries(settings.embedded_version) / "psql"), database.resolve(settings)
+        program = str(embedded.binaries(settings.embedded_version) / "psql")
+        parts: dict[str, Any] = dict(conninfo.conninfo_to_dict(database.resolve(settings)))
     else:
-        program, server = shutil.which("psql") or str(embedded.binaries() / "psql"), _named(settings)
-        # Other users can read a command line, but not an environment.
-        if password := _parts(settings).get("password"):
-            environment["PGPASSWORD"] = str(password)
+        program, parts = shutil.which("psql") or str(embedded.binaries() / "psql"), _parts(settings)
+    variables = {
+        option.keyword.decode(): option.envvar.decode() for option in pq.Conninfo.get_defaults() if option.envvar
+    }
+    named = {variables[key]: str(value) for key, value in parts.items() if key in variables}
+    others = conninfo.make_conninfo(
+        **{key: value for key, value in parts.items() if key not in variables and key not in _SECRET}
+    )
     sys.stdout.flush()
-    os.execve(program, [program, *(("-d", server) if server else ()), *args.arguments], environment)
+    os.execve(program, [program, *(("-d", others) if others else ()), *args.arguments], {**os.environ, **named})
 
 
 def _named(settings: Settings) -> str:

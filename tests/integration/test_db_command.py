@@ -145,8 +145,10 @@ def test_url_connects(call: Callable[..., tuple[int, str, str]]) -> None:
         (("-At", "-c", "select 6 * 7"), "42\n"),
         (("--", "-Atc", "select current_user"), "warehouse\n"),
         (("--no-align", "--tuples-only", "--file=two.sql"), "2\n"),
+        (("-d", "postgres", "-Atc", "select current_database(), current_user"), "postgres|warehouse\n"),
+        (("postgres", "-Atc", "select current_database()"), "postgres\n"),
     ],
-    ids=["command", "after two dashes", "file"],
+    ids=["command", "after two dashes", "file", "another database", "another database's name alone"],
 )
 def test_psql(home: Path, tmp_path: Path, arguments: tuple[str, ...], output: str) -> None:
     """psql comes with the server; what follows is its own."""

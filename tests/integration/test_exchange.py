@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -166,6 +167,21 @@ def test_who_has_not_looked_yet_sees_what_was_there(
         load(database, base)
         assert other.execute("select name from stg_agents").fetchall() == [("A",)]
     assert names(connection) == ["B"]
+
+
+def test_another_roles_snapshot_is_seen_without_rights(database: str, connection: Connection) -> None:
+    """A role that may see nothing of others' sessions still sees that one of them has an old snapshot."""
+    role = f"stranger_{os.getpid()}"
+    connection.execute(f"create role {role}".encode())
+    try:
+        with reader(database, "select 1", isolation="repeatable read") as other:
+            connection.execute(f"set role {role}".encode())
+            assert [pid for pid, _, _ in exchange.find_readers(connection)] == [other.info.backend_pid]
+            other.execute("commit")
+            assert exchange.find_readers(connection) == []
+    finally:
+        connection.execute("reset role")
+        connection.execute(f"drop role {role}".encode())
 
 
 def test_nobody_stands_behind_a_load_that_waits(
