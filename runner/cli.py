@@ -29,6 +29,7 @@ COMMANDS = {
     "checks": "show what the checks of the steps found",
     "rejects": "show which records were rejected, and why",
     "freshness": "tell how old the newest data of each table is, and whether that is too old",
+    "arrivals": "show which days have arrived, and apply those that are due",
     "prune": "take old days out of staging and the books",
     "db": "start, stop and reach the embedded PostgreSQL",
     "doctor": "check this machine and project, and say how to mend them",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from staging_loaders import s3, s3_faults
@@ -50,6 +50,14 @@ class Bucket:
                 if _counts(name, item["Size"]):
                     found.append(self._file(item, name))
         return tuple(sorted(found, key=lambda file: file.name))
+
+    def below(self, beginning: str, names: Collection[str]) -> Iterator[tuple[str, str, SourceFile]]:
+        for page in self._pages(self._prefix, beginning):
+            for item in page.get("Contents", ()):
+                folder, _, rest = item["Key"].removeprefix(self._prefix).partition("/")
+                first, inside, name = rest.partition("/")
+                if first in names and (not inside or _counts(name, item["Size"])):
+                    yield folder, first, self._file(item, name)
 
     def _file(self, item: Any, name: str) -> SourceFile:
         return SourceFile(

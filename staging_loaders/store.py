@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import stat
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -30,6 +33,13 @@ class Store(Protocol):
     def files(self, *names: str) -> tuple[SourceFile, ...]:
         """Return the data files below a folder, in file order; none where there is no such folder (see find_files)."""
 
+    def below(self, beginning: str, names: Collection[str]) -> Iterator[tuple[str, str, SourceFile]]:
+        """Yield the data files of all folders that begin so, in any order, each with two names: folder and entry.
+
+        Entries are what lies in such a folder under one of these `names`: folders, and files, which are yielded
+        without a name of their own.
+        """
+
 
 class Folder:
     """The days in a folder of this machine."""
@@ -52,6 +62,18 @@ class Folder:
 
     def files(self, *names: str) -> tuple[SourceFile, ...]:
         return find_files(self._path.joinpath(*names))
+
+    def below(self, beginning: str, names: Collection[str]) -> Iterator[tuple[str, str, SourceFile]]:
+        for folder in self.folders(beginning=beginning):
+            for name in sorted(names):
+                path = self._path / folder / name
+                with suppress(OSError):
+                    status = path.stat()
+                    if stat.S_ISREG(status.st_mode):
+                        yield folder, name, SourceFile(str(path), "", status.st_size, status.st_mtime_ns)
+                        continue
+                for file in find_files(path):
+                    yield folder, name, file
 
 
 def open_store(base: str, access: Access | None = None) -> Store:

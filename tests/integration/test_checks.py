@@ -383,13 +383,14 @@ def test_the_latest_results_are_those_of_the_rows_that_are_there(shop: Project) 
     assert check_results.latest(shop.connection, "shop", "day2") == []
 
 
-def test_a_database_of_before_gets_the_table(connection: Connection) -> None:
+def test_a_database_of_before_gets_the_table(empty_database: str) -> None:
     """A database that a runner without checks made has no results, and gets the table with the next migration."""
-    connection.execute("drop table check_results")
-    connection.execute("delete from schema_history where name in ('002_checks', '003_partitions')")
-    assert check_results.latest(connection, "zluri") == []
-    assert schema.migrate(connection, "other", [])[0] == "runner/002_checks"
-    assert connection.execute("select count(*) from check_results").fetchone() == (0,)
+    own = schema.own_files()
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        assert schema._run(connection, schema.OWN, own[0], own)
+        assert check_results.latest(connection, "zluri") == []
+        assert schema.migrate(connection, "other", [])[0] == "runner/002_checks"
+        assert connection.execute("select count(*) from check_results").fetchone() == (0,)
 
 
 def runner(shop: Project, *arguments: str) -> tuple[int, str, str]:
