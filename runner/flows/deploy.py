@@ -28,7 +28,7 @@ from runner import config, deployments
 from runner.config import FILE, Settings
 from runner.deployments import Declared, Deployment, Schedule
 from runner.errors import ConfigError
-from runner.flows import automations, entry, pools
+from runner.flows import automations, blocks, entry, notify, pools
 from runner.flows.marks import MANAGED, Change, marks
 from runner.flows.names import flow_name
 from runner.relation import suggestion
@@ -88,13 +88,20 @@ def deploy(client: SyncPrefectClient, settings: Settings, *, dry_run: bool = Fal
     that somebody else made. With `dry_run` nothing is changed.
     """
     declared = deployments.read(settings)
+    pipelines = config.pipelines(settings.project)
+    told, wanted = notify.plan(client, settings, pipelines)
+    wanted += [automations.without_heartbeat(name) for name in dict.fromkeys(d.pipeline for d in declared.deployments)]
     changes = [
         *_pools(client, settings, declared),
-        *_deployments(client, prepare(settings, declared), config.pipelines(settings.project)),
-        *_automations(client, settings, declared),
+        *blocks.plan(client, settings),
+        *told,
+        *_deployments(client, prepare(settings, declared), pipelines),
+        *automations.plan(client, pipelines, wanted),
     ]
-    for change in changes if not dry_run else ():
-        change.act()
+    if not dry_run:
+        blocks.register()
+        for change in changes:
+            change.act()
     return changes
 
 
@@ -135,7 +142,9 @@ def _schedule(said: Schedule) -> SCHEDULE_TYPES:
             {"interval": said.interval, "anchor_date": anchor(said), "timezone": said.timezone}
         )
     assert said.rrule is not None
-    return RRuleSchedule(rrule=said.rrule, timezone=said.timezone)
+    # Where a rule says no start, Prefect's own command takes this one.
+    start = "" if "DTSTART" in said.rrule else f"DTSTART:{_ANCHOR:%Y%m%dT%H%M%S}\n"
+    return RRuleSchedule(rrule=f"{start}{said.rrule}", timezone=said.timezone)
 
 
 def _pools(client: SyncPrefectClient, settings: Settings, declared: Declared) -> Iterator[Change]:
@@ -188,7 +197,8 @@ def _deployment(client: SyncPrefectClient, one: Prepared) -> Change:
         if schedule is not None:
             schedule()
 
-    return Change("deployment", said.full_name, "updated", update, detail)
+    what = [*differs, *(["schedule"] if schedule else [])]
+    return Change("deployment", said.full_name, "updated", update, f"{detail} ({', '.join(what)})")
 
 
 def _create(client: SyncPrefectClient, one: Prepared) -> None:
@@ -205,15 +215,17 @@ def _create(client: SyncPrefectClient, one: Prepared) -> None:
 
 def _changed(found: DeploymentResponse, fields: dict[str, Any]) -> dict[str, Any]:
     """Return the fields in which the server's deployment differs."""
-    limit = found.global_concurrency_limit.limit if found.global_concurrency_limit else None
-    strategy = found.concurrency_options.collision_strategy if found.concurrency_options and limit else None
-    known = {name: getattr(found, name) for name in fields} | {"concurrency_limit": limit}
+    known = {name: getattr(found, name) for name in fields if not name.startswith("concurrency")}
     known["pull_steps"] = found.pull_steps or []
-    differs = {name: value for name, value in fields.items() if name != "concurrency_options" and value != known[name]}
-    options = fields["concurrency_options"]
-    if (options.collision_strategy if options else None) != strategy:
-        differs["concurrency_options"] = options
-    return differs
+    limit = found.global_concurrency_limit.limit if found.global_concurrency_limit else None
+    options = found.concurrency_options if limit else None
+    known |= {"concurrency_limit": limit, "concurrency_options": _strategy(options)}
+    wanted = fields | {"concurrency_options": _strategy(fields["concurrency_options"])}
+    return {name: fields[name] for name, value in wanted.items() if value != known[name]}
+
+
+def _strategy(options: ConcurrencyOptions | None) -> str | None:
+    return options.collision_strategy.value if options else None
 
 
 def _schedule_change(client: SyncPrefectClient, found: DeploymentResponse, wanted: SCHEDULE_TYPES | None) -> Any | None:
@@ -244,9 +256,3 @@ def _ours(client: SyncPrefectClient) -> Iterator[DeploymentResponse]:
     while page := client.read_deployments(deployment_filter=filter_, limit=_PAGE, offset=seen):
         yield from page
         seen += len(page)
-
-
-def _automations(client: SyncPrefectClient, settings: Settings, declared: Declared) -> Iterator[Change]:
-    used = dict.fromkeys(one.pipeline for one in declared.deployments)
-    wanted = [automations.without_heartbeat(pipeline) for pipeline in used]
-    return automations.plan(client, config.pipelines(settings.project), wanted)
