@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 
 from benchmarks import (
+    backfill,
     checks,
     dry_run,
     jobs,
@@ -119,6 +120,11 @@ PARTS = {
     "long_life": Part(
         "a year of days and a hundred reruns, pruned and not",
         lambda b: long_life.run(b.url, b.folder, b.limits, b.quick),
+        asked=True,
+    ),
+    "backfill": Part(
+        "a year of days in one backfill, beside single calls",
+        lambda b: backfill.run(b.url, b.folder, b.limits, b.quick),
         asked=True,
     ),
     "races": Part(

@@ -107,9 +107,13 @@ def open_engine(
             variables=s3.variables(os.environ, settings.s3_anonymous) if s3.is_address(settings.data) else None,
         )
 
+    last: set[str] = set()
+
     def told(choice: Choice) -> None:
-        if note is not None:
+        if note is not None and choice.engine not in last:  # of many days, not each
             note(f"engine {choice}")
+        last.clear()
+        last.add(choice.engine)
 
     return Chosen(_wish(settings), session, told)
 
@@ -165,45 +169,71 @@ def load(
     load is tried again after a passing fault: nothing was published then. Raises DayNotFound,
     LoadFailed and their kin, and nothing was changed.
     """
+    announce, note = (progress.show, progress.note) if progress is not None else (None, console.note)
+    with open_engine(settings, announce, note) as engine:
+        loads = load_with(
+            engine, settings, dsn, day, flow_run_id, mode=mode, max_rejects=max_rejects, progress=progress
+        )
+        return loads, engine.choice
+
+
+def load_with(
+    engine: Chosen,
+    settings: Settings,
+    dsn: str,
+    day: str,
+    flow_run_id: str,
+    *,
+    mode: str,
+    max_rejects: str | None,
+    progress: Progress | None,
+) -> list[EntityLoad]:
+    """Do what `load` does with an engine that is open already: one for several days."""
     from staging_loaders.load import doubts, load_day
 
     for text in unclaimed(settings, day):
         console.warn(f"{day}: {text}")
-    announce, note = (progress.show, progress.note) if progress is not None else (None, console.note)
-    with open_engine(settings, announce, note) as engine:
-        for attempt, pause in enumerate([*database.backoff(settings.attempts), None], 1):
-            try:
-                loads = load_day(
-                    dsn=dsn,
-                    pipeline=settings.pipeline,
-                    day=day,
-                    base=store(settings),
-                    declarations=settings.declarations,
-                    flow_run_id=flow_run_id,
-                    mode="always" if mode == "always" else "auto",
-                    session=engine,
-                    max_rejects=max_rejects,
-                    rates=settings.rates,
-                    progress=progress if progress is not None and progress.visible else None,
-                    note=note,
-                )
-                if progress is not None:
-                    progress.clear()
-                for doubt in doubts(loads):
-                    console.warn(f"{day}: {doubt}")
-                return loads, engine.choice
-            except (LoadFailed, DatabaseUnavailable, StoreUnavailable) as error:
-                if pause is None or not error.transient:
-                    raise
-                pause *= database.ABSENT if isinstance(error, DatabaseUnavailable) else 1
-                note(
-                    f"{day}: attempt {attempt} of {settings.attempts} to load failed "
-                    f"({error.message.splitlines()[0]}); again in {pause:.1f} s"
-                )
-                time.sleep(pause)
-                with suppress(RunnerError):  # the next attempt says what is wrong
-                    database.resolve(settings)
+    note = progress.note if progress is not None else console.note
+    for attempt, pause in enumerate([*database.backoff(settings.attempts), None], 1):
+        try:
+            loads = load_day(
+                dsn=dsn,
+                pipeline=settings.pipeline,
+                day=day,
+                base=store(settings),
+                declarations=settings.declarations,
+                flow_run_id=flow_run_id,
+                mode="always" if mode == "always" else "auto",
+                session=engine,
+                max_rejects=max_rejects,
+                rates=settings.rates,
+                progress=progress if progress is not None and progress.visible else None,
+                note=note,
+            )
+            if progress is not None:
+                progress.clear()
+            for doubt in doubts(loads):
+                console.warn(f"{day}: {doubt}")
+            return loads
+        except (LoadFailed, DatabaseUnavailable, StoreUnavailable) as error:
+            if pause is None or not error.transient:
+                raise
+            pause *= database.ABSENT if isinstance(error, DatabaseUnavailable) else 1
+            note(
+                f"{day}: attempt {attempt} of {settings.attempts} to load failed "
+                f"({error.message.splitlines()[0]}); again in {pause:.1f} s"
+            )
+            time.sleep(pause)
+            with suppress(RunnerError):  # the next attempt says what is wrong
+                database.resolve(settings)
     raise AssertionError("the last attempt returns or raises")
+
+
+def days_with_files(settings: Settings) -> list[str]:
+    """Return the days that have a folder, in their order."""
+    from staging_loaders.plan import available_days
+
+    return available_days(store(settings))
 
 
 def unclaimed(settings: Settings, day: str) -> list[str]:

@@ -7,17 +7,29 @@ from typing import TYPE_CHECKING
 
 from runner import console
 from runner.apply import StepResult, StepRunner
-from runner.errors import RunnerError
+from runner.errors import RunnerError, UsageError
 from runner.progress import Progress
 from runner.step import SqlFile
 
 if TYPE_CHECKING:
     from runner.graph import Graph
+    from runner.project import Pipeline
 
 Runners = Callable[[Callable[[str], None]], StepRunner]
 """Makes a StepRunner that reports to the given log."""
 Done = Callable[[SqlFile, StepResult], None]
 Failed = Callable[[SqlFile, RunnerError], None]
+
+
+def needs(pipeline: Pipeline, steps: Sequence[SqlFile], jobs: int) -> Graph | None:
+    """Return which of the steps waits for which, where several are to run at once."""
+    if jobs < 1:
+        raise UsageError(f"--jobs is {jobs}", hint="Give a number of steps to run at once: --jobs 4")
+    if jobs == 1 or len(steps) < 2:
+        return None
+    from runner import graph
+
+    return graph.build(graph.effects(pipeline), [step.id for step in steps])
 
 
 def one_by_one(

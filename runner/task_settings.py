@@ -85,7 +85,8 @@ def read(settings: Settings) -> Tasks:
         elif not isinstance(value, Mapping):
             raise ConfigError(f"{where}: tasks.{name} is no table", hint=f"Write [tasks.{name}] above its keys.")
         else:
-            found = replace(found, **{name: _kind(getattr(found, name), value, f"{where}: tasks.{name}")})
+            kind: dict[str, Any] = {name: _kind(getattr(found, name), value, f"{where}: tasks.{name}")}
+            found = replace(found, **kind)
     return found
 
 

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runner import console
 from runner.apply import StepResult
+from runner.checks import CheckResult
 from runner.errors import RunnerError
 
 if TYPE_CHECKING:
+    from runner.backfill_run import DayEnd
+    from runner.mart_refresh import Refreshed
     from staging_loaders.load import EntityLoad
 
 
@@ -54,6 +57,32 @@ def describe_step(result: StepResult, reads: Sequence[str] = ()) -> str:
     )
     text = ", ".join(f"{count:,} {verb}" for count, verb in counts if count) or "nothing to change"
     return f"{text} (done before)" if result.already_done else text
+
+
+def describe_check(result: CheckResult) -> str:
+    """Return what a checkpoint found, in words."""
+    if result.status == "passed":
+        return "passed"
+    return f"{result.status}: {console.count(result.rows_failed, 'row')}"
+
+
+def describe_mart(refreshed: Refreshed) -> str:
+    """Return what became of a mart, in words."""
+    return f"refreshed: {console.count(refreshed.rows, 'row')}"
+
+
+def describe_backfill(days: Sequence[DayEnd]) -> str:
+    """Return what became of days of a backfill that are done."""
+    changed, read = sum(end.rows_changed for end in days), sum(end.records_read for end in days)
+    parts = [f"{console.count(changed, 'row')} changed" if changed else "nothing to change"]
+    for number, what in (
+        (read, "record read"),
+        (sum(end.rows_rejected for end in days), "reject"),
+        (sum(end.warnings for end in days), "warning"),
+    ):
+        if number:
+            parts.append(f"{number:,} records read" if what == "record read" else console.count(number, what))
+    return ", ".join(parts)
 
 
 def load_lines(loads: Sequence[EntityLoad]) -> list[tuple[str, str]]:

@@ -7,14 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.tasks import Task
 
 from runner import console, graph
-from runner.apply import StepResult, StepRunner
 from runner.errors import RunnerError
 from runner.flows.tasks import NOTE, Terminated, logger
 from runner.step import SqlFile
@@ -27,19 +26,25 @@ if TYPE_CHECKING:
 # seconds what was interrupted has to end; what is left then dies with the process.
 _INSIST, _STOP_SECONDS = 0.1, 30.0
 
-StepTask = Task[[], StepResult | State[StepResult]]
+T = TypeVar("T")
+
+
+class Interruptible(Protocol):
+    """What runs a file and can be ended from another thread, such as a StepRunner."""
+
+    def interrupt(self) -> None: ...
 
 
 class Running:
-    """The StepRunners at work, each in the thread of its task, for the flow's own thread to end them."""
+    """What runs files, each in the thread of its task, for the flow's own thread to end them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._runners: set[StepRunner] = set()
+        self._runners: set[Interruptible] = set()
         self._stopped = False
 
     @contextmanager
-    def noted(self, runner: StepRunner) -> Iterator[None]:
+    def noted(self, runner: Interruptible) -> Iterator[None]:
         """Let `runner` be interrupted while the block lasts; what ends by that raises Terminated."""
         with self._lock:
             self._runners.add(runner)
@@ -75,13 +80,13 @@ def run(
     steps: Sequence[SqlFile],
     needs: Graph,
     jobs: int,
-    task: Callable[[SqlFile], StepTask],
+    task: Callable[[SqlFile], Task[[], T | State[T]]],
     running: Running,
     *,
     day: str,
     after: Sequence[Any],
-    told: Callable[[SqlFile, StepResult], None],
-) -> list[StepResult]:
+    told: Callable[[SqlFile, T], None],
+) -> list[T]:
     """Run the tasks of `steps` as `needs` allows, up to `jobs` at once; return their results in the order of the files.
 
     `told` hears of each end in that order, as far as those before have ended. After a failure nothing more is
@@ -90,8 +95,8 @@ def run(
     """
     nearest = graph.nearest(needs)
     ended: queue.SimpleQueue[SqlFile] = queue.SimpleQueue()
-    futures: dict[str, PrefectFuture[StepResult]] = {}
-    results: dict[str, StepResult] = {}
+    futures: dict[str, PrefectFuture[T]] = {}
+    results: dict[str, T] = {}
     errors: dict[str, Exception] = {}
     waiting, busy = list(steps), 0
     untold = list(steps)
@@ -126,7 +131,7 @@ def run(
             except Exception as error:
                 errors[step.id] = error
     except BaseException:
-        _end(running, busy, ended)
+        end(running, busy, ended)
         raise
     tell(through=True)
     if errors:
@@ -143,8 +148,8 @@ def _raise_first(errors: list[Exception], not_run: list[str], day: str) -> None:
     raise errors[0]
 
 
-def _end(running: Running, busy: int, ended: queue.SimpleQueue[SqlFile]) -> None:
-    """Interrupt what runs until it has ended."""
+def end(running: Running, busy: int, ended: queue.SimpleQueue[Any]) -> None:
+    """Interrupt what runs until so many tasks have ended, each of which puts something into the queue."""
     deadline = time.monotonic() + _STOP_SECONDS
     while busy and time.monotonic() < deadline:
         running.interrupt()

@@ -46,8 +46,12 @@ class Terminated(TerminationSignal, KeyboardInterrupt):
     """SIGTERM or a closed terminal, as Prefect and as psycopg know it: psycopg cancels on a KeyboardInterrupt only."""
 
 
-def as_task(name: str, work: Callable[[int], T], settings: TaskSettings, *, alarm: bool = False) -> Task[[], T]:
+def as_task(
+    name: str, work: Callable[[int], T], settings: TaskSettings, *, alarm: bool = False, run_name: str | None = None
+) -> Task[[], T]:
     """Return a task called `name` that does `work`, which is given the number of the attempt, from 1.
+
+    Its run is called `run_name`, where it is one of several.
 
     Only passing faults are tried again. When an attempt's time is over, its statement is cancelled on the server, and
     TookTooLong raised. `alarm` has Prefect raise as well, for work that waits for more than the database; it is for
@@ -70,7 +74,7 @@ def as_task(name: str, work: Callable[[int], T], settings: TaskSettings, *, alar
     return Task(
         fn=run,
         name=name,
-        task_run_name=name,
+        task_run_name=run_name or name,
         retries=settings.retries,
         retry_delay_seconds=exponential_backoff(settings.backoff) if settings.retries else None,
         retry_jitter_factor=settings.jitter,

@@ -23,7 +23,16 @@ from psycopg import conninfo
 
 from runner import config
 from runner.apply import StepResult, StepRunner
-from runner.errors import ConfigError, DatabaseUnavailable, DayHeld, LoadFailed, NotLoaded, StaleData, StepFailed
+from runner.errors import (
+    BackfillFailed,
+    ConfigError,
+    DatabaseUnavailable,
+    DayHeld,
+    LoadFailed,
+    NotLoaded,
+    StaleData,
+    StepFailed,
+)
 from runner.lease import Lease
 from runner.step import SqlFile
 from tests.e2e.conftest import warned
@@ -283,6 +292,81 @@ def test_settings_of_tasks(flow: Callable[..., Ended], project: Callable[..., Pa
     assert [row[1:] for row in metrics_rows(connection, ended.id)] == [(1, "failure")]
 
 
+def task_states(ended: Ended) -> dict[str, Any]:
+    """Return the state of each task run of a flow run."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+    with get_client(sync_client=True) as client:
+        tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[ended.run.id])))
+    return {task.name: task.state for task in tasks if task.state}
+
+
+MART = """
+create materialized view {name} as select count(*) as steps, attempt from {table} group by attempt;
+create unique index {name}_key on {name} (attempt);
+"""
+
+
+def test_marts_behind_checkpoints(
+    flow: Callable[..., Ended], project: Callable[..., Path], connection: Connection
+) -> None:
+    """Each checkpoint and mart is a task; a failed checkpoint is not tried again and blocks the marts, which say so."""
+    folder = project(first="")
+    connection.execute("create table first (attempt text)")
+    for name, text in {
+        "marts/010_numbers": MART.format(name="numbers", table="first"),
+        "marts/020_of_them": MART.format(name="of_them", table="numbers"),
+        "checkpoints/010_few": "-- severity: error\n-- description: too many\n"
+        "select count(*) as n from first having count(*) > 1",
+        "checkpoints/020_some": "-- severity: warn\n-- description: some\nselect attempt from first",
+    }.items():
+        path = folder / "migrations" / "demo" / f"{name}.sql"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, "utf-8")
+    ended = flow(folder)
+    assert [step.step for step in ended.steps] == ["010_first"]
+    assert {name: state.name for name, state in task_states(ended).items()} == dict.fromkeys(
+        ("migrate", "first_task", "checkpoint_010_few", "checkpoint_020_some", "refresh_numbers", "refresh_of_them"),
+        "Completed",
+    )
+    assert connection.execute("select steps from of_them").fetchall() == [(1,)]
+    recorded = connection.execute("select name, flow_run_id, day from runner_marts order by name").fetchall()
+    assert recorded == [("numbers", ended.id, "day1"), ("of_them", ended.id, "day1")]
+
+    ended = flow(folder, "day2")
+    assert ended.state.is_failed() and "010_few.sql:3:1: check failed: 1 row: too many" in str(ended.error)
+    states = task_states(ended)
+    assert (states["checkpoint_010_few"].name, states["checkpoint_020_some"].name) == ("Failed", "Completed")
+    for name in ("refresh_numbers", "refresh_of_them"):
+        assert (states[name].type.value, states[name].name) == ("CANCELLED", "Blocked")
+        assert "010_few.sql:3:1: check failed: 1 row: too many" in states[name].message
+    found = connection.execute(
+        "select check_name, status, attempt from check_results where flow_run_id = %s", (ended.id,)
+    )
+    assert found.fetchall() == [("010_few", "failed", 1), ("020_some", "warned", 1)]
+    assert connection.execute("select steps from of_them").fetchall() == [(1,)]
+    assert "refresh_numbers" not in task_states(flow(folder, "day3", marts="never"))
+
+
+def test_a_mart_that_cannot_be_refreshed(
+    flow: Callable[..., Ended], project: Callable[..., Path], connection: Connection
+) -> None:
+    """Its task fails and the flow with it; the others are refreshed."""
+    folder = project(first="")
+    connection.execute("create table first (attempt text)")
+    (folder / "migrations" / "demo" / "marts").mkdir()
+    for number, name in enumerate(("broken", "fine"), 1):
+        text = MART.format(name=name, table="first")
+        text = text.replace("count(*)", "1 / (count(*) - 1)") if name == "broken" else text
+        (folder / "migrations" / "demo" / "marts" / f"0{number}0_{name}.sql").write_text(text, "utf-8")
+    ended = flow(folder)
+    assert ended.state.is_failed() and "the mart 010_broken could not be refreshed" in str(ended.error)
+    states = task_states(ended)
+    assert (states["refresh_broken"].name, states["refresh_fine"].name) == ("Failed", "Completed")
+    assert connection.execute("select steps from fine").fetchall() == [(1,)]
+
+
 def test_rerun_after_a_commit(
     flow: Callable[..., Ended],
     project: Callable[..., Path],
@@ -383,6 +467,42 @@ def test_a_flow_says_which_engine_it_took(
     assert connection.execute("select distinct engine from stg_loads").fetchall() == [("local",)]
     (said,) = [text for text in (record.getMessage() for record in records) if text.startswith("engine ")]
     assert said.endswith("below the limit of 64 MB")
+
+
+def test_a_backfill(
+    prefect_server: Server, project: Callable[..., Path], database: str, connection: Connection
+) -> None:
+    """Each chunk is a task with its name; a passing fault is tried again, a failed day fails the run, which goes on."""
+    from runner.flows.backfill import backfill_pipeline
+
+    once = "do $$ begin if nextval('tries') = 1 then raise 'busy' using errcode = '40001'; end if; end $$;"
+    folder = project(first=once)
+    (folder / "migrations" / "demo" / "020_second.sql").write_text(
+        "do $$ begin if exists (select from broken where day = current_setting('app.day')) then raise 'broken'; end if;"
+        "end $$;" + STEP.format(name="second", extra=""), "utf-8"
+    )  # fmt: skip
+    settings = config.load({"project": str(folder)}, environ={"DATABASE_URL": database, "RUNNER_ENV": "test"})
+    flow = backfill_pipeline(replace(settings, tasks={"database": {"backoff": 0.01}}))
+    connection.execute("create table broken as select '2026-02-01' as day; create sequence tries")
+    asked = {"start_date": "2026-01-31", "end_date": "2026-02-02", "chunk_mode": "monthly"}
+    ended = Ended(flow(**asked, return_state=True))
+    assert ended.run.name == "demo backfill 2026-01-31 to 2026-02-02"
+    assert isinstance(ended.error, BackfillFailed) and "1 of 3 days are not done: 2026-02-01" in str(ended.error)
+    assert "runner backfill --days 2026-02-01" in str(ended.error.hint)
+    assert {name: state.name for name, state in task_states(ended).items()} == {
+        "prepare": "Completed", "2026-01": "Completed", "2026-02: 2026-02-01 to 2026-02-02": "Failed",
+    }  # fmt: skip
+    artifacts = {artifact.key: artifact for artifact in ended.artifacts()}
+    assert artifacts["demo-backfill-progress"].data == 100.0
+    assert '"not done": "2026-02-01"' in artifacts["demo-backfill"].data
+    done = "select day from pipeline_metrics where step = '020_second' and status = 'success' order by id"
+    assert connection.execute(done).fetchall() == [("2026-01-31",), ("2026-02-02",)]
+    first = [row[1:] for row in metrics_rows(connection, ended.id) if row[0] == "first_task"]
+    assert first[:2] == [(1, "failure"), (2, "success")]
+    connection.execute("truncate broken")
+    ended = Ended(flow(**asked, resume=True, return_state=True))
+    assert ended.state.result() == {"days": 3, "done": 1, "done_before": 2}
+    assert connection.execute(done).fetchall()[2:] == [("2026-02-01",)]
 
 
 def test_freshness(
