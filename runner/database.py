@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from runner import limits
+from runner import connections, extras, limits
 from runner.config import Settings
 from runner.errors import ConfigError, DatabaseUnavailable
 
@@ -70,12 +70,30 @@ BRIEF = WATCHED | {"idle_in_transaction_session_timeout": "60s"}
 
 
 def resolve(settings: Settings) -> str:
-    """Return the connection string of the settings' server, starting the embedded one where none is named."""
+    """Return the connection string of the settings' server, starting the embedded one where none is named.
+
+    Raises ConfigError for a block of Prefect's that cannot be had, and RunnerError where its server is away.
+    """
     if settings.database_url is not None:
-        return settings.database_url
+        return _loaded(settings.database_url)
     from runner import embedded
 
     return embedded.ensure_running(settings.home, settings.embedded_version, settings.embedded_port)
+
+
+def _loaded(url: str) -> str:
+    """Return the connection string that `url` is, or that the block has which it names (see connections.py)."""
+    block = connections.block_name(url)
+    if block is None:
+        return url
+    try:
+        from runner.flows import blocks
+    except ImportError as error:
+        raise ConfigError(
+            f"the settings name the block {block}, and Prefect, which keeps it, is not installed: {error}",
+            hint=f"Install it: {extras.install('prefect')}. Or set DATABASE_URL to the connection string itself.",
+        ) from error
+    return blocks.load(block)
 
 
 def connect(dsn: str, name: str) -> unanswered.Connection:

@@ -66,7 +66,7 @@ class DayLoad:
     ) -> None:
         self.day = days.check(day)
         self._dsn = dsn
-        self._pipeline = pipeline
+        self.pipeline = pipeline
         self._base = base
         self._folder = declarations
         self._declared = load_declarations(declarations)
@@ -112,7 +112,7 @@ class DayLoad:
             with self._faults.translated(), self._connection() as connection:
                 self._tidy_up(connection)
                 with self._patient(connection):
-                    self._loaded = read_loaded(connection, self._pipeline, self.day, self._declared)
+                    self._loaded = read_loaded(connection, self.pipeline, self.day, self._declared)
             self._plans = plan_entities(self._base, self.day, self._declared, self._loaded, self._mode)
             self._plan_seconds = time.monotonic() - started
         return self._plans
@@ -179,12 +179,12 @@ class DayLoad:
         # What was odd about a load before is odd still, and the steps are to read it again.
         odd = [name for name in unchanged if self._declared[name].required and self._loaded[name].rejects]
         useless: dict[str, tuple[UselessFile, ...]] = {}
-        key = publishing.staging_key(self._pipeline, self.day)
+        key = publishing.staging_key(self.pipeline, self.day)
         with self._faults.translated(), self._connection(key) as connection:
             with self._patient(connection):
                 for name in odd:
                     declared = self._declared[name]
-                    useless[name] = publishing.useless_files(connection, self._pipeline, self.day, declared)
+                    useless[name] = publishing.useless_files(connection, self.pipeline, self.day, declared)
             seconds = 0.0
             if not self._is_published():
                 if limit is not None:
@@ -219,7 +219,7 @@ class DayLoad:
         try:
             with analyze.beside(self._connection, large) as analyzed:
                 published = publishing.publish(
-                    connection, self._pipeline, self.day, self._flow_run_id, chosen, vanished, self._note,
+                    connection, self.pipeline, self.day, self._flow_run_id, chosen, vanished, self._note,
                     analyzed, committing.append,
                 )  # fmt: skip
         except psycopg.OperationalError:
@@ -278,7 +278,7 @@ class DayLoad:
         parts = []
         for piece in split.split(plans, self._session.parallelism):
             entity = piece.plan.entity
-            name = f"{landings_of.WORKER_NAME}{self._pipeline}/{entity} {self.day}"
+            name = f"{landings_of.WORKER_NAME}{self.pipeline}/{entity} {self.day}"
             target, declared = targets[entity], self._declared[entity]
             parts.append(Part(self._dsn, name, declared, target, piece.number, piece.files, piece.span))
         return parts
@@ -294,7 +294,7 @@ class DayLoad:
     @contextlib.contextmanager
     def _connection(self, key: str | None = None) -> Iterator[Connection]:
         """Open a connection of which is told who keeps it waiting, also for the advisory lock `key`."""
-        connection = connect(self._dsn, f"runner load {self._pipeline} {self.day}")
+        connection = connect(self._dsn, f"runner load {self.pipeline} {self.day}")
         try:
             with self._watch.over(connection, key):
                 yield connection

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from runner import console, days, extras
+from runner import console, database, days, extras
 from runner.config import Settings
 from runner.errors import RunnerError
 from runner.finding import Finding
@@ -111,7 +111,12 @@ def _postgresql(settings: Settings) -> Iterator[Finding]:
     from runner import embedded, server_checks
 
     if settings.database_url is not None:
-        yield from server_checks.examine(settings.database_url, settings)
+        try:
+            dsn = database.resolve(settings)
+        except RunnerError as error:  # the settings name a block that cannot be had
+            yield Finding("postgresql", "fail", error.message, error.hint)
+            return
+        yield from server_checks.examine(dsn, settings)
         return
     found = embedded.status(settings.home, settings.embedded_version)
     if found.running:

@@ -73,6 +73,7 @@ def _run(argv: Sequence[str] | None) -> int:
     with _server(settings) as private:
         from prefect.logging.configuration import setup_logging
 
+        from runner.flows import link
         from runner.flows.day import day_pipeline, tags
         from runner.flows.tasks import TERMINAL
 
@@ -81,7 +82,7 @@ def _run(argv: Sequence[str] | None) -> int:
         for name in ("prefect.flow_runs", "prefect.task_runs", TERMINAL):
             logging.getLogger(name).addHandler(Terminal())
         logging.getLogger(TERMINAL).setLevel(logging.INFO)
-        flow = day_pipeline(settings)
+        flow = day_pipeline(settings).with_options(on_running=[link.show])
         if private:
             console.note(f"{flow.name}: on a private Prefect server; PREFECT_API_URL names another")
         with prefect.tags(*tags(settings, args.day)):

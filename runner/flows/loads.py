@@ -11,6 +11,8 @@ from prefect.futures import PrefectFuture, as_completed, wait
 
 from runner import console, limits
 from runner.errors import LoadFailed
+from runner.flows.load_page import LoadPage
+from runner.flows.names import artifact_key
 from runner.flows.tasks import Terminated, as_task, logger, outcome, value
 from runner.progress import Advance, Progress
 from runner.task_settings import Tasks
@@ -33,6 +35,8 @@ class Stop:
         self._reason: BaseException | None = None
         self._lock = threading.Lock()
         self._progress = Progress()
+        self.page: LoadPage | None = None
+        """Where a long load shows how far it is, besides the terminal."""
 
     def set(self, reason: BaseException) -> None:
         """Stop the loads; the first reason stays."""
@@ -45,8 +49,10 @@ class Stop:
             raise self._reason
 
     def clear(self) -> None:
-        """Remove the progress from the terminal."""
+        """Remove the progress from the terminal, and let the page of a long load say how far it came."""
         self._progress.clear()
+        if self.page is not None and self._reason is None:
+            self.page.finish()
 
     def announce(self, text: str) -> None:
         """Show what goes on while there is nothing to count yet."""
@@ -58,6 +64,8 @@ class Stop:
         limits.check()  # this is the thread of the task whose load it is
         with self._lock:
             self._progress(advance)
+        if self.page is not None:
+            self.page(advance)
 
 
 def run(
@@ -80,6 +88,7 @@ def run(
     planned = as_task("plan_load", lambda _: load.plan(), network, alarm=True)(return_state=True, wait_for=after)
     plans: list[EntityPlan] = value("plan_load", planned, network)
     futures: list[PrefectFuture[Landing | None]] = []
+    stop.page = LoadPage(artifact_key(load.pipeline, "load", load.day), f"{load.pipeline} {load.day}", logger().warning)
     with _joined(futures, stop):
         for plan in plans:
             task = as_task(f"load_{plan.entity}", _Landing(load, plan, stop), settings.load)

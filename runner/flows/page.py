@@ -99,6 +99,8 @@ class PageServer(PrivateServer):
         given |= {
             "PREFECT_SERVER_UI_ENABLED": "true",
             "PREFECT_SERVER_UI_API_URL": self.api_url,
+            # What is told of a run has the address of its page.
+            "PREFECT_UI_URL": self._url,
             "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
             "PREFECT_SERVER_API_HOST": host,
             "PREFECT_SERVER_API_PORT": port,
