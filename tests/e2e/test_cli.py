@@ -337,7 +337,7 @@ def test_interrupted_step(
 
 def wait_for(connection: Connection, query: str) -> None:
     """Wait until a query has a row; the server does the waiting."""
-    for _ in range(600):
+    for _ in range(2400):
         if connection.execute(query).fetchone():
             return
         connection.execute("select pg_sleep(0.05)")
