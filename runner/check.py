@@ -13,6 +13,8 @@ from runner.sqltext import Statement
 from runner.step import SqlFile
 
 CHECK_KEYS = ("check", "severity", "description", "timeout")
+CHECKPOINTS = "checkpoints"
+"""The `step` of a checkpoint, which belongs to none and runs after all; see runner.checkpoint."""
 SEVERITIES = ("error", "warn")
 
 _WRITERS = {"insert": "into", "delete": "from", "merge": "into"}
@@ -22,7 +24,10 @@ _HINT = "A check is one select of the rows that must not exist, and changes noth
 
 @dataclass(frozen=True)
 class Check:
-    """A file of `migrations/<pipeline>/checks/`; `step` is the id of the step after which it runs."""
+    """A file of `migrations/<pipeline>/checks/`; `step` is the id of the step after which it runs.
+
+    One of `checkpoints/`, too: its `step` is `CHECKPOINTS`.
+    """
 
     file: SqlFile
     step: str
@@ -68,11 +73,12 @@ def read(path: Path, root: Path, steps: Sequence[SqlFile]) -> Check:
     if step is None:
         known = ", ".join(step.id for step in steps) or "none"
         raise header.refused("check", f"there is no step {wanted!r}", f"Steps: {known}.")
-    _refuse_all_but_a_select(file)
+    refuse_all_but_a_select(file)
     return Check(file, step.id, severity)
 
 
-def _refuse_all_but_a_select(file: SqlFile) -> None:
+def refuse_all_but_a_select(file: SqlFile) -> None:
+    """Raise ConfigError for a file that is anything but one select."""
     statements = file.statements
     if len(statements) > 1:
         raise _refused(file, statements[1].start, "a second statement")

@@ -16,9 +16,9 @@ COLUMNS = (
 )  # fmt: skip
 
 
-# The newest run of each day and step that says something about the rows that are there.
+# The newest run of each day and step that says something about the rows that are there; of checkpoints, too.
 _NEWEST = """
-    with newest as (
+    with newest_steps as (
 
         select distinct on (day, step) day, step, flow_run_id, attempt
         from pipeline_metrics as metrics
@@ -38,6 +38,26 @@ _NEWEST = """
                 )
             )
         order by day, step, id desc
+
+    ),
+
+    -- Checkpoints are of no step: those of the newest run of a day that came to them.
+    newest_checkpoints as (
+
+        select distinct on (day) day, step, flow_run_id, attempt
+        from check_results
+        where pipeline = %(pipeline)s
+            and step = 'checkpoints'
+            and (%(day)s::text is null or day = %(day)s)
+        order by day, id desc
+
+    ),
+
+    newest as (
+
+        select * from newest_steps
+        union all
+        select * from newest_checkpoints
 
     )
 """

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from runner import console, database, diagnosis, excerpt, limits
-from runner.check import Check
+from runner.check import CHECKPOINTS, Check
 from runner.errors import CheckFailed, StepFailed
 from runner.step import SqlFile
 
@@ -115,8 +115,11 @@ def _at_the_source(connection: database.Connection, check: Check, error: psycopg
 def _broken(check: Check, error: psycopg.Error) -> StepFailed:
     message, hint = limits.explain(error, *diagnosis.explain(check.file, check.statement, error))
     if error.sqlstate == _READ_ONLY:
-        hint = "A check only reads: let the step write, and the check select the rows that must not exist."
-    return StepFailed(f"{message}\nthe check {check.name} cannot be run; the step is rolled back", hint=hint)
+        hint = "A check only reads: let a step write, and the check select the rows that must not exist."
+    what = f"the check {check.name} cannot be run; the step is rolled back"
+    if check.step == CHECKPOINTS:
+        what = f"the checkpoint {check.name} cannot be run"
+    return StepFailed(f"{message}\n{what}", hint=hint)
 
 
 def require(results: Sequence[CheckResult], checks: Sequence[Check]) -> None:
@@ -126,14 +129,14 @@ def require(results: Sequence[CheckResult], checks: Sequence[Check]) -> None:
         return
     files = {check.name: check for check in checks}
     raise CheckFailed(
-        "\n".join(_failure(result, files[result.check]) for result in failed),
+        "\n".join(failure(result, files[result.check]) for result in failed),
         hint="The step is rolled back. Find out how it makes these rows, and correct the step or its data; "
         "'-- severity: warn' in the check would let them in.",
         results=failed,
     )
 
 
-def _failure(result: CheckResult, check: Check) -> str:
+def failure(result: CheckResult, check: Check) -> str:
     """Return what is told of a check that failed: where it is, its select with a caret, and the rows."""
     what, *rows = _found(result).split("\n")
     drawn = excerpt.draw(check.file.text, check.statement.start)

@@ -19,7 +19,7 @@ from runner.signals import Terminated, terminating
 COMMANDS = {
     "apply": "migrate the schema, load staging where files are new, run the steps of a day",
     "load": "load the staging of a day only",
-    "migrate": "run the schema files that are new",
+    "migrate": "run the schema files that are new, and make the marts that are new or changed",
     "plan": "show what apply would do and why; nothing is executed",
     "verify": "prove that reruns change nothing, counts are true and the order of days does not matter",
     "lint": "check steps and schema files without a server",
@@ -28,6 +28,7 @@ COMMANDS = {
     "metrics": "show what each step did",
     "checks": "show what the checks of the steps found",
     "rejects": "show which records were rejected, and why",
+    "marts": "show how old the marts are, or refresh them",
     "freshness": "tell how old the newest data of each table is, and whether that is too old",
     "arrivals": "show which days have arrived, and apply those that are due",
     "prune": "take old days out of staging and the books",

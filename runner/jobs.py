@@ -9,11 +9,14 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any, Generic, Protocol, TypeVar, cast
 
-from runner.apply import StepResult, StepRunner
 from runner.errors import RunnerError
 from runner.graph import Graph
 from runner.step import SqlFile
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 # Seconds between two requests to cancel what runs: one that falls between two statements is lost.
 _INSIST = 0.1
@@ -28,10 +31,22 @@ class Failed(Exception):
         self.not_run = not_run
 
 
-class _Worker:
-    """A thread with a StepRunner of its own, which runs what it is given and tells `events` how it ended."""
+class Runner(Protocol[T_co]):
+    """What runs files one after the other, such as a StepRunner: a context manager."""
 
-    def __init__(self, runner: StepRunner, events: queue.SimpleQueue[_Event]) -> None:
+    def __enter__(self) -> object: ...
+
+    def __exit__(self, *_: object) -> object: ...
+
+    def run(self, step: SqlFile, /) -> T_co: ...
+
+    def interrupt(self) -> None: ...
+
+
+class _Worker(Generic[T]):
+    """A thread with a runner of its own, which runs what it is given and tells `events` how it ended."""
+
+    def __init__(self, runner: Runner[T], events: queue.SimpleQueue[_Event]) -> None:
         self.runner = runner
         self._events = events
         self._inbox: queue.SimpleQueue[SqlFile | None] = queue.SimpleQueue()
@@ -53,31 +68,34 @@ class _Worker:
                     self._events.put((self, step, error))
 
 
-_Event = tuple[_Worker | None, SqlFile | None, StepResult | BaseException | str]
+# The worker and its file with the result or error; or nothing, and a line for the log.
+_Event = tuple["_Worker[Any] | None", SqlFile | None, Any]
 
 
 def run(
     steps: Sequence[SqlFile],
     graph: Graph,
     jobs: int,
-    runner: Callable[[Callable[[str], None]], StepRunner],
+    runner: Callable[[Callable[[str], None]], Runner[T]],
     *,
     log: Callable[[str], None],
     running: Callable[[list[str]], None],
-    done: Callable[[SqlFile, StepResult], None],
+    done: Callable[[SqlFile, T], None],
+    keep_going: bool = False,
 ) -> None:
     """Run `steps` as `graph` allows, up to `jobs` at once.
 
-    `runner` makes a StepRunner that reports to the given log. `running` is told which steps run, `done`
+    `runner` makes what runs them, and reports to the given log. `running` is told which steps run, `done`
     how each ended, in the order of `steps` as far as those before have ended. After a failure nothing
-    more is started, and what runs is waited for; then Failed is raised. An interruption cancels what runs.
+    more is started (where they `keep_going`, nothing that depends on what failed), and what runs is waited for; then
+    Failed is raised. An interruption cancels what runs.
     """
     events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
-    workers: list[_Worker] = []
-    idle: list[_Worker] = []
-    busy: dict[str, _Worker] = {}
+    workers: list[_Worker[T]] = []
+    idle: list[_Worker[T]] = []
+    busy: dict[str, _Worker[T]] = {}
     waiting = list(steps)
-    results: dict[str, StepResult] = {}
+    results: dict[str, T] = {}
     errors: dict[str, RunnerError] = {}
     told: set[str] = set()
 
@@ -93,7 +111,7 @@ def run(
     try:
         while waiting or busy:
             for step in [step for step in waiting if graph[step.id] <= results.keys()]:
-                if errors or len(busy) == jobs:
+                if (errors and not keep_going) or len(busy) == jobs:
                     break
                 if not idle:
                     idle.append(_Worker(runner(lambda text: events.put((None, None, text))), events))
@@ -109,13 +127,13 @@ def run(
                 log(str(outcome))
                 continue
             idle.append(busy.pop(step_.id))
-            if isinstance(outcome, StepResult):
-                results[step_.id] = outcome
-                tell(through=False)
-            elif isinstance(outcome, RunnerError):
+            if isinstance(outcome, RunnerError):
                 errors[step_.id] = outcome
             elif isinstance(outcome, BaseException):
                 raise outcome
+            else:
+                results[step_.id] = cast(T, outcome)
+                tell(through=keep_going and bool(errors))
     finally:
         _end(workers, set(busy.values()))
     tell(through=True)
@@ -123,7 +141,7 @@ def run(
         raise Failed(errors, [step.id for step in waiting])
 
 
-def _end(workers: list[_Worker], busy: set[_Worker]) -> None:
+def _end(workers: Sequence[_Worker[Any]], busy: set[_Worker[Any]]) -> None:
     """Let every thread end; the steps that run are cancelled until they give up."""
     for worker in workers:
         worker.leave()

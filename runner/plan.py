@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from runner import loading
 from runner.check import Check
+from runner.mart import Mart
+from runner.marts import State
 from runner.metrics import StepState
 from runner.step import SqlFile
 
@@ -23,6 +25,29 @@ class StepPlan:
     reason: str
     reads: tuple[str, ...]
     checks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MartPlan:
+    """What will become of a mart once the checkpoints have passed, and why."""
+
+    mart: str
+    action: str
+    reason: str
+
+
+def marts(files: Sequence[Mart], known: Mapping[str, State]) -> list[MartPlan]:
+    """Return the plan of each mart; those that the database does not know are made."""
+    return [_decide_mart(mart, known.get(mart.name, State(mart.name))) for mart in files]
+
+
+def _decide_mart(mart: Mart, state: State) -> MartPlan:
+    if not state.is_there:
+        return MartPlan(mart.id, "make", "the database does not have it yet")
+    if state.checksum != mart.checksum:
+        return MartPlan(mart.id, "make anew", "its text has changed")
+    at = f"{state.refreshed_at:%Y-%m-%d %H:%M}"
+    return MartPlan(mart.id, "refresh", f"has the rows of {at}" + (f", of {state.day}" if state.day else ""))
 
 
 def steps(

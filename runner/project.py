@@ -1,4 +1,4 @@
-"""The files of a pipeline: its schema files, steps and checks, found, ordered and selected. Pure."""
+"""The files of a pipeline: schema files, steps, checks, checkpoints and marts, found, ordered and selected. Pure."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner import check
+from runner import check, checkpoint, mart
 from runner import step as step_module
 from runner.check import Check
 from runner.config import Settings
 from runner.errors import ConfigError, UsageError
+from runner.mart import MART_KEYS, Mart
 from runner.step import SCHEMA_KEYS, STEP_KEYS, SqlFile
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """What a folder under migrations/ holds, each in the order of its numbers; checks in that of their names."""
+    """What a folder under migrations/ holds, in the order of numbers; checks and checkpoints in that of their names."""
 
     name: str
     schema: tuple[SqlFile, ...]
     steps: tuple[SqlFile, ...]
     checks: tuple[Check, ...] = ()
+    checkpoints: tuple[Check, ...] = ()
+    marts: tuple[Mart, ...] = ()
 
 
 def discover(settings: Settings) -> Pipeline:
@@ -42,6 +45,8 @@ def discover(settings: Settings) -> Pipeline:
         _files(folder / "schema", settings.project, SCHEMA_KEYS),
         steps,
         tuple(check.read(path, settings.project, steps) for path in _paths(folder / "checks")),
+        tuple(checkpoint.read(path, settings.project) for path in _paths(folder / "checkpoints")),
+        tuple(map(mart.of, _files(folder / "marts", settings.project, MART_KEYS))),
     )
 
 

@@ -83,6 +83,15 @@ _OLD = """
                     = (results.day, results.step, results.flow_run_id, results.attempt)
 
             )
+            -- Checkpoints have no metrics: what the newest run of the day that came to them found is kept.
+            and (results.day, results.step, results.flow_run_id, results.attempt) not in (
+
+                select distinct on (day) day, step, flow_run_id, attempt
+                from check_results
+                where pipeline = %(pipeline)s and day = any(%(days)s) and step = 'checkpoints'
+                order by day, id desc
+
+            )
 
     )
 """

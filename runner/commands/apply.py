@@ -9,13 +9,16 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runner import checks, console, database, days, loading, order, project, schema
+from runner import checks, console, database, days, loading, mart_making, order, project, schema
 from runner.apply import Run, StepResult, StepRunner
+from runner.checks import CheckResult
+from runner.commands import gates
 from runner.commands.load import add_load_options, check_load_options
 from runner.config import Settings
 from runner.errors import RunnerError, UsageError
 from runner.lease import Lease
 from runner.load_figures import figures
+from runner.mart_refresh import Refreshed
 from runner.progress import Progress
 from runner.project import Pipeline
 from runner.step import SqlFile
@@ -40,6 +43,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="run up to N steps at once that do not depend on each other"
+    )
+    parser.add_argument(
+        "--marts",
+        choices=("auto", "never"),
+        default="auto",
+        help="refresh the marts once the checkpoints have passed (auto), or not at all; with --only, --from or --until "
+        "the day is not whole, and neither is run",
     )
     parser.add_argument("--dry-run", action="store_true", help="show which rows the steps would change; keep nothing")
     parser.add_argument("--rows", type=int, metavar="N", help="of a dry run, show the first N rows (default: 10)")
@@ -69,17 +79,22 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             loading.require_loaded(settings, day, loading.loaded(connection, settings, day))
         loading.require_engine(settings, connection, dsn, day, args.load)
         migrated = schema.migrate(connection, pipeline.name, pipeline.schema, settings.attempts, console.note)
+        made = mart_making.migrate(
+            connection, pipeline.name, pipeline.marts, settings.attempts, console.note, flow_run_id
+        )
     document: dict[str, Any] = {
         "day": day,
         "pipeline": pipeline.name,
         "flow_run_id": flow_run_id,
-        "migrated": migrated,
+        "migrated": [*migrated, *(f"marts/{name}" for name in made)],
         "load": None,
         "loads": [],
         "steps": [],
+        "checkpoints": [],
+        "marts": [],
     }
-    shown = _Shown(day, args.json, (*pipeline.schema, *steps), loading.declared(settings))
-    shown.migrated(migrated)
+    shown = _Shown(day, args.json, pipeline, loading.declared(settings), document)
+    shown.migrated(migrated, made)
     progress = Progress()
     failures: dict[str, RunnerError] = {}
     try:
@@ -104,7 +119,6 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             def done(step: SqlFile, result: StepResult) -> None:
                 progress.clear()
                 shown.step(step, result)
-                document["steps"].append(dataclasses.asdict(result))
 
             def failed(step: SqlFile, error: RunnerError) -> None:
                 failures[step.id] = error
@@ -128,6 +142,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
                     failed=failed,
                     not_run=not_run,
                 )
+            # Always, also where no step found anything to change: a run before may have died in between.
+            if args.only is None and args.first is None and args.last is None:
+                gates.run(this, pipeline, marts=args.marts != "never", shown=shown, progress=progress)
     except RunnerError as error:
         if args.json:  # what was done until then, and why no more
             errors = [{"step": step} | told(each) for step, each in failures.items()]
@@ -152,17 +169,23 @@ def _graph(pipeline: Pipeline, steps: Sequence[SqlFile], jobs: int) -> Graph | N
 
 
 class _Shown:
-    """Prints what happened, a line each, as it happens."""
+    """Prints what happened, a line each, as it happens, and keeps it for the JSON."""
 
-    def __init__(self, day: str, quiet: bool, files: Sequence[SqlFile], entities: Sequence[str]) -> None:
+    def __init__(
+        self, day: str, quiet: bool, pipeline: Pipeline, entities: Sequence[str], document: dict[str, Any]
+    ) -> None:
         self._day = day
         self._quiet = quiet
         self._entities = entities
-        self._width = max([NAME_WIDTH, *(len(file.id) for file in files)])
+        self._document = document
+        files = (*pipeline.schema, *pipeline.steps, *(check.file for check in pipeline.checkpoints))
+        self._width = max([NAME_WIDTH, *(len(file.id) for file in (*files, *(mart.file for mart in pipeline.marts)))])
 
-    def migrated(self, ids: list[str]) -> None:
+    def migrated(self, ids: list[str], marts: list[str]) -> None:
         for name in ids:
             self._line("schema", name, "applied", None)
+        for name in marts:
+            self._line("mart", name, "made", None)
 
     def loads(self, loads: list[EntityLoad], seconds: float) -> None:
         for name, text in load_lines(loads):
@@ -172,6 +195,15 @@ class _Shown:
         self._line("step", step.id, describe_step(result, loading.entities_read(step, self._entities)), result.seconds)
         for text in checks.warnings(result.checks):
             console.warn(f"{self._day}  {text}")
+        self._document["steps"].append(dataclasses.asdict(result))
+
+    def checkpoint(self, result: CheckResult) -> None:
+        gates.say_checkpoint(self._day, self._line, result)
+        self._document["checkpoints"].append(dataclasses.asdict(result))
+
+    def mart(self, refreshed: Refreshed) -> None:
+        gates.say_mart(self._line, refreshed)
+        self._document["marts"].append(dataclasses.asdict(refreshed))
 
     def _line(self, kind: str, name: str, text: str, seconds: float | None) -> None:
         if not self._quiet:

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     elif args.format == "mermaid":
         console.say(show.step_chart(lineage) if column is None else show.column_chart(lineage, column))
     elif column is None:
-        _say_steps(list(show.steps(lineage, nearest)))
+        _say_steps([*show.steps(lineage, nearest), *show.marts(lineage)])
         if not pipeline.steps:
             console.note(f"{pipeline.name} has no steps yet: put them into {settings.migrations}, such as 010_name.sql")
     else:

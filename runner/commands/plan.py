@@ -7,10 +7,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from runner import console, database, days, loading, metrics, plan, project, schema, sizes
+from runner import console, database, days, loading, marts, metrics, plan, project, schema, sizes
 from runner.commands.load import add_engine_option, check_load_options
 from runner.config import Settings
 from runner.errors import ConfigError
+from runner.marts import State
 from runner.metrics import StepState
 from runner.project import Pipeline
 from runner.step import SqlFile
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     pipeline = project.discover(settings)
     chosen = project.select(pipeline.steps, args.only, args.first, args.last)
     loading.check(settings, day, mode=args.load)
-    history = _History.read(settings, day)
+    history = _History.read(settings, day, pipeline)
     if args.load == "never" and loading.has_loaders(settings):
         loading.require_loaded(settings, day, history.loaded)
     pending = [file.id for file in schema.pending(pipeline.schema, history.applied)]
@@ -61,6 +62,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         checks=pipeline.checks,
     )
     graph = _Graph.read(pipeline, chosen)
+    whole = args.only is None and args.first is None and args.last is None
+    planned = plan.marts(pipeline.marts, history.marts) if whole else []
+    checkpoints = [checkpoint.name for checkpoint in pipeline.checkpoints] if whole else []
     if args.json:
         shown = None if loads is None else [_load_row(load) for load in loads]
         choice = loading.choice(settings, loads) if loads else None
@@ -72,6 +76,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
                 "engine": choice and dataclasses.asdict(choice),
                 "loads": shown,
                 "steps": [dataclasses.asdict(step) | graph.row(step.step) for step in steps],
+                "checkpoints": checkpoints,
+                "marts": [dataclasses.asdict(mart) for mart in planned],
             }
         )
         return 0
@@ -83,6 +89,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         _say_steps(steps, graph)
     else:
         console.note(f"{pipeline.name} has no steps yet: put them into {settings.migrations}, such as 010_name.sql")
+    if checkpoints:
+        console.say(f"\ncheckpoints: {', '.join(checkpoints)}")
+    if planned:
+        rows = [(mart.mart, mart.action, mart.reason) for mart in planned]
+        console.say("\n" + console.table(rows, ("mart", "action", "why")))
     return 0
 
 
@@ -150,26 +161,28 @@ class _History:
     applied: Mapping[str, schema.Applied]
     states: Mapping[tuple[str, str], StepState]
     loaded: set[str]
+    marts: Mapping[str, State]
     dsn: str | None = dataclasses.field(repr=False)
 
     @classmethod
-    def read(cls, settings: Settings, day: str) -> _History:
+    def read(cls, settings: Settings, day: str, pipeline: Pipeline) -> _History:
         if settings.database_url is None:
             from runner import embedded
 
             if not embedded.status(settings.home, settings.embedded_version).data_dir.exists():
-                return cls({}, {}, set(), None)
+                return cls({}, {}, set(), {}, None)
         from staging_loaders import blockers
 
         dsn = database.resolve(settings)
         with blockers.asking(dsn, "runner plan", console.note) as connection:
             if metrics.nothing_yet(connection):
-                return cls({}, {}, set(), None)
+                return cls({}, {}, set(), {}, None)
             schema.pending_own(connection)  # refuses a layout that is not known
             return cls(
                 schema.history(connection, settings.pipeline),
                 metrics.states(connection, settings.pipeline, day),
                 loading.loaded(connection, settings, day),
+                marts.states(connection, settings.pipeline, pipeline.marts),
                 dsn,
             )
 

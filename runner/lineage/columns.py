@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from runner import catalog, graph, sqltext, sqltree, treenames
+from runner.catalog import Catalog
 from runner.config import Settings
 from runner.effects import Effects
 from runner.errors import UsageError
@@ -19,6 +20,7 @@ from runner.lineage.changes import Assignment, Changes
 from runner.lineage.deparse import deparsed
 from runner.lineage.expressions import merged
 from runner.lineage.values import Origin, Value, computed, single
+from runner.mart import Mart
 from runner.project import Pipeline
 from runner.sqltree import Node
 from runner.step import SqlFile
@@ -61,6 +63,8 @@ class Lineage:
     """Step -> tables that it writes in ways that are not followed."""
     unread: list[str] = field(default_factory=list)
     """Where statements are that are nested too deep to be followed: `010_agents:12`."""
+    marts: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
+    """Mart, by its file -> its view, and the tables, views and marts that it reads."""
     wholes: Mapping[str, str] = field(default_factory=dict)
     """Partition -> its table, whose columns its own are."""
     _edges: dict[Origin, list[Edge]] = field(default_factory=dict)
@@ -164,7 +168,22 @@ def read(settings: Settings, pipeline: Pipeline) -> Lineage:
                 lineage.gaps[file.id] = sorted({lineage.wholes.get(name, name) for name in unseen})
             filled |= written | set(lineage.gaps.get(file.id, ()))
     lineage.final = [name for name in lineage.tables if name in filled and name not in own]
+    for mart in pipeline.marts:
+        _add_mart(lineage, mart, known, _Reader(mart.file, lineage.tables, defaults, functions, lineage.wholes))
     return lineage
+
+
+def _add_mart(lineage: Lineage, mart: Mart, known: Catalog, reader: _Reader) -> None:
+    try:
+        statements = sqltree.parse(mart.statement.text)
+    except sqltree.NotSql:
+        return  # the server will say so
+    known.add(statements)
+    if (table := known.table(mart.name)) is not None:
+        lineage.tables[mart.name] = list(table.columns)
+    lineage.add(reader.read())
+    lineage.unread += reader.unread
+    lineage.marts[mart.id] = mart.name, sorted(treenames.read(statements[0].node))
 
 
 def _wholes(parents: Mapping[str, str]) -> dict[str, str]:

@@ -59,6 +59,13 @@ def steps(lineage: Lineage, nearest: Mapping[str, Sequence[str]]) -> Iterator[tu
                 label = ""
 
 
+def marts(lineage: Lineage) -> Iterator[tuple[str, str, str]]:
+    """Return (mart, what, names) for each mart: what it reads, and the view that it makes."""
+    for mart, (name, reads) in lineage.marts.items():
+        yield mart, "reads", ", ".join(reads)
+        yield "", "makes", name
+
+
 def column_chart(lineage: Lineage, column: Origin) -> str:
     """Return a Mermaid flowchart of what leads to a column: solid where it is copied, dotted where computed."""
     edges = lineage.behind(column)[::-1]
@@ -88,15 +95,19 @@ def _group(node: Origin) -> str:
 def step_chart(lineage: Lineage) -> str:
     """Return a Mermaid flowchart of steps and the tables that they read and write."""
     named = (each.reads | each.writes for each in lineage.effects.values())
-    names = sorted(frozenset[str]().union(*named) - {"pipeline_metrics"})
+    of_marts = {name for view, reads in lineage.marts.values() for name in (view, *reads)}
+    names = sorted(frozenset(of_marts).union(*named) - {"pipeline_metrics"})
     tables = {name: f"t{number}" for number, name in enumerate(names)}
-    steps = {name: f"s{number}" for number, name in enumerate(lineage.effects)}
+    steps = {name: f"s{number}" for number, name in enumerate((*lineage.effects, *lineage.marts))}
     lines = ["flowchart LR"]
     lines += [f'    {key}[("{_label(name)}")]' for name, key in tables.items()]
     lines += [f'    {key}["{_label(name)}"]' for name, key in steps.items()]
     for step, effects in lineage.effects.items():
         lines += [f"    {tables[name]} --> {steps[step]}" for name in names if name in effects.reads - effects.writes]
         lines += [f"    {steps[step]} ==> {tables[name]}" for name in names if name in effects.writes]
+    for mart, (view, reads) in lineage.marts.items():
+        lines += [f"    {tables[name]} --> {steps[mart]}" for name in reads if name in tables]
+        lines.append(f"    {steps[mart]} ==> {tables[view]}")
     return "\n".join(lines)
 
 
@@ -130,9 +141,10 @@ def document(lineage: Lineage, nearest: Mapping[str, Sequence[str]]) -> dict[str
             }
             for step, effects in lineage.effects.items()
         ],
+        "marts": [{"mart": mart, "view": name, "reads": reads} for mart, (name, reads) in lineage.marts.items()],
         "columns": [
             {"column": f"{table}.{name}", "sources": sources(lineage, Origin("column", name, table))}
-            for table in lineage.final
+            for table in (*lineage.final, *(name for name, _ in lineage.marts.values()))
             for name in lineage.tables[table]
         ],
         "edges": [edge_row(edge) for edge in lineage.edges()],

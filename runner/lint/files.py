@@ -6,11 +6,11 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner import dialects, sqltext, sqltree, step
+from runner import dialects, mart, sqltext, sqltree, step
 from runner.errors import ConfigError
 from runner.lint.source import Kind, Source, refusal
 
-_KEYS: dict[str, tuple[str, ...]] = {"step": step.STEP_KEYS, "schema": step.SCHEMA_KEYS}
+_KEYS: dict[str, tuple[str, ...]] = {"step": step.STEP_KEYS, "schema": step.SCHEMA_KEYS, "mart": mart.MART_KEYS}
 
 
 def read(path: Path, root: Path, kind: Kind) -> Source:
@@ -18,7 +18,7 @@ def read(path: Path, root: Path, kind: Kind) -> Source:
     source = Source(path, _shown(path, root), kind)
     if not _read_text(source):
         return source
-    if source.number is None and kind != "check":
+    if source.number is None and kind not in ("check", "checkpoint"):
         source.report_at("file-name", 0, f"{path.name} is not named like 010_agents.sql")
     elif kind in _KEYS:
         try:

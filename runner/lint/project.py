@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from runner import catalog as catalogs
-from runner import check
+from runner import check, checkpoint
 from runner.catalog import Catalog
 from runner.errors import ConfigError
-from runner.lint import declared, files, metrics, orders, snapshots, steps, suppress, transactions, upserts, values
+from runner.lint import (
+    declared,
+    files,
+    marts,
+    metrics,
+    orders,
+    snapshots,
+    steps,
+    suppress,
+    transactions,
+    upserts,
+    values,
+)
 from runner.lint.names import Report as ReportFinding
 from runner.lint.resolve import Resolver
 from runner.lint.rules import Finding
@@ -35,10 +48,12 @@ class _Pipeline:
     schema: list[Source]
     steps: list[Source]
     checks: list[Source]
+    marts: list[Source]
+    checkpoints: list[Source]
 
     @property
     def sources(self) -> list[Source]:
-        return [*self.schema, *self.steps, *self.checks]
+        return [*self.schema, *self.steps, *self.checks, *self.marts, *self.checkpoints]
 
 
 def lint(root: Path, pipelines: Sequence[str], wanted: Collection[Path] | None = None) -> Report:
@@ -61,9 +76,20 @@ def lint(root: Path, pipelines: Sequence[str], wanted: Collection[Path] | None =
         files.check_numbers(pipeline.schema)
         files.check_numbers(pipeline.steps)
         steps.check(pipeline.steps)
+        steps.check_marts(pipeline.steps, pipeline.marts)
+    # Behind the steps, which know no marts; checkpoints may compare the day with what readers have.
+    for pipeline in found:
+        for source in pipeline.marts:
+            _mart(source, catalog)
+        for source in pipeline.checkpoints:
+            _resolve(source, catalog)
+            _check_checkpoint(source)
+        files.check_numbers(pipeline.marts)
     for source in strays:
         if source.kind == "step":
             examine(source, catalog)
+        elif source.kind == "mart":
+            _mart(source, catalog)
         else:
             _resolve(source, catalog)
     sources = [source for pipeline in found for source in pipeline.sources] + strays
@@ -79,11 +105,15 @@ def _read(root: Path, folder: Path) -> _Pipeline:
         (folder / "schema", "schema"),
         (folder, "step"),
         (folder / "checks", "check"),
+        (folder / "marts", "mart"),
+        (folder / "checkpoints", "checkpoint"),
     )
-    schema, steps, checks = ([files.read(path, root, kind) for path in _paths(place)] for place, kind in kinds)
-    for sources in (schema, steps):
+    schema, steps, checks, marts_, checkpoints = (
+        [files.read(path, root, kind) for path in _paths(place)] for place, kind in kinds
+    )
+    for sources in (schema, steps, marts_):
         sources.sort(key=lambda s: (s.number if s.number is not None else 10**9, s.name))
-    return _Pipeline(schema, steps, checks)
+    return _Pipeline(schema, steps, checks, marts_, checkpoints)
 
 
 def _paths(folder: Path) -> list[Path]:
@@ -91,7 +121,8 @@ def _paths(folder: Path) -> list[Path]:
 
 
 def _kind(path: Path) -> Kind:
-    return {"schema": "schema", "checks": "check"}.get(path.parent.name, "step")  # type: ignore[return-value]
+    kinds: dict[str, Kind] = {"schema": "schema", "checks": "check", "checkpoints": "checkpoint", "marts": "mart"}
+    return kinds.get(path.parent.name, "step")
 
 
 def _schemas(pipelines: Sequence[_Pipeline], catalog: Catalog) -> None:
@@ -151,6 +182,28 @@ def examine(source: Source, catalog: Catalog) -> None:
         declared.check(source, catalog)
     except RecursionError:
         pass  # as above
+
+
+def _mart(source: Source, catalog: Catalog) -> None:
+    """Resolve a mart, each statement against what stands before it, and take in what it makes."""
+    resolver = Resolver(catalog, source.report)
+    for statement in source.statements:
+        _guarded(resolver, statement)
+        catalog.add([statement])
+    source.script = resolver.script
+    transactions.check(source)
+    with contextlib.suppress(RecursionError):  # as above
+        marts.check(source)
+
+
+def _check_checkpoint(source: Source) -> None:
+    if source.number is None and not source.text:
+        return
+    try:
+        checkpoint.read(source.path, source.path.parents[3])
+    except ConfigError as error:
+        message = error.message.partition(source.path.name)[2] or error.message
+        source.report_at("bad-checkpoint", *refusal(source, ConfigError(message)))
 
 
 def _check_check(source: Source, pipeline: _Pipeline) -> None:

@@ -40,6 +40,11 @@ _TABLE: tuple[tuple[str, Severity, str, str], ...] = (
      "Correct the '-- key: value' line; a remark may not look like one at the top of a file."),
     ("bad-check", "error", "a check that is not one select of a step's wrong rows",
      "Begin it with '-- check: STEP', '-- severity: error' or 'warn', '-- description: …'; then one select."),
+    ("bad-checkpoint", "error", "a checkpoint that is not one select of wrong rows",
+     "Begin it with '-- severity: error' or 'warn', '-- description: …'; then one select."),
+    ("bad-mart", "error", "a mart that cannot be made, or not be refreshed while it is read",
+     "Write one 'create materialized view NAME as …', named like the file, "
+     "and a 'create unique index … on NAME (…)' of columns alone."),
     ("syntax", "error", "text that PostgreSQL's parser refuses", "Correct the SQL at the caret."),
     ("empty", "error", "a file without a statement", "Write one, or remove the file."),
     ("duplicate-number", "error", "two files with one number", "Give one of them another number."),
@@ -123,9 +128,11 @@ _TABLE: tuple[tuple[str, Severity, str, str], ...] = (
      "Correct its name, or add the column in a schema file."),
     ("generated-column", "error", "a value for a generated column", "Leave the column out."),
     ("insert-width", "error", "more or fewer values than columns", "Name as many columns as there are values."),
-    # Between steps
+    # Between files
     ("reads-later-step", "error", "a step that reads a table only a later step writes",
      "Give the writing step a lower number, or read something else."),
+    ("reads-mart", "error", "a step that reads a mart, which is refreshed after all steps",
+     "Read the tables that the mart is made of."),
 )  # fmt: skip
 
 RULES: dict[str, Rule] = {row[0]: Rule(*row) for row in _TABLE}

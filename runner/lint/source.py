@@ -15,7 +15,7 @@ from runner.lint.rules import RULES, Finding
 from runner.sqltree import Node, Statement
 from runner.step import SqlFile
 
-Kind = Literal["step", "schema", "check"]
+Kind = Literal["step", "schema", "check", "checkpoint", "mart"]
 
 
 class Source:

@@ -32,6 +32,24 @@ def check(steps: Sequence[Source]) -> None:
                 )
 
 
+def check_marts(steps: Sequence[Source], marts: Sequence[Source]) -> None:
+    """Report a step that reads a mart: it would have the rows of the run before."""
+    names = {source.name.lower(): source for source in marts if source.number is not None}
+    for source in steps:
+        reported: set[str] = set()
+        for part in source.script.parts:
+            for table in sorted((part.reads & names.keys()) - reported):
+                reported.add(table)
+                place = _place(part.node, table)
+                # Said better than that no schema file makes it.
+                source.findings = [
+                    finding
+                    for finding in source.findings
+                    if (finding.rule.id, (finding.line, finding.column)) != ("unknown-table", source.position(place))
+                ]
+                source.report("reads-mart", place, f"'{table}' is a mart, refreshed after all steps")
+
+
 def _written(source: Source) -> set[str]:
     return {part.target for part in source.script.parts if part.writes and not part.is_temporary}
 

@@ -12,7 +12,7 @@ from runner.lint.source import Source
 from runner.lint.upserts import BOOKKEEPING
 from runner.sqltree import Node
 
-_RANDOM = frozenset(
+RANDOM = frozenset(
     {"random", "random_normal", "gen_random_uuid", "gen_random_bytes", "uuid_generate_v1", "uuid_generate_v1mc"}
     | {"uuid_generate_v4", "uuidv4", "uuidv7", "timeofday", "clock_timestamp", "nextval", "pg_backend_pid"}
     | {"txid_current", "pg_current_xact_id"}
@@ -50,7 +50,7 @@ def _values(source: Source, written: Iterable[Part]) -> None:
                     continue
                 if name in evidence.CLOCKS and evidence.is_clock(value) and _is_technical(column, part):
                     continue
-                if name in _RANDOM:
+                if name in RANDOM:
                     seen.add(id(leaf))
                     source.report(
                         "volatile-value",
@@ -62,7 +62,7 @@ def _values(source: Source, written: Iterable[Part]) -> None:
                     source.report("clock-in-data", leaf, f"'{column}' of '{part.target}' depends on when the step runs")
             for end in results(value):
                 name = sqltree.function(end)
-                if name in LISTS and _is_unordered(end) and id(end) not in seen:
+                if name in LISTS and is_unordered(end) and id(end) not in seen:
                     seen.add(id(end))
                     source.report("aggregate-order", end, f"{name} puts '{column}' together in the order of the plan")
 
@@ -75,7 +75,8 @@ def _is_technical(column: str, part: Part) -> bool:
     return not any(r.table is not None and r.table.name != part.target and column in r.columns for r in relations)
 
 
-def _is_unordered(call: Node) -> bool:
+def is_unordered(call: Node) -> bool:
+    """Return whether an aggregate puts its list together in no order."""
     # PostgreSQL sorts for `distinct`.
     return not (call.agg_order or call.agg_distinct or call.agg_within_group)
 
@@ -93,7 +94,7 @@ def _conditions(source: Source, parts: Iterable[Part]) -> None:
                     if not name or id(inner) in seen:
                         continue
                     seen.add(id(inner))
-                    if name in _RANDOM and name != "pg_backend_pid":
+                    if name in RANDOM and name != "pg_backend_pid":
                         source.report("volatile-value", inner, f"{name}() chooses other rows at each run")
                     elif name in evidence.CLOCKS:
                         source.report("clock-in-data", inner, "which rows are meant depends on when the step runs")

@@ -24,10 +24,11 @@ _TEMPLATE = ("no-metrics", "uncounted-write")
 def _broken(folder: Path, example: str, rule: str) -> set[str]:
     pipeline = folder / "migrations" / "zluri"
     shutil.copytree(ROOT / "migrations" / "zluri" / "schema", pipeline / "schema")
-    (pipeline / "checks").mkdir()
+    for name in ("checks", "checkpoints", "marts"):
+        (pipeline / name).mkdir()
     parts = re.split(r"^-- file: (\S+)\n", example, flags=re.MULTILINE)
     files = dict(zip(parts[1::2], parts[2::2], strict=True)) or {"010_agents.sql": example}
-    if any(name.startswith("checks/") for name in files):
+    if any("/" in name for name in files) and not any(name.startswith("010_") for name in files):
         files["010_agents.sql"] = "select 1;"
     for name, text in files.items():
         (pipeline / name).write_text(text)

@@ -61,7 +61,7 @@ def write_files(folder: Path, day: Mapping[str, bytes]) -> None:
 def apply(connection: Connection, day: str, content: Mapping[str, bytes]) -> str:
     """Load and apply a day, each step in a transaction of its own; return the run's id. Autocommit is expected.
 
-    Raises CheckFailed where a check finds rows that must not exist.
+    Raises CheckFailed where a check or checkpoint finds rows that must not exist.
     """
     run = str(uuid.uuid4())
     stage(connection, day, content, run)
@@ -71,6 +71,8 @@ def apply(connection: Connection, day: str, content: Mapping[str, bytes]) -> str
         with connection.transaction():
             wanted = checks.of(PIPELINE.checks, step)
             checks.require(checks.run(connection, wanted), wanted)
+    with connection.transaction():
+        checks.require(checks.run(connection, PIPELINE.checkpoints), PIPELINE.checkpoints)
     return run
 
 

@@ -572,6 +572,6 @@ def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     document = json.loads(capsys.readouterr().out)
     assert document["sources"] == [{"kind": "field", "entity": "cards", "name": "lastFour", "how": "copied"}]
     assert cli.main(["lineage", *project_flag, "--format", "json"]) == 0
-    assert {"pipeline", "steps", "columns", "edges"} == json.loads(capsys.readouterr().out).keys()
+    assert {"pipeline", "steps", "marts", "columns", "edges"} == json.loads(capsys.readouterr().out).keys()
     assert cli.main(["lineage", *project_flag, "--column", "agents.emial"]) == 2
     assert "Did you mean agents.email" in capsys.readouterr().err

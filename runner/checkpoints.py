@@ -1,0 +1,137 @@
+"""Checkpoints: run after all steps of a day, in transactions that only read, and never tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from runner import check_results, checks, database, diagnosis, limits
+from runner.check import CHECKPOINTS, Check
+from runner.checks import CheckResult
+from runner.errors import CheckFailed, DatabaseUnavailable, RunnerError, StepFailed
+
+if TYPE_CHECKING:
+    from runner.apply import Run
+
+# Seconds more than its own time limit that a statement's answer may take.
+_GRACE = 30
+
+
+def run(run: Run, checkpoints: Sequence[Check], done: Callable[[CheckResult], None]) -> list[CheckResult]:
+    """Run the checkpoints of a day, one after the other, and return what each found, after telling `done`.
+
+    All of them run, whatever those before have found. Raises CheckFailed where one of severity `error` found
+    rows, StepFailed where one could not be run. `run.first_attempt` numbers what is recorded.
+    """
+    results: list[CheckResult] = []
+    errors: list[StepFailed] = []
+    with _Session(run) as session:
+        for checkpoint in checkpoints:
+            try:
+                results.append(session.run(checkpoint))
+            except StepFailed as error:
+                errors.append(error)
+            else:
+                done(results[-1])
+    failures = [error for error in (failed(result, checkpoints) for result in results) if error is not None]
+    require(run.day, [*failures, *errors])
+    return results
+
+
+def run_one(run: Run, checkpoint: Check) -> CheckResult:
+    """Run one checkpoint and record what it found; StepFailed where it cannot be run. Rows raise nothing."""
+    with _Session(run) as session:
+        return session.run(checkpoint)
+
+
+class _Session:
+    """One connection for the checkpoints of a run, opened again where it was lost; a context manager."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._open: database.Connection | None = None
+
+    def __enter__(self) -> _Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._open is not None:
+            self._open.close()
+
+    def run(self, checkpoint: Check) -> CheckResult:
+        import psycopg
+
+        try:
+            return self._look(checkpoint)
+        except psycopg.Error as error:
+            told = diagnosis.explain(checkpoint.file, checkpoint.statement, error)
+            message, hint = limits.explain(error, *told)
+            message = database.redact(message, self._run.dsn)
+            raise StepFailed(f"{message}\nthe checkpoint {checkpoint.name} cannot be run", hint=hint) from error
+        except DatabaseUnavailable as error:
+            message = f"{error.message}\nthe checkpoint {checkpoint.name} cannot be run"
+            raise StepFailed(message, hint=error.hint) from error
+
+    def _look(self, checkpoint: Check) -> CheckResult:
+        local = _settings(self._run, checkpoint)
+        if self._open is None or self._open.closed:
+            self._open = database.connect(self._run.dsn, f"runner {self._run.pipeline} {self._run.day}")
+        connection = self._open
+        connection.limit = checkpoint.file.timeout / 1000 + _GRACE
+        try:
+            # Each sees what was committed until now, the day's own rows among it.
+            connection.execute("begin isolation level read committed read only")
+            database.set_local(connection, local)
+            (result,) = checks.run(connection, (checkpoint,))
+            connection.execute("rollback")
+            connection.execute("begin")
+            database.set_local(connection, local)
+            check_results.record(connection, (result,), local)
+            connection.execute("commit")
+        finally:
+            if not connection.closed and connection.info.transaction_status:
+                connection.execute("rollback")
+        return result
+
+
+def failed(result: CheckResult, checkpoints: Sequence[Check]) -> CheckFailed | None:
+    """Return the error of a checkpoint that found rows and is of severity `error`; None for any other result."""
+    if result.status != "failed":
+        return None
+    (checkpoint,) = (each for each in checkpoints if each.name == result.check)
+    return CheckFailed(checks.failure(result, checkpoint), hint=_HINT, results=(result,))
+
+
+_HINT = (
+    "What the steps wrote is committed, and the marts keep the rows they had. Mend the data or the step, and apply "
+    "the day again; '-- severity: warn' in the checkpoint would let it pass."
+)
+
+
+def require(day: str, errors: Sequence[RunnerError]) -> None:
+    """Raise what keeps the marts as they are: the errors of a day's checkpoints, as one."""
+    if not errors:
+        return
+    message = "\n".join([f"{day} {CHECKPOINTS} failed", *(error.message for error in errors)])
+    results = tuple(result for error in errors if isinstance(error, CheckFailed) for result in error.results)
+    if results:
+        raise CheckFailed(message, hint=_HINT, results=results) from errors[0]
+    raise StepFailed(
+        message,
+        hint=f"{errors[0].hint or ''} What the steps wrote is committed, and the marts keep the rows they had.".strip(),
+    ) from errors[0]
+
+
+def _settings(run: Run, checkpoint: Check) -> dict[str, str]:
+    file = checkpoint.file
+    return {
+        "app.flow_run_id": run.flow_run_id,
+        "app.day": run.day,
+        "app.pipeline": run.pipeline,
+        "app.step": CHECKPOINTS,
+        "app.attempt": str(run.first_attempt),
+        "application_name": f"runner {run.pipeline}/{checkpoint.name} {run.day}"[:63],
+        "lock_timeout": f"{file.lock_timeout}ms",
+        "statement_timeout": f"{limits.capped(file.timeout)}ms",
+        **database.BRIEF,
+    }
