@@ -20,11 +20,23 @@ from prefect.flows import Flow
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from runner import checks, config, console, database, days, loading, project, schema, task_settings, wording
+from runner import (
+    checks,
+    config,
+    console,
+    database,
+    days,
+    loading,
+    mart_making,
+    project,
+    schema,
+    task_settings,
+    wording,
+)
 from runner.apply import Run, StepResult, StepRunner
 from runner.config import Settings
 from runner.errors import RunnerError
-from runner.flows import loads, report, steps
+from runner.flows import gates, loads, report, steps
 from runner.flows.ending import failed
 from runner.flows.names import flow_name, run_name
 from runner.flows.tasks import LATER, NOTE, OUTCOME, TERMINAL, as_task, cancelling, logger, outcome
@@ -36,6 +48,7 @@ from runner.wording import describe_step
 
 Load = Literal["auto", "always", "never"]
 Engine = Literal["spark", "local", "auto"]
+Marts = Literal["auto", "never"]
 Outcome = list[StepResult] | State[Any]
 """What a flow's function returns: the results of its steps, or the state in which it failed."""
 
@@ -63,9 +76,10 @@ def day_pipeline(settings: Settings) -> Flow[..., Outcome]:
         wait: float = 0,
         engine: Engine | None = None,
         jobs: int | None = None,
+        marts: Marts = "auto",
     ) -> Outcome:
         given = replace(settings, data=data or settings.data, engine=engine or settings.engine)
-        return apply_day(given, day, load=load, max_rejects=max_rejects, wait=wait, jobs=jobs)
+        return apply_day(given, day, load=load, max_rejects=max_rejects, wait=wait, jobs=jobs, marts=marts)
 
     run.__name__ = run.__qualname__ = flow_name(settings.pipeline)
     return day_flow(settings.pipeline)(run)
@@ -84,6 +98,7 @@ def apply_day(
     max_rejects: str | None = None,
     wait: float = 0,
     jobs: int | None = None,
+    marts: Marts = "auto",
 ) -> Outcome:
     """Apply a day inside the flow run at hand, whose id every metrics row carries; return what each step did.
 
@@ -102,7 +117,7 @@ def apply_day(
             loading.check(settings, day, mode=load, max_rejects=max_rejects)
             dsn = loading.resolve_for(settings, day, load)
             run = Run(pipeline.name, day, flow_run_id, dsn, attempts=1, checks=pipeline.checks)
-            return _Day(settings, pipeline, run, jobs).run(load, max_rejects, wait)
+            return _Day(settings, pipeline, run, jobs).run(load, max_rejects, wait, marts)
         except RunnerError as error:
             return failed(error)
 
@@ -125,7 +140,7 @@ class _Day:
         self._running = steps.Running()
         self._entities = loading.declared(settings)
 
-    def run(self, load: Load, max_rejects: str | None, wait: float) -> list[StepResult]:
+    def run(self, load: Load, max_rejects: str | None, wait: float, marts: Marts) -> list[StepResult]:
         run = self._run
         last: Any = None
         if load == "never" and loading.has_loaders(self._settings):
@@ -149,6 +164,7 @@ class _Day:
                     after=[last],
                     told=self._tell,
                 )
+                gates.run(run, self._pipeline, self._tasks, self._running, marts=marts != "never")
             except Exception:
                 self._report()
                 raise
@@ -159,9 +175,18 @@ class _Day:
         with schema.connect(self._run.dsn, "runner migrate") as connection:
             loading.require_engine(self._settings, connection, self._run.dsn, self._run.day, load)
             migrated = schema.migrate(connection, self._pipeline.name, self._pipeline.schema)
+            made = mart_making.migrate(
+                connection,
+                self._pipeline.name,
+                self._pipeline.marts,
+                log=logger().warning,
+                flow_run_id=self._run.flow_run_id,
+            )
         for name in migrated:
             outcome(self._run.day, "schema", name, "applied")
-        return migrated
+        for name in made:
+            outcome(self._run.day, "mart", name, "made")
+        return migrated + made
 
     def _load(self, mode: Literal["auto", "always"], max_rejects: str | None, after: list[Any]) -> Any:
         settings, run = self._settings, self._run
@@ -237,7 +262,7 @@ class _Day:
     def _report(self) -> None:
         """Show on Prefect's page what was done; a page that cannot be reached fails nothing."""
         run = self._run
-        described = {check.name: check.description for check in run.checks}
+        described = {check.name: check.description for check in (*run.checks, *self._pipeline.checkpoints)}
         report.publish(run.dsn, run.pipeline, run.day, run.flow_run_id, described, logger().warning)
 
 
