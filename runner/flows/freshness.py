@@ -14,6 +14,7 @@ from runner import console, database, freshness, metrics, project, schema, task_
 from runner.commands.freshness import row
 from runner.config import Settings
 from runner.errors import RunnerError, StaleData
+from runner.flows import tags
 from runner.flows.ending import failed
 from runner.flows.names import artifact_key, flow_name
 from runner.flows.tasks import as_task, cancelling, logger
@@ -27,6 +28,7 @@ def freshness_flow(pipeline: str) -> Callable[[Callable[..., Outcome]], Flow[...
     """Decorate a function that returns `look_at` of settings as the flow `<pipeline>_freshness`."""
     return prefect.flow(
         name=flow_name(pipeline, "freshness"),
+        flow_run_name=lambda: f"{pipeline} freshness",
         description=f"Tell how old the newest data of {pipeline} is, and fail where it is too old.",
         persist_result=False,
     )
@@ -44,7 +46,7 @@ def freshness_pipeline(settings: Settings) -> Flow[..., Outcome]:
 
 def look_at(settings: Settings) -> Outcome:
     """Look how fresh the pipeline's tables are, inside the flow run at hand; failed where any is stale."""
-    with prefect.tags(f"pipeline={settings.pipeline}", f"env={settings.env}"), cancelling():
+    with cancelling(), tags.tagged(*tags.of(settings)):
         try:
             tasks = task_settings.read(settings)
             rules = freshness.rules(settings, project.discover(settings).steps)

@@ -33,7 +33,7 @@ def file_arrival_flow(pipeline: str) -> Callable[[Callable[..., Outcome]], Flow[
     """Decorate a function that returns `watch` of settings as the flow `<pipeline>_file_arrival`."""
     return prefect.flow(
         name=flow_name(pipeline, "file_arrival"),
-        flow_run_name=f"{pipeline.replace('{', '{{').replace('}', '}}')} file arrival",
+        flow_run_name=lambda: f"{pipeline} file arrival",
         description=f"Look for days of {pipeline} that have arrived, and run each once for what it holds.",
         persist_result=False,
     )

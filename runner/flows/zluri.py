@@ -8,6 +8,8 @@ from runner.flows.backfill import backfill_flow, run_backfill
 from runner.flows.day import Engine, Load, Outcome, apply_day, day_flow, settings_of
 from runner.flows.freshness import Outcome as Freshness
 from runner.flows.freshness import freshness_flow, look_at
+from runner.flows.sensor import Outcome as Arrivals
+from runner.flows.sensor import file_arrival_flow, watch
 
 
 @day_flow("zluri")
@@ -76,3 +78,14 @@ def zluri_backfill(
 def zluri_freshness() -> Freshness:
     """Tell how old the newest data of Zluri's tables is; failed where any is stale."""
     return look_at(settings_of("zluri", None))
+
+
+@file_arrival_flow("zluri")
+def zluri_file_arrival(deployment: str | None = None, data: str | None = None) -> Arrivals:
+    """Look once for days of Zluri that have arrived, and have each run once for what it holds.
+
+    Args:
+        deployment: what is run, flow/deployment; zluri_day_pipeline/daily where neither this nor [sensor] says
+        data: the folder or prefix in which sync-<day>/ arrives; the project's own where it is not given
+    """
+    return watch(settings_of("zluri", data), deployment, data)

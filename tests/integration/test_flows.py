@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import json
 import logging
 import os
 import select
@@ -11,11 +12,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -36,6 +40,7 @@ from runner.errors import (
 from runner.lease import Lease
 from runner.step import SqlFile
 from tests.e2e.conftest import warned
+from tests.flows import logged
 from tests.hostile.watching import files_with
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -211,6 +216,9 @@ def test_a_failing_step(flow: Callable[..., Ended], project: Callable[..., Path]
     assert metrics_rows(connection, ended.id) == [("first_task", 1, "success"), ("second_task", 1, "failure")]
     assert connection.execute("select to_regclass('second'), to_regclass('third')").fetchone() == (None, None)
     assert {artifact.key for artifact in ended.artifacts()} == {"demo-metrics-day1", "demo-changes-day1"}
+    log = logged(ended.id)
+    assert [line.split()[2] for line in log if line.startswith("day1  step")] == ["010_first"]
+    assert any("division by zero" in line and "\nhint: " in line for line in log)
 
 
 def test_a_passing_fault(flow: Callable[..., Ended], project: Callable[..., Path], connection: Connection) -> None:
@@ -521,6 +529,7 @@ def test_freshness(
     assert [one["level"] for one in ended.state.result()] == ["fresh"]
     (artifact,) = ended.artifacts()
     assert (artifact.key, artifact.type) == ("demo-freshness", "table")
+    assert (ended.run.name, set(ended.run.tags)) == ("demo freshness", {"pipeline=demo", "env=dev"})
     assert '"table": "first"' in artifact.data and '"level": "fresh"' in artifact.data
 
 
@@ -815,3 +824,45 @@ def test_the_command_line_imports_no_prefect() -> None:
         "assert 'prefect' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.fixture
+def page() -> Iterator[tuple[str, dict[str, Any]]]:
+    """The address of a server that says which pages it has, and what it says."""
+    said: dict[str, Any] = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/ui-settings" and said else 404)
+            self.end_headers()
+            self.wfile.write(json.dumps(said).encode())
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", said
+        server.shutdown()
+        thread.join()
+
+
+def test_where_a_run_is_seen(page: tuple[str, dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    """The address of a run's page is printed when it begins, once, where the server has a page."""
+    from prefect.client.schemas.objects import FlowRun
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from runner.flows import link
+
+    url, said = page
+    run = FlowRun(flow_id=uuid4(), name="demo day1", run_count=1)
+    with temporary_settings({PREFECT_API_URL: f"{url}/api"}):
+        for pages in ({}, {"available_uis": []}, {"available_uis": ["v1"]}):
+            said |= pages
+            link.show(None, run, None)
+        link.show(None, run.model_copy(update={"run_count": 2}), None)
+    assert capsys.readouterr().err == f"demo day1: {url}/runs/flow-run/{run.id}\n"
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+        link.show(None, run, None)
+    assert capsys.readouterr().err == ""
