@@ -18,6 +18,7 @@ from runner.relation import suggestion
 FLOWS = {
     "day_pipeline": "runner.flows.day:day_pipeline",
     "freshness": "runner.flows.freshness:freshness_pipeline",
+    "backfill": "runner.flows.backfill:backfill_pipeline",
     "file_arrival": "runner.flows.sensor:file_arrival_pipeline",
 }
 """The kinds of flow that a pipeline has, and the function that makes one from settings."""

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, cast
 from uuid import UUID
 
@@ -38,7 +39,8 @@ from runner.config import Settings
 from runner.errors import RunnerError
 from runner.flows import gates, loads, report, steps
 from runner.flows.ending import failed
-from runner.flows.names import flow_name, run_name
+from runner.flows.names import flow_name
+from runner.flows.scheduled import day_of_run, name_of_run
 from runner.flows.tasks import LATER, NOTE, OUTCOME, TERMINAL, as_task, cancelling, logger, outcome
 from runner.lease import Lease
 from runner.project import Pipeline
@@ -57,7 +59,7 @@ def day_flow(pipeline: str) -> Callable[[Callable[..., Outcome]], Flow[..., Outc
     """Decorate a function of the parameters of `apply_day` as the flow `<pipeline>_day_pipeline`."""
     return prefect.flow(
         name=flow_name(pipeline),
-        flow_run_name=run_name(pipeline),
+        flow_run_name=partial(name_of_run, pipeline),
         description=f"Load a day of {pipeline} and run its steps, each one transaction.",
         validate_parameters=True,
         persist_result=False,
@@ -69,7 +71,7 @@ def day_pipeline(settings: Settings) -> Flow[..., Outcome]:
     """Return the flow of the settings' pipeline. Its files are read when it runs, not here."""
 
     def run(
-        day: str,
+        day: str | None = None,
         load: Load = "auto",
         max_rejects: str | None = None,
         data: str | None = None,
@@ -92,7 +94,7 @@ def settings_of(pipeline: str, data: str | None, engine: Engine | None = None) -
 
 def apply_day(
     settings: Settings,
-    day: str,
+    day: str | None,
     *,
     load: Load = "auto",
     max_rejects: str | None = None,
@@ -102,18 +104,21 @@ def apply_day(
 ) -> Outcome:
     """Apply a day inside the flow run at hand, whose id every metrics row carries; return what each step did.
 
-    The parameters are those of `runner apply`; where `jobs` is None, runner.toml says how many. A RunnerError
-    becomes the failed state that is returned; whoever calls the flow has it raised.
+    The parameters are those of `runner apply`; a scheduled run has its day from its scheduled time where `day` is
+    None, and where `jobs` is None, runner.toml says how many. A RunnerError becomes the failed state that is
+    returned; whoever calls the flow has it raised.
     """
-    days.check(day)
-    pipeline = project.discover(settings)
-    for step in pipeline.steps:
-        step.statements  # noqa: B018 - refuses transaction control before anything is run
     flow_run_id = str(prefect.runtime.flow_run.id)
-    wanted = tags(settings, day)
-    with prefect.tags(*wanted), cancelling():
-        _tag_flow_run(flow_run_id, wanted)
+    with ExitStack() as stack:
+        stack.enter_context(cancelling())
         try:
+            day = days.check(day_of_run(settings, day))
+            pipeline = project.discover(settings)
+            for step in pipeline.steps:
+                step.statements  # noqa: B018 - refuses transaction control before anything is run
+            wanted = tags(settings, day)
+            stack.enter_context(prefect.tags(*wanted))
+            _tag_flow_run(flow_run_id, wanted)
             loading.check(settings, day, mode=load, max_rejects=max_rejects)
             dsn = loading.resolve_for(settings, day, load)
             run = Run(pipeline.name, day, flow_run_id, dsn, attempts=1, checks=pipeline.checks)

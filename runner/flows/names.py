@@ -20,9 +20,9 @@ def flow_name(pipeline: str, kind: str = "day_pipeline") -> str:
     return f"{pipeline}_{kind}"
 
 
-def run_name(pipeline: str) -> str:
-    """Return the template of a run's name, in which Prefect fills in the day."""
-    return pipeline.replace("{", "{{").replace("}", "}}") + " {day}"
+def run_name(pipeline: str, day: str) -> str:
+    """Return the name of a day's run: `zluri 2026-01-05`."""
+    return f"{pipeline} {day}"
 
 
 def artifact_key(pipeline: str, *of: str) -> str:

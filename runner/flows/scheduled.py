@@ -12,9 +12,9 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.exceptions import ObjectNotFound
 
-from runner import deployments, logical_day
+from runner import config, deployments, logical_day
 from runner.config import Settings
-from runner.errors import UsageError
+from runner.errors import RunnerError, UsageError
 from runner.flows.names import run_name
 
 _HINT = "Give it one: prefect deployment run 'FLOW/NAME' --param day=day1, or the field `day` of the page's Custom run."
@@ -45,10 +45,15 @@ def scheduled_day(run: FlowRun, rule: logical_day.Rule, timezone: str | None) ->
 
 
 def name_of_run(pipeline: str) -> str:
-    """Return the name of the day's run at hand, as far as it is known before it begins."""
+    """Return the name of the day's run at hand; one whose day cannot be told is about to say so itself."""
     context = FlowRunContext.get()
     parameters: dict[str, Any] = (context.parameters if context else None) or {}
-    return run_name(pipeline, parameters.get("day") or "by schedule")
+    if (given := parameters.get("day")) is not None:
+        return run_name(pipeline, given)
+    try:
+        return run_name(pipeline, day_of_run(config.load({"pipeline": pipeline}), None))
+    except RunnerError:
+        return run_name(pipeline, "without a day")
 
 
 def _rule(settings: Settings) -> logical_day.Rule:

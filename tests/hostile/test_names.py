@@ -204,7 +204,7 @@ def test_flows_that_prefect_cannot_name(name: str) -> None:
 
 def test_names_in_prefect() -> None:
     """Braces in a pipeline's name are no parameters; names that differ have tables of their own."""
-    assert names.run_name("a{b}{}").format(day="day1") == "a{b}{} day1"
+    assert names.run_name("a{b}{}", "day1") == "a{b}{} day1"
     assert names.artifact_key("zluri", "metrics", "day1") == "zluri-metrics-day1"
     days = ("day1", "Day1", "2026-01-05", "2026.01.05", "2026_01_05")
     keys = {names.artifact_key(pipeline, "metrics", day) for pipeline in ("a", "A", "\u00e4", "a'") for day in days}
