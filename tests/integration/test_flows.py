@@ -240,23 +240,21 @@ def test_a_fault_that_does_not_pass(
     assert [row[1:] for row in metrics_rows(connection, ended.id)] == [(n, "failure") for n in (1, 2, 3)]
 
 
-MEETS = """
-do $$ begin
-    perform pg_advisory_xact_lock_shared(0, {own});
-    while not exists (
-        select from pg_locks where locktype = 'advisory' and (classid, objid) = (0, {other}) and granted
-    ) loop
-        perform pg_sleep(0.01);
-    end loop;
-end $$;
-"""
+TAKE = "perform pg_advisory_xact_lock_shared(0, {0});"
+UNTIL = """while {1} exists (
+    select from pg_locks where locktype = 'advisory' and (classid, objid) = (0, {0}) and granted
+) loop perform pg_sleep(0.01); end loop;"""
+
+
+def block(*statements: str) -> str:
+    return f"do $$ begin {' '.join(statements)} end $$;"
 
 
 def test_side_by_side(flow: Callable[..., Ended], project: Callable[..., Path]) -> None:
     """Steps that share no table run at once, as many as [tasks] says; results are in the order of the files."""
-    folder = project(
-        first=MEETS.format(own=1, other=2), second=MEETS.format(own=2, other=1), third="select from first;"
-    )
+    # The first comes when the second is there, and goes after it: one at a time, it would wait in vain.
+    first = block(UNTIL.format(2, "not"), TAKE.format(1), UNTIL.format(2, ""))
+    folder = project(first=first, second=block(TAKE.format(2), UNTIL.format(1, "not")), third="select from first;")
     (folder / "runner.toml").write_text('[tasks]\njobs = 2\n[tasks.database]\ntimeout = "60s"\n', "utf-8")
     ended = flow(folder, jobs=None)
     assert [step.step for step in ended.steps] == ["010_first", "020_second", "030_third"]
