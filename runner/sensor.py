@@ -104,7 +104,7 @@ def look(settings: Settings, connection: database.Connection, rules: Rules) -> l
     found = []
     for day, arrival in there.items():
         decision = arrivals.decide(arrival, known.get(day), required, rules, now)
-        if decision.kind == "trigger" and _is_loaded(settings, connection, day):
+        if decision.kind in ("trigger", "wait") and _is_loaded(settings, connection, day):
             decision = Decision("known", "staging holds these files")
         found.append(Seen(arrival, known.get(day), decision))
     return found
