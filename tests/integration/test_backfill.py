@@ -250,83 +250,141 @@ def test_wrong_usage(run: Run, arguments: list[str], message: str) -> None:
     assert message in err and "hint: " in err
 
 
-@pytest.fixture
-def zluri(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run commands on four small days of the shipped pipeline, read by processes of this machine."""
-    for number in range(4):
-        year.write(tmp_path / "days", number)
-    monkeypatch.setenv("RUNNER_ENGINE", "local")
-    monkeypatch.setenv("DATA_BASE_PATH", str(tmp_path / "days"))
-    monkeypatch.chdir(ROOT)
+SCHEMA = """
+create table stg_items (day text not null, source_file text not null, position bigint not null, id bigint, name text);
+create table items (id bigint primary key, name text, day text not null);
+"""
+ITEMS = """
+with changed as (
+    insert into items as target (id, name, day)
+    select id, name, day from stg_items where day = current_setting('app.day')
+    on conflict (id) do update set name = excluded.name, day = excluded.day
+    where (target.day, target.name) is distinct from (excluded.day, excluded.name) and target.day <= excluded.day
+    returning 1
+)
+insert into pipeline_metrics (
+    flow_run_id, task_name, pipeline_name, table_name, day, rows_inserted, rows_affected, status
+)
+select
+    current_setting('app.flow_run_id'), 'items_task', 'items', 'items', current_setting('app.day'),
+    count(*), count(*), 'success'
+from changed;
+"""
+FILES = {
+    "migrations/shop/schema/001_items.sql": SCHEMA,
+    "migrations/shop/010_items.sql": ITEMS,
+    "migrations/shop/checkpoints/010_names.sql": "-- severity: error\n-- description: no name\n"
+    "select id from items where name is null and day = current_setting('app.day')",
+    "migrations/shop/marts/010_names.sql": "create materialized view names as select name, count(*) from items"
+    " group by name;\ncreate unique index names_key on names (name);",
+    "staging_loaders/shop/items.toml": 'table = "stg_items"\nkey = "id"\n[fields]\n'
+    'id = { type = "integer", required = true }\nname = { type = "text" }\n',
+}
+THREE = ("--start-date", "2025-12-31", "--end-date", "2026-01-04")
+DAYS = ["2026-01-01", "2026-01-02", "2026-01-04"]
 
-    def call(command: str, *arguments: str, url: str = database) -> tuple[int, str, str]:
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run commands in a project of one entity with three days, which processes of this machine read."""
+    for name, text in FILES.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    for number, day in enumerate(DAYS):
+        folder = tmp_path / "data" / f"sync-{day}" / "items"
+        folder.mkdir(parents=True)
+        records = ({"id": key, "name": f"of {day}"} for key in range(number * 2, number * 2 + 4))
+        (folder / "page.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records), "utf-8")
+    monkeypatch.setenv("RUNNER_ENGINE", "local")
+
+    def call(command: str, *arguments: str, url: str) -> tuple[int, str, str]:
         monkeypatch.setenv("DATABASE_URL", url)
-        return cli.main([command, *arguments]), *capsys.readouterr()
+        return cli.main([command, "--project", str(tmp_path), *arguments]), *capsys.readouterr()
 
     return call
 
 
-YEAR = ("--start-date", "2024-12-30", "--end-date", "2025-01-04")
-
-
-def contents(url: str) -> dict[str, list[tuple[Any, ...]]]:
-    """Return the rows of the tables that steps write."""
-    found = {}
+def rows(url: str, query: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a query."""
     with psycopg.connect(url, autocommit=True) as connection:
-        for table in KEYS:
-            rows = connection.execute(f"select to_jsonb(t) - 'loaded_at' from {table} as t".encode()).fetchall()
-            found[table] = sorted(rows, key=str)
-    return found
+        return connection.execute(query.encode()).fetchall()
 
 
 def test_like_single_days(
-    zluri: Run, tmp_path: Path, new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+    shop: Run, tmp_path: Path, empty_database: str, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A backfill ends in the tables of single runs, with one engine and one look at the schema; a rerun changes
-    nothing, and a day whose files are new is done again by a backfill that goes on."""
-    one, many = new_database(), new_database()
-    for number in range(4):
-        assert zluri("apply", "--day", year.name(number), url=one)[0] == 0
+    """A backfill ends in the tables of single runs, with one engine, and its rerun changes nothing; one that goes on
+    does a day again whose files are new."""
+    for day in DAYS:
+        assert shop("apply", "--day", day, url=database)[0] == 0
     engines: list[Any] = []
     opened = local.Local.__init__
     monkeypatch.setattr(local.Local, "__init__", lambda self: (engines.append(self), opened(self))[1])
-    code, out, err = zluri("backfill", *YEAR, "--jobs", "2", url=many)
+    code, out, err = shop("backfill", *THREE, url=empty_database)
     assert code == 0, err
     assert len(engines) == 1
-    assert "2 days not there, and left out: 2024-12-30, 2024-12-31" in err
-    assert "4 days: 4 done" in out
-    assert contents(one) == contents(many)
-    code, out, _ = zluri("backfill", *YEAR, url=many)
-    assert code == 0 and out.count("nothing to change") == 4
-    page = tmp_path / "days" / f"sync-{year.name(2)}" / "transactions" / "page.jsonl"
-    page.write_text(page.read_text("utf-8").replace("Merchant 3", "Merchant x"), "utf-8")
-    code, out, err = zluri("backfill", *YEAR, "--resume", url=many)
-    assert code == 0 and "going on: 3 days of 4 are done" in err
-    assert [line.split()[0] for line in out.splitlines() if "changed" in line] == [year.name(2)]
+    assert "2 days not there, and left out: 2025-12-31, 2026-01-03" in err
+    assert "3 days: 3 done" in out
+    items = "select * from items order by id"
+    assert rows(empty_database, items) == rows(database, items)
+    code, out, _ = shop("backfill", *THREE, url=empty_database)
+    assert code == 0 and out.count("nothing to change") == 3
+    page = tmp_path / "data" / f"sync-{DAYS[1]}" / "items" / "page.jsonl"
+    page.write_text(page.read_text("utf-8").replace("of ", "from "), "utf-8")
+    code, out, err = shop("backfill", *THREE, "--resume", url=empty_database)
+    assert code == 0 and "going on: 2 days of 3 are done" in err
+    assert [line.split()[0] for line in out.splitlines() if "changed" in line] == [DAYS[1]]
 
 
-def test_days_of_staging(zluri: Run, tmp_path: Path, database: str, connection: Connection) -> None:
+def test_days_of_staging(shop: Run, tmp_path: Path, empty_database: str) -> None:
     """A day whose folder is gone runs on what staging holds of it; with --load never all of them do."""
-    assert zluri("backfill", *YEAR)[0] == 0
-    shutil.rmtree(tmp_path / "days" / f"sync-{year.name(1)}")
-    code, out, err = zluri("backfill", *YEAR, "--json")
+    assert shop("backfill", *THREE, url=empty_database)[0] == 0
+    shutil.rmtree(tmp_path / "data" / f"sync-{DAYS[1]}")
+    code, out, err = shop("backfill", *THREE, "--json", url=empty_database)
     assert code == 0, err
     days = [day for chunk in json.loads(out)["chunks"] for day in chunk["days"]]
-    assert [(day["status"], bool(day["records_read"])) for day in days] == [("done", False)] * 4
-    shutil.rmtree(tmp_path / "days")
-    (tmp_path / "days").mkdir()
-    connection.execute("delete from stg_loads where day = %s", (year.name(3),))
-    code, out, _ = zluri("backfill", *YEAR, "--load", "never")
-    assert code == 0 and "3 days: 3 done" in out
-    code, _, err = zluri("backfill", "--days", year.name(3), "--load", "never")
-    assert code == 2 and f"there are no days of {year.name(3)}" in err
+    assert [(day["day"], day["status"], day["records_read"]) for day in days] == [(day, "done", 0) for day in DAYS]
+    shutil.rmtree(tmp_path / "data")
+    rows(empty_database, f"delete from stg_loads where day = '{DAYS[2]}' returning day")
+    code, out, _ = shop("backfill", *THREE, "--load", "never", url=empty_database)
+    assert code == 0 and "2 days: 2 done" in out
+    code, _, err = shop("backfill", "--days", DAYS[2], "--load", "never", url=empty_database)
+    assert code == 2 and f"there are no days of {DAYS[2]}" in err
 
 
-def test_marts(zluri: Run, connection: Connection, database: str) -> None:
-    """They are refreshed once, when all days are done; a day that is not keeps the rows they had."""
-    with Lease(database, "zluri", year.name(1), "another-run"):
-        code, _, err = zluri("backfill", *YEAR)
-    assert code == 3 and "not refreshed: " in err
-    code, out, _ = zluri("backfill", *YEAR, "--resume")
-    assert code == 0
-    assert out.count("\nmart ") == len(list((ROOT / "migrations" / "zluri" / "marts").glob("*.sql")))
+def test_marts(shop: Run, tmp_path: Path, empty_database: str) -> None:
+    """They are refreshed once, when all days are done; a checkpoint that fails fails its day and leaves them."""
+    page = tmp_path / "data" / f"sync-{DAYS[0]}" / "items" / "page.jsonl"
+    good = page.read_text("utf-8")
+    page.write_text(json.dumps({"id": 99}) + "\n" + good, "utf-8")
+    code, out, err = shop("backfill", *THREE, "--chunk-mode", "monthly", url=empty_database)
+    assert code == 1
+    assert "FAILED: 2026-01-01 " in out and "no name" in err
+    assert "not refreshed: 010_names; not all days are done" in err
+    assert rows(empty_database, "select * from names") == []
+    page.write_text(good, "utf-8")
+    rows(empty_database, "delete from items where name is null returning id")
+    code, out, _ = shop("backfill", *THREE, "--chunk-mode", "monthly", "--resume", url=empty_database)
+    assert code == 0 and out.count("010_names") == 1
+    assert rows(empty_database, "select name from names order by name") == [(f"of {day}",) for day in DAYS]
+
+
+@pytest.mark.long
+def test_zluri(
+    tmp_path: Path, new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Days of the shipped pipeline, with steps side by side, end in the tables of single runs."""
+    one, many = new_database(), new_database()
+    days = [year.name(number) for number in range(6)]
+    for number in range(6):
+        year.write(tmp_path, number)
+    monkeypatch.setenv("DATABASE_URL", one)
+    given = ("--project", str(ROOT), "--data", str(tmp_path), "--engine", "local")
+    assert [cli.main(["apply", "--day", day, *given]) for day in days] == [0] * 6
+    monkeypatch.setenv("DATABASE_URL", many)
+    asked = ("--start-date", days[0], "--end-date", days[-1], "--chunk-mode", "weekly", "--jobs", "2")
+    assert cli.main(["backfill", *asked, *given]) == 0, capsys.readouterr()
+    for table in KEYS:
+        query = f"select to_jsonb(t) - 'loaded_at' from {table} as t order by 1"
+        assert rows(one, query) == rows(many, query), table
