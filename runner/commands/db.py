@@ -205,13 +205,14 @@ def _parts(settings: Settings) -> dict[str, Any]:
     """Return what is known of the settings' own server: its connection string, and libpq's environment."""
     from psycopg import conninfo, pq
 
-    database.check(settings.database_url or "")
+    given = database.resolve(settings)
+    database.check(given)
     environment = {
         option.keyword.decode(): option.val.decode()
         for option in pq.Conninfo.get_defaults()
         if option.val and option.envvar and option.envvar.decode() in os.environ
     }
-    return environment | conninfo.conninfo_to_dict(settings.database_url or "")
+    return environment | conninfo.conninfo_to_dict(given)
 
 
 def _tell(args: argparse.Namespace, settings: Settings, what: str, **facts: bool) -> int:
