@@ -347,7 +347,7 @@ def test_a_role_that_may_only_read_metrics_reads_them(as_role: Callable[..., Con
 @pytest.mark.parametrize(
     ("name", "code", "told"),
     [
-        pytest.param("003_partitions", 0, "an earlier version, without 003_partitions", id="older"),
+        pytest.param(OWN[-1].id, 0, f"an earlier version, without {OWN[-1].id}", id="older"),
         pytest.param("999_future", 1, "made by a newer runner", id="newer"),
     ],
 )
