@@ -99,7 +99,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         if plan.resumed is None:
             backfill_book.begin(connection, pipeline.name, id, plan.request)
     shown = Shown(args, pipeline, plan, id)
-    shown.began([*migrated, *(f"marts/{name}" for name in made)])
+    shown.began(migrated, made)
     ended = Ended()
     progress = Bar(len(plan.days) - len(plan.done))
     with loading.open_engine(settings, progress.show, progress.note) as engine:

@@ -7,7 +7,7 @@ import dataclasses
 import time
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, TextIO
 
 from runner import backfill, backfill_run, console, durations, loading, mart_refresh, schema
 from runner.backfill import Chunk
@@ -15,7 +15,7 @@ from runner.backfill_plan import Plan
 from runner.backfill_run import DayEnd, Ended
 from runner.config import Settings
 from runner.errors import RunnerError
-from runner.progress import Progress
+from runner.progress import Advance, Progress
 from runner.project import Pipeline
 from runner.wording import describe_backfill, describe_mart, told
 
@@ -26,11 +26,12 @@ _SHOWN = 10
 class Bar(Progress):
     """A line that says how many days are done, which one is at work and how long the rest may take."""
 
-    def __init__(self, total: int) -> None:
-        super().__init__()
+    def __init__(self, total: int, stream: TextIO | None = None) -> None:
+        super().__init__(stream)
         self._total = total
         self._begun = 0
         self._started = time.monotonic()
+        self._doing = ""
 
     def began(self, day: str) -> None:
         """Count another day that begins."""
@@ -39,7 +40,13 @@ class Bar(Progress):
 
     def show(self, text: str) -> None:
         """Say what goes on, behind the bar."""
+        self._doing = text
         super().show(f"{self._line()}  {text}" if self._begun else text)
+
+    def __call__(self, advance: Advance) -> None:
+        """Draw the entities that are loaded above the bar."""
+        self._entities[advance.entity] = advance
+        self.show(self._doing)
 
     def _line(self) -> str:
         done = self._begun - 1
@@ -73,9 +80,9 @@ class Shown:
             "marts": [],
         }
 
-    def began(self, migrated: list[str]) -> None:
-        """Say what there is to do."""
-        self._document["migrated"] = migrated
+    def began(self, migrated: list[str], made: list[str]) -> None:
+        """Say what there is to do, and which schema files and marts that needed."""
+        self._document["migrated"] = [*migrated, *(f"marts/{name}" for name in made)]
         plan = self._plan
         _note_missing(plan)
         if plan.done:
@@ -83,6 +90,8 @@ class Shown:
         if not self._args.json:
             for name in migrated:
                 console.say(f"{'schema':<{self._width}}  {name} applied")
+            for name in made:
+                console.say(f"{'mart':<{self._width}}  {name} made")
 
     def chunk(self, chunk: Chunk, ended: Ended, seconds: float) -> None:
         """Say how a chunk ended."""

@@ -14,6 +14,7 @@ from typing import TextIO
 
 import pytest
 
+from runner.commands.backfill_shown import Bar
 from runner.progress import Advance, Progress
 
 
@@ -206,3 +207,17 @@ def test_a_terminal_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     progress.show("starting Spark …")
     progress(CARDS)
     progress.clear()
+
+
+def test_days_of_a_backfill(terminal: tuple[TextIO, int]) -> None:
+    """A bar says how many days are done and which is at work; the entities that are loaded stand above it."""
+    stream, looker = terminal
+    progress, screen = Bar(4, stream), Screen(looker)
+    progress.began("day1")
+    assert screen.lines() == ["····················  0 of 4 days  day1"]
+    progress(CARDS)
+    assert [line.split()[0] for line in screen.lines()] == ["cards", "····················"]
+    progress.clear()
+    progress.began("day2")
+    (line,) = screen.lines()
+    assert line.startswith("█████···············  1 of 4 days, ") and line.endswith(" left  day2")
