@@ -86,7 +86,9 @@ def _run(argv: Sequence[str] | None) -> int:
         if private:
             console.note(f"{flow.name}: on a private Prefect server; PREFECT_API_URL names another")
         with prefect.tags(*tags(settings, args.day)):
-            flow(args.day, load=args.load, max_rejects=args.max_rejects, wait=args.wait, jobs=args.jobs)
+            flow(
+                args.day, load=args.load, max_rejects=args.max_rejects, wait=args.wait, jobs=args.jobs, marts=args.marts
+            )
     return 0
 
 
@@ -103,6 +105,12 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--jobs", type=int, metavar="N", help="run up to N steps at once that do not depend on each other"
+    )
+    parser.add_argument(
+        "--marts",
+        choices=("auto", "never"),
+        default="auto",
+        help="refresh the marts once the checkpoints have passed (auto), or not at all",
     )
     return parser.parse_args(argv)
 

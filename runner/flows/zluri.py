@@ -5,7 +5,7 @@ from __future__ import annotations
 from runner.backfill import Mode
 from runner.flows.backfill import Outcome as Backfill
 from runner.flows.backfill import backfill_flow, run_backfill
-from runner.flows.day import Engine, Load, Outcome, apply_day, day_flow, settings_of
+from runner.flows.day import Engine, Load, Marts, Outcome, apply_day, day_flow, settings_of
 from runner.flows.freshness import Outcome as Freshness
 from runner.flows.freshness import freshness_flow, look_at
 from runner.flows.sensor import Outcome as Arrivals
@@ -21,8 +21,9 @@ def zluri_day_pipeline(
     wait: float = 0,
     engine: Engine | None = None,
     jobs: int | None = None,
+    marts: Marts = "auto",
 ) -> Outcome:
-    """Load a day of Zluri where its files are new, then run each step in one transaction.
+    """Load a day of Zluri where its files are new, run each step in one transaction, then the checkpoints and marts.
 
     Args:
         day: the day's name: day1, 2026-01-05; a scheduled run takes that of its scheduled time
@@ -32,9 +33,10 @@ def zluri_day_pipeline(
         wait: seconds to wait for another run that holds the day
         engine: what reads the files: spark, local, or auto (by how much there is); the settings' where not given
         jobs: how many steps that do not depend on each other run at once; [tasks] jobs where not given
+        marts: refresh the marts once the checkpoints have passed (auto), or not at all (never)
     """
     settings = settings_of("zluri", data, engine)
-    return apply_day(settings, day, load=load, max_rejects=max_rejects, wait=wait, jobs=jobs)
+    return apply_day(settings, day, load=load, max_rejects=max_rejects, wait=wait, jobs=jobs, marts=marts)
 
 
 @backfill_flow("zluri")

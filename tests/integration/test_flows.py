@@ -612,6 +612,8 @@ def test_zluri_as_a_process(prefect_server: Server, database: str, connection: C
     assert {task.name for task in tasks} == {
         "migrate", "plan_load", "refresh_rates", "publish_staging",
         *(f"load_{entity}" for entity in entities), *(f"{step}_task" for step in steps),
+        "checkpoint_010_staging_is_whole", "checkpoint_020_nobody_is_orphaned", "checkpoint_030_totals_agree",
+        "refresh_monthly_spend", "refresh_daily_activity", "refresh_pipeline_health",
     }  # fmt: skip
     assert {task.state_type.value for task in tasks if task.state_type} == {"COMPLETED"}
     assert {artifact.key for artifact in artifacts(run.id)} == {
