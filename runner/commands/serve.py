@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from runner import serving
+from runner import deployments, serving
 from runner.config import Settings
 
 NEEDS_PIPELINE = False
@@ -20,10 +20,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Serve until a signal ends it; 0 when that has been done in order."""
     place = serving.place(settings, args.host, args.port, args.limit)
-    from runner.flows import api
+    deployments.read(settings)  # what is wrong there is told before anything is started
+    from runner.cluster_setup import make_home
 
-    api.prepare(settings)
-    from runner.flows.serve import serve
+    make_home(settings.home)
+    with serving.Claim(settings.home) as claim:
+        from runner.flows import api
 
-    serve(settings, place)
+        api.prepare(settings)
+        from runner.flows.serve import serve
+
+        serve(settings, place, claim)
     return 0

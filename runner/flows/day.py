@@ -80,6 +80,18 @@ def day_pipeline(settings: Settings) -> Flow[..., Outcome]:
         jobs: int | None = None,
         marts: Marts = "auto",
     ) -> Outcome:
+        """Load a day where its files are new, then run each step in one transaction.
+
+        Args:
+            day: the day's name, as day1 or 2026-01-05; only a scheduled run needs none, it has that of its time
+            load: load where files are new (auto), in any case (always), or not at all (never)
+            max_rejects: fail before publishing when more records (N) or a larger share (P%) are rejected
+            data: the folder that holds sync-<day>/; the project's own where it is not given
+            wait: seconds to wait for another run that holds the day
+            engine: what reads the files, spark, local or auto (by how much there is); else the settings say
+            jobs: how many steps that do not depend on each other run at once; else [tasks] says
+            marts: refresh the marts behind the checkpoints (auto), or not at all (never)
+        """
         given = replace(settings, data=data or settings.data, engine=engine or settings.engine)
         return apply_day(given, day, load=load, max_rejects=max_rejects, wait=wait, jobs=jobs, marts=marts)
 

@@ -8,16 +8,25 @@ the deployment's before it imports anything.
 from __future__ import annotations
 
 import importlib
+import logging
 from typing import Any
 
 from runner import config
 from runner.config import Settings
 from runner.deployments import FLOWS
+from runner.errors import RunnerError
 
 
 def entrypoint(flow_name: str) -> str:
     """Return what Prefect imports to run a flow."""
     return f"{__name__}.{flow_name}"
+
+
+class _SaidAlready(logging.Filter):
+    """Leaves out what Prefect's engine says of an error that the flow has explained: its traceback helps nobody."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], RunnerError))
 
 
 def make(settings: Settings, kind: str) -> Any:
@@ -30,5 +39,6 @@ def __getattr__(name: str) -> Any:
     for kind in FLOWS:
         pipeline = name.removesuffix(f"_{kind}")
         if pipeline and pipeline != name:
+            logging.getLogger("prefect.flow_runs").addFilter(_SaidAlready())
             return make(config.load({"pipeline": pipeline}), kind)
     raise AttributeError(f"there is no flow {name!r}")

@@ -16,7 +16,6 @@ import httpx
 from prefect.client.orchestration import SyncPrefectClient
 
 from runner import console, deployments, embedded
-from runner.cluster_setup import make_home
 from runner.commands.deploy import show
 from runner.config import Settings
 from runner.deployments import Declared, WorkPool
@@ -39,13 +38,13 @@ _KILLED = "The process of this run is gone. What was not committed is rolled bac
 _WORKER = {"PREFECT_WORKER_QUERY_SECONDS": "2", "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
 
 
-def serve(settings: Settings, place: Place) -> None:
-    """Serve until a signal ends it; RunnerError for what keeps it from starting, or from going on."""
+def serve(settings: Settings, place: Place, claim: Claim) -> None:
+    """Serve until a signal ends it; RunnerError for what keeps it from starting, or from going on.
+
+    Prefect's surroundings are prepared (`api.prepare`), and the claim on the home is held.
+    """
     declared = deployments.read(settings)
-    api.prepare(settings)
-    make_home(settings.home)
     with ExitStack() as stack:
-        claim = stack.enter_context(Claim(settings.home))
         server, url = None, api.named()
         if url is None:
             server = stack.enter_context(PageServer(settings, place))
