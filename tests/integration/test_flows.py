@@ -215,7 +215,9 @@ def test_a_failing_step(flow: Callable[..., Ended], project: Callable[..., Path]
     assert "020_second.sql:3:9: division by zero" in str(ended.error)
     assert metrics_rows(connection, ended.id) == [("first_task", 1, "success"), ("second_task", 1, "failure")]
     assert connection.execute("select to_regclass('second'), to_regclass('third')").fetchone() == (None, None)
-    assert {artifact.key for artifact in ended.artifacts()} == {"demo-metrics-day1", "demo-changes-day1"}
+    shown = {artifact.key: artifact.data for artifact in ended.artifacts()}
+    assert set(shown) == {"demo-metrics-day1", "demo-changes-day1"}
+    assert "Rolled back, and so without a change: second" in shown["demo-changes-day1"]
     log = logged(ended.id)
     assert [line.split()[2] for line in log if line.startswith("day1  step")] == ["010_first"]
     assert any("division by zero" in line and "\nhint: " in line for line in log)
@@ -717,6 +719,34 @@ def test_interrupted(
         [] if number == signal.SIGKILL else [(step, "failure", "interrupted") for step in ("020_second", "030_third")]
     )
     assert rows == [("010_first", "success", None), *stopped]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [2, pytest.param(1, marks=pytest.mark.long)], ids=["side by side", "one by one"])
+def test_interrupted_backfill(
+    jobs: int, prefect_server: Server, project: Callable[..., Path], database: str, connection: Connection
+) -> None:
+    """A backfill that is cancelled in the middle of a day ends its statements; that day is not written down as done."""
+    asleep = "select case when current_setting('app.day') = 'day2' then pg_sleep(300) end;"
+    folder = project(first="", second=asleep, third=asleep)
+    code = (
+        "import sys; from runner import config; from runner.flows.backfill import backfill_pipeline\n"
+        "flow = backfill_pipeline(config.load({'project': sys.argv[1]}))\n"
+        "print(flow(days=['day1', 'day2', 'day3'], jobs=int(sys.argv[2]), resume=True))"
+    )
+    given = {"DATABASE_URL": database, **prefect_server.environment}
+    process = start([str(folder), str(jobs)], code, **given)
+    sleeping = "select from pg_stat_activity where query like 'select case%' and wait_event = 'PgSleep'"
+    wait_for(connection, f"select from ({sleeping}) as asleep having count(*) = {jobs}")
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode, err
+    assert connection.execute(sleeping).fetchall() == []
+    assert connection.execute("select count(*) from runner_leases").fetchone() == (0,)
+    interrupted = connection.execute("select count(*) from pipeline_metrics where error_message = 'interrupted'")
+    assert interrupted.fetchone() == (jobs,)
+    done = connection.execute("select day, status from runner_backfill_days").fetchall()
+    assert done == [("day1", "done")]
 
 
 @pytest.mark.slow
