@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 _FENCE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _MARK = "::readme::"
-_LONGEST = 24
+_LONGEST = 31
 
 
 @dataclass(frozen=True)
