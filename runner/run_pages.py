@@ -13,7 +13,7 @@ from runner.run_record import RunRecord
 _WIDTH = 60
 # What Markdown, or the HTML in it, would take for its own.
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$])")
-_MARKS = {"passed": "✅ passed", "warned": "⚠️ warned", "failed": "❌ failed"}
+_MARKS = {"passed": "✓ passed", "warned": "! warned", "failed": "✗ failed"}
 _ORDER = ("failed", "warned", "passed")
 
 
@@ -39,13 +39,17 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], numbers: Sequen
 
 
 def changes_page(record: RunRecord) -> str | None:
-    """Return how many rows each step changed, and the query that shows them; None where no step was run."""
+    """Return how many rows each step changed, and the query that shows them; None where no step was done."""
     if not record.changes:
         return None
+    ended = {row["pipeline_name"]: row for row in record.metrics}  # by its last attempt
+    undone = [name for name, row in ended.items() if row["status"] == "failure"]
     counts = ("inserted", "updated", "deleted")
     rows = [(row["table_name"] or "", row["step"], *(row[name] for name in counts)) for row in record.changes]
     changed = [row for row in record.changes if any(row[name] for name in counts)]
     page = [f"# Rows changed by {_run(record)}", "", table(("table", "step", *counts), rows, counts), ""]
+    if undone:
+        page += [f"Rolled back, and so without a change: {', '.join(map(text, undone))}", ""]
     if not changed:
         return "\n".join([*page, "Nothing differed from what the tables held: a rerun changes no row."])
     seen = next((row for row in changed if row["inserted"] or row["updated"]), None)
@@ -136,12 +140,12 @@ def rejects_page(record: RunRecord) -> str | None:
     page += ["## Why", "", table(("severity", "entity", "field", "reason", "records"), reasons, ("records",)), ""]
     first = [
         (
-            row["severity"], row["entity"], f"{row['source_file']}:{row['position']}", row["field"], row["record_key"],
+            row["severity"], row["entity"], f"{row['source_file']}:{row['position']}", row["record_key"],
             row["raw_value"], row["reason"],
         )
         for row in record.rejects
     ]  # fmt: skip
-    headers = ("severity", "entity", "file:record", "field", "key", "value", "reason")
+    headers = ("severity", "entity", "file:record", "key", "value", "reason")
     page += ["## The first of each", "", table(headers, first), ""]
     page.append(f"All of them: `runner rejects --day {record.day} --limit 0`")
     return "\n".join(page)

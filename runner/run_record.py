@@ -29,7 +29,8 @@ _CHANGES = """
         and flow_run_id = %(run)s
         and status <> 'failure'
     group by 1, 2
-    order by min(id)
+    -- Side by side, steps end in any order.
+    order by 1, 2
 """
 _LOADS = """
     select entity, records_read, rows_loaded, rejects, warnings, flow_run_id = %(run)s as by_this_run

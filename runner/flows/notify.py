@@ -83,7 +83,8 @@ def _automation(
 ) -> AutomationCore:
     return AutomationCore(
         name=f"{pipeline}: a run that went wrong is told of",
-        description="As [notifications] in runner.toml says; runner deploy changes back what is changed here.",
+        description=f"Tells of runs of {pipeline}'s flows that are {' or '.join(wanted.states)}, as [notifications] in"
+        " runner.toml says. What is changed here, runner deploy changes back.",
         tags=list(marks(pipeline)),
         trigger=EventTrigger(
             posture=Posture.Reactive,

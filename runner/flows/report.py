@@ -61,7 +61,7 @@ def _metrics(record: RunRecord) -> None:
         table=[_shown(row) for row in record.metrics],
         key=artifact_key(record.pipeline, "metrics", record.day),
         description=f"{record.pipeline} {record.day}: metrics of run {record.flow_run_id}"
-        + (f", {failed} failed" if failed else ""),
+        + (f", {console.count(failed, 'failed attempt')}" if failed else ""),
     )
 
 

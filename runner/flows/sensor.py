@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
@@ -177,8 +178,13 @@ def _show(settings: Settings, found: list[Seen], runs: dict[str, str | None]) ->
         create_table_artifact(
             table=rows,
             key=artifact_key(settings.pipeline, "arrivals"),
-            description=f"{settings.pipeline}: {sensor.told(found)}",
+            description=_described(settings.pipeline, rows),
         )
     except Exception as error:
         said = str(error).splitlines() or [type(error).__name__]
         logger().warning(f"the table could not be shown: {console.printable(said[0])}")
+
+
+def _described(pipeline: str, rows: list[dict[str, str]]) -> str:
+    counts = Counter(row["state"] for row in rows)
+    return f"{pipeline}: {', '.join(f'{count:,} {state}' for state, count in counts.items())}"

@@ -381,7 +381,7 @@ def test_the_flow(deployment: str, settings: Settings, connection: Connection, d
     assert "zluri: 1 due, 1 waits" in logged(ended.id)
     (artifact,) = ended.artifacts()
     shown = [(row["day"], row["state"], row["why"], row["run"]) for row in json.loads(artifact.data)]
-    assert (artifact.key, artifact.description) == ("zluri-arrivals", "zluri: 1 due, 1 waits")
+    assert (artifact.key, artifact.description) == ("zluri-arrivals", "zluri: 1 triggered, 1 waits")
     assert shown == [
         ("day1", "triggered", "new", str(run.id)),
         ("day2", "waits", "has no admin_groups and no agents and no transactions yet", ""),
