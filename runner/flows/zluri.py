@@ -53,6 +53,7 @@ def zluri_backfill(
     jobs: int | None = None,
     wait: float = 0,
     stop_on_error: bool = False,
+    marts: Marts = "auto",
 ) -> Backfill:
     """Apply many days of Zluri, in chunks, and refresh the marts once, at the end.
 
@@ -69,10 +70,11 @@ def zluri_backfill(
         jobs: how many steps that do not depend on each other run at once; [tasks] jobs where not given
         wait: seconds to wait for another run that holds a day
         stop_on_error: begin no other day after one that failed
+        marts: refresh the marts when all days are done (auto), or not at all (never)
     """
     return run_backfill(
         settings_of("zluri", data, engine), start_date, end_date, days, chunk_mode, resume,
-        load=load, max_rejects=max_rejects, jobs=jobs, wait=wait, stop_on_error=stop_on_error,
+        load=load, max_rejects=max_rejects, jobs=jobs, wait=wait, stop_on_error=stop_on_error, marts=marts,
     )  # fmt: skip
 
 

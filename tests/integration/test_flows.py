@@ -495,6 +495,7 @@ def test_a_backfill(
     asked = {"start_date": "2026-01-31", "end_date": "2026-02-02", "chunk_mode": "monthly"}
     ended = Ended(flow(**asked, return_state=True))
     assert ended.run.name == "demo backfill 2026-01-31 to 2026-02-02"
+    assert set(ended.run.tags) == {"pipeline=demo", "env=test"}
     assert isinstance(ended.error, BackfillFailed) and "1 of 3 days are not done: 2026-02-01" in str(ended.error)
     assert "runner backfill --days 2026-02-01" in str(ended.error.hint)
     assert {name: state.name for name, state in task_states(ended).items()} == {
