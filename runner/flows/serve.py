@@ -75,6 +75,7 @@ class Serving:
         self._url = url
         name = f"runner serve {socket.gethostname()} {blake2s(os.fsencode(settings.home), digest_size=4).hexdigest()}"
         pools = list(declared.work_pools) or [WorkPool(deployments.own_pool(settings))]
+        self._patience = Patience()
         self._elsewhere = [pool for pool in pools if pool.type != "process"]
         environment = self._environment()
         self._workers = [
@@ -111,14 +112,22 @@ class Serving:
                 settings = self._settings
                 embedded.ensure_running(settings.home, settings.embedded_version, settings.embedded_port)
             if self._server and self._server.ended:
-                console.note("Prefect's server ended; it is started again")
-                self._server.restart()
-                self._server.wait()
+                self._restart(self._server)
+                continue  # the workers need it
             for worker in self._workers:
                 if worker.ended:
                     console.note(f"the worker of {worker.pool} ended with code {worker.code}; it is started again")
                     self._mark([worker], _KILLED)
                     worker.start(self._server)
+
+    def _restart(self, server: PageServer) -> None:
+        self._patience.begin("Prefect's server", f"Its log is {server.home / 'server.log'}.")
+        console.note("Prefect's server ended; it is started again")
+        try:
+            server.restart()
+            server.wait()
+        except RunnerError as error:  # its database may have gone, too
+            console.note(error.message)
 
     def _mark(self, workers: list[WorkerProcess], why: str) -> None:
         try:
@@ -144,6 +153,20 @@ class Serving:
         return {**os.environ, **given}
 
 
+class Patience:
+    """Counts how often a part was started; what ends again and again is not started for ever."""
+
+    def __init__(self) -> None:
+        self._starts: list[float] = []
+
+    def begin(self, what: str, hint: str) -> None:
+        """Count a start; RunnerError where there were too many in a short time."""
+        now = time.monotonic()
+        self._starts = [start for start in self._starts if now - start < _TRIES * _SOON] + [now]
+        if len(self._starts) > _TRIES:
+            raise RunnerError(f"{what} ended {_TRIES} times in {_TRIES * _SOON:.0f} s", hint=hint)
+
+
 class WorkerProcess:
     """The worker of a pool, as a process."""
 
@@ -153,7 +176,7 @@ class WorkerProcess:
         self._limit = limit
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
-        self._starts: list[float] = []
+        self._patience = Patience()
 
     @property
     def ended(self) -> bool:
@@ -167,12 +190,7 @@ class WorkerProcess:
 
     def start(self, server: PageServer | None) -> None:
         """Start it; RunnerError where it has ended too often, too soon."""
-        now = time.monotonic()
-        self._starts = [start for start in self._starts if now - start < _TRIES * _SOON] + [now]
-        if len(self._starts) > _TRIES:
-            raise RunnerError(
-                f"the worker of {self.pool} ended {_TRIES} times", hint="Its last words are above; see runner doctor."
-            )
+        self._patience.begin(f"the worker of {self.pool}", "Its last words are above.")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "runner.flows.worker", self.pool, self.name, str(self._limit)],
             stdin=subprocess.PIPE,

@@ -159,8 +159,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, reachable_folder: Path) -> It
     served = Served(tmp_path_factory.mktemp("served"), home / "home")
     yield served
     if served.process is not None and served.process.poll() is None:
-        served.process.kill()
-        served.process.wait()
+        served.end(signal.SIGTERM)
     embedded.reset(served.home)
 
 
