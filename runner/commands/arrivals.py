@@ -56,8 +56,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         console.say(console.table(map(sensor.row, found), sensor.HEADERS, colours=sensor.COLOURS))
         console.say()
     console.say(sensor.told(found))
-    if due := sum(seen.due for seen in found):
-        console.note(f"{console.count(due, 'day')} to run: runner arrivals --apply")
+    if waiting := sum(seen.due for seen in found):
+        console.note(f"{console.count(waiting, 'day')} to run: runner arrivals --apply")
     return 0
 
 

@@ -465,13 +465,21 @@ def test_a_flow_says_which_engine_it_took(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """`engine` is a parameter of the flow; what `auto` means is in its log, with the reason, once."""
+    from prefect.logging.configuration import setup_logging
+
     records: list[logging.LogRecord] = []
     listener = logging.Handler()
     monkeypatch.setattr(listener, "emit", records.append)
+    setup_logging()  # which a first flow would do later, and take the listener away
     monkeypatch.setattr(logging.getLogger("prefect.task_runs"), "handlers", [listener])
     monkeypatch.setattr("runner.java.find", lambda: pytest.fail("Spark was about to start"))
     monkeypatch.setattr("staging_loaders.load.refresh_rates", lambda *_: None)
-    assert flow(ROOT, engine="auto").steps
+    monkeypatch.setattr("runner.flows.load_page._AFTER", 0)  # as if it took long
+    ended = flow(ROOT, engine="auto")
+    assert ended.steps
+    shown = {artifact.key: artifact for artifact in ended.artifacts()}
+    assert (shown["zluri-load-day1"].type, float(shown["zluri-load-day1"].data)) == ("progress", 100)
+    assert "agents: 4 of 4 files" in shown["zluri-load-day1"].description
     assert connection.execute("select distinct engine from stg_loads").fetchall() == [("local",)]
     (said,) = [text for text in (record.getMessage() for record in records) if text.startswith("engine ")]
     assert said.endswith("below the limit of 64 MB")
