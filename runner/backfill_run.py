@@ -229,6 +229,17 @@ def _record(days: Days, id: str, end: DayEnd, steps: str) -> None:
         days.progress.note(f"{end.day}: how it ended could not be written down: {str(error).splitlines()[0]}")
 
 
+def finish(dsn: str, id: str, note: Callable[[str], None]) -> None:
+    """Write down that a backfill came to its end; where nobody can, it only looks as if it had been stopped."""
+    import psycopg
+
+    try:
+        with database.connect(dsn, "runner backfill") as connection:
+            backfill_book.finish(connection, id)
+    except (psycopg.Error, DatabaseUnavailable) as error:
+        note(f"the end could not be written down: {str(error).splitlines()[0]}")
+
+
 def error_of(undone: Sequence[str], total: int, retry: str) -> BackfillFailed | None:
     """Return the error of a backfill of which days are not done; None where all are."""
     if not undone:

@@ -131,8 +131,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         failed = shown.marts(dsn, id)
     elif args.marts != "never" and pipeline.marts:
         console.note(f"not refreshed: {', '.join(mart.id for mart in pipeline.marts)}; not all days are done")
-    with schema.connect(dsn, "runner backfill") as connection:
-        backfill_book.finish(connection, id)
+    backfill_run.finish(dsn, id, console.note)
     shown.ended(ended, failed)
     if failed is not None:
         raise failed

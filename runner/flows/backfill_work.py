@@ -96,8 +96,7 @@ class Backfill:
         if not ended.undone and self._pipeline.marts and marts != "never":
             run = Run(self._pipeline.name, plan.days[-1], self._id, self._dsn, attempts=1)
             gates.refresh(run, self._pipeline.marts, self._tasks, self._running)
-        with schema.connect(self._dsn, "runner backfill") as connection:
-            backfill_book.finish(connection, id)
+        backfill_run.finish(self._dsn, id, noted)
         if error := backfill_run.error_of(
             ended.undone, len(plan.days), backfill.command(plan.request, failed=ended.undone)
         ):

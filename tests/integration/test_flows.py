@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -36,12 +36,14 @@ from runner.errors import (
     NotLoaded,
     StaleData,
     StepFailed,
+    TookTooLong,
 )
 from runner.lease import Lease
 from runner.step import SqlFile
 from tests.e2e.conftest import warned
 from tests.flows import logged
 from tests.hostile.watching import files_with
+from tests.integration.conftest import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -70,32 +72,6 @@ do $$ begin
     end if;
 end $$;
 """
-
-
-@dataclass(frozen=True)
-class Server:
-    """A Prefect server, as a process finds it, and the folder of its database."""
-
-    environment: dict[str, str]
-    home: Path
-
-
-@pytest.fixture(scope="module")
-def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for all these tests: it takes long to start."""
-    from runner.flows.server import QUIET, PrivateServer
-
-    home = tmp_path_factory.mktemp("prefect")
-    with pytest.MonkeyPatch.context() as patch, PrivateServer(home) as server:
-        for name, value in {**QUIET, "PREFECT_HOME": str(home)}.items():
-            patch.setenv(name, value)
-        from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
-
-        server.wait()
-        given = {PREFECT_API_URL: server.api_url, PREFECT_API_AUTH_STRING: server.password}
-        with temporary_settings(given):
-            yield Server({setting.name: value for setting, value in given.items()}, home)
-            server.drain()
 
 
 @pytest.fixture
@@ -569,6 +545,26 @@ def test_what_passes(error: Exception, passing: bool) -> None:
     caused = LoadFailed("the load failed")
     caused.__cause__ = error
     assert is_passing(caused) is passing
+
+
+def test_what_waits_for_no_database(prefect_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that waits for a store or an address is ended by Prefect, and says whose limit that was."""
+    import prefect
+
+    from runner.flows.tasks import as_task, value
+    from runner.task_settings import TaskSettings
+
+    kind = TaskSettings(retries=3, timeout=0.3, kind="network")
+
+    @prefect.flow(name="waiting")
+    def waiting() -> bool:
+        fetch = as_task("fetch", lambda _: threading.Event().wait(300), kind, alarm=True)
+        return value("fetch", fetch(return_state=True), kind)
+
+    monkeypatch.setattr("runner.flows.tasks._GRACE", 0.2)
+    with pytest.raises(TookTooLong, match=r"fetch was stopped after 0\.3 s, its time limit") as caught:
+        waiting()
+    assert "timeout under [tasks.network] in runner.toml" in str(caught.value.hint)
 
 
 def test_time_limit_does_not_pass() -> None:
