@@ -313,12 +313,14 @@ def test_no_server(tmp_path: Path) -> None:
 
 def test_both_ways(project: Project, prefect_server: Server, tmp_path: Path) -> None:
     """The command makes them, and `prefect deploy --all` of the prefect.yaml finds and makes the same ones."""
+    from runner import deployments
+    from runner.flows import prefect_yaml
+
     project.declare(TWO + "\n[deployments.look]\nflow = 'freshness'\nrrule = 'FREQ=WEEKLY;BYDAY=MO'\npaused = true\n")
     code, out, err = command("runner", "deploy", "--json", cwd=tmp_path, **prefect_server.environment)
     assert code == 0, err
     assert {one["change"] for one in json.loads(out)} == {"created"}
-    code, text, err = command("runner", "deploy", "--prefect-yaml", cwd=tmp_path)
-    assert code == 0, err
+    text = prefect_yaml.text(project.settings, deployments.read(project.settings))
     (tmp_path / "prefect.yaml").write_text(text, encoding="utf-8")
     for name in ("daily", "often"):
         project.client.delete_deployment(project.read(name).id)
