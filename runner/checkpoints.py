@@ -130,7 +130,7 @@ def _settings(run: Run, checkpoint: Check) -> dict[str, str]:
         "app.pipeline": run.pipeline,
         "app.step": CHECKPOINTS,
         "app.attempt": str(run.first_attempt),
-        "application_name": f"runner {run.pipeline}/{checkpoint.name} {run.day}"[:63],
+        "application_name": f"runner {run.pipeline} checkpoint {checkpoint.name} {run.day}"[:63],
         "lock_timeout": f"{file.lock_timeout}ms",
         "statement_timeout": f"{limits.capped(file.timeout)}ms",
         **database.BRIEF,

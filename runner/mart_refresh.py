@@ -195,7 +195,7 @@ class MartRefresher:
         It is opened anew while it has to wait: its `now()` is the start of the work.
         """
         local = {
-            "application_name": f"runner {self._pipeline}/{mart.name} {self._day or 'by hand'}"[:63],
+            "application_name": f"runner {self._pipeline} mart {mart.name} {self._day or 'by hand'}"[:63],
             "lock_timeout": f"{mart.file.lock_timeout}ms",
             "statement_timeout": f"{limits.capped(mart.file.timeout)}ms",
             **database.BRIEF,

@@ -28,7 +28,9 @@ Counts = tuple[int, int, int]
 ROOT = Path(__file__).resolve().parents[2]
 EMPTY = "no rows"
 RATES = ("fx_rates", "reference_loads")
-_BOOKS = ("pipeline_metrics", "runner_leases", "check_results", "schema_history")
+# Rows of books, and the mart that is made of one: they tell of runs.
+_BOOKS = ("pipeline_metrics", "runner_leases", "check_results", "schema_history", "runner_marts", "pipeline_health")
+MARTS = ("monthly_spend", "daily_activity")
 # What is different each time, such as times and the ids of runs.
 _KEPT = {
     "stg_loads": "pipeline, day, entity, records_read, rows_loaded, rejects, warnings, files, bytes, fingerprint",
@@ -41,9 +43,9 @@ _DEADLINE = 120.0
 class World:
     """A database to clone (`template`), the day to apply to it and the folder of its files.
 
-    `before` is the state of the template, `staged` that of staging and rates once they are loaded. `steps`
-    says what each step, in order, leaves of the final tables and what its metrics count. `relations` are all
-    names in the catalog afterwards, `boundaries` the statements of an undisturbed run, which took `seconds`;
+    `before` is the state of the template, `staged` that of staging and rates once they are loaded, and of the marts at
+    the end. `steps` says what each step, in order, leaves of the final tables and what its metrics count. `relations`
+    are all names in the catalog afterwards, `boundaries` the statements of an undisturbed run, which took `seconds`;
     `result` is the database that it left.
     """
 
@@ -67,7 +69,7 @@ def is_staging(table: str) -> bool:
 def read_state(connection: Connection) -> dict[str, str]:
     """Return the state of the database."""
     tables = connection.execute(
-        "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')"
+        "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'm')"
         " and relname <> all (%s) order by 1",
         (list(_BOOKS),),
     ).fetchall()
@@ -166,7 +168,7 @@ class Maker:
             assert code == 0, f"runner {' '.join(arguments)} ended with {code}:\n{runner.output()}"
             counts = read_counts(connection, day)
             last = read_state(connection)
-            staged = {table: told for table, told in last.items() if is_staging(table) or table in RATES}
+            staged = {table: told for table, told in last.items() if is_staging(table) or table in (*RATES, *MARTS)}
             steps = {
                 step: ({table: told for table, told in state.items() if table not in staged}, counts[step][-1][1])
                 for step, state in states.items()
