@@ -274,6 +274,8 @@ class StepRunner:
         if self._open is None or self._open.closed:
             self._open = database.connect(self._run.dsn, f"runner {self._run.pipeline} {self._run.day}")
         self._open.limit = self._limit
+        # Each step has its own, on the connection of the one before.
+        self._open.budget = limits.current()
         return self._open
 
     def _close(self) -> None:

@@ -250,6 +250,18 @@ def test_wrong_usage(run: Run, arguments: list[str], message: str) -> None:
     assert message in err and "hint: " in err
 
 
+def test_the_page(run: Run) -> None:
+    """The commands of docs/backfill.md are taken."""
+    page = (ROOT / "docs" / "backfill.md").read_text("utf-8")
+    lines = page.partition("```console\n")[2].partition("```")[0].splitlines()
+    commands = [line.partition("#")[0].split()[2:] for line in lines]
+    assert len(commands) == 6
+    ends = [run(*command, "--dry-run") if "--dry-run" not in command else run(*command) for command in commands]
+    assert [code for code, _, _ in ends] == [0] * 5 + [2]
+    assert "there is no backfill to go on with" in ends[5][2]
+    assert "\n90 days to apply\n" in ends[0][1] and len(ends[1][1].splitlines()) == 1 + 3 + 2
+
+
 SCHEMA = """
 create table stg_items (day text not null, source_file text not null, position bigint not null, id bigint, name text);
 create table items (id bigint primary key, name text, day text not null);

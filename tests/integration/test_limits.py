@@ -57,7 +57,7 @@ def at_work(connection: Connection) -> list[tuple[Any, ...]]:
 def test_a_statement(database: str, connection: Connection) -> None:
     """A connection that is opened under a limit ends its statement, and what follows is short."""
     with (
-        pytest.raises(TookTooLong, match="^looking was stopped after 3 s, its time limit$") as caught,
+        pytest.raises(TookTooLong, match=r"^looking was stopped after 3 s, its time limit$") as caught,
         limits.within("looking", 3, SETTING),
         opened(database) as under,
     ):
@@ -94,6 +94,19 @@ def test_a_step(run: Steps, connection: Connection) -> None:
     rows = connection.execute("select status, attempt, error_message from pipeline_metrics").fetchall()
     assert [row[:2] for row in rows] == [("failure", 1)]
     assert rows[0][2].startswith(first)
+
+
+def test_steps_of_one_connection(database: str, tmp_path: Path) -> None:
+    """The limit of a step that is done counts nothing for the next one."""
+    files = []
+    for number, seconds in enumerate((0, 2.5), 1):
+        path = tmp_path / f"0{number}0_slow{number}.sql"
+        path.write_text(f"select pg_sleep({seconds});{METRICS.replace('slow', f'slow{number}')}", "utf-8")
+        files.append(step.read(path, tmp_path, STEP_KEYS))
+    with StepRunner(Run("demo", "day1", "run", database), lambda _: None) as runner:
+        for file, seconds in zip(files, (2, 60), strict=True):
+            with limits.within(file.id, seconds, SETTING):
+                assert runner.run(file).status == "success"
 
 
 def test_the_smaller_rules(run: Steps) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from runner import config, task_settings
 from runner.errors import ConfigError
 from runner.task_settings import Tasks
+from tests.conftest import ROOT
 
 
 def read(folder: Path, toml: str) -> Tasks:
@@ -23,6 +25,13 @@ def test_defaults(tmp_path: Path) -> None:
     found = {kind: (getattr(tasks, kind).retries, getattr(tasks, kind).timeout) for kind in task_settings.KINDS}
     assert found == {"network": (3, 120), "load": (3, 3600), "database": (2, 300), "checkpoint": (0, 300)}
     assert {getattr(tasks, kind).kind for kind in task_settings.KINDS} == set(task_settings.KINDS)
+
+
+def test_the_page(tmp_path: Path) -> None:
+    """What docs/tasks.md shows are the defaults."""
+    page = (ROOT / "docs" / "tasks.md").read_text("utf-8")
+    toml = page.partition("```toml\n")[2].partition("```")[0]
+    assert read(tmp_path, toml) == replace(read(tmp_path, ""), jobs=4)
 
 
 def test_settings(tmp_path: Path) -> None:
