@@ -104,8 +104,11 @@ def look(settings: Settings, connection: database.Connection, rules: Rules) -> l
     found = []
     for day, arrival in there.items():
         decision = arrivals.decide(arrival, known.get(day), required, rules, now)
-        if decision.kind in ("trigger", "wait") and _is_loaded(settings, connection, day):
-            decision = Decision("known", "staging holds these files")
+        if decision.kind in ("trigger", "wait"):
+            if _is_loaded(settings, connection, day):
+                decision = Decision("known", "staging holds these files")
+            elif day not in known and _is_given_up(settings, connection, day):
+                decision = Decision("known", "was run, and its staging is given up")
         found.append(Seen(arrival, known.get(day), decision))
     return found
 
@@ -134,6 +137,17 @@ def _is_loaded(settings: Settings, connection: database.Connection, day: str) ->
     with suppress(DayNotFound):  # gone meanwhile
         return not any(plan.changed for plan in plan_entities(loading.store(settings), day, declared, loaded, "auto"))
     return False
+
+
+def _is_given_up(settings: Settings, connection: database.Connection, day: str) -> bool:
+    """Tell whether the day was run and taken out of staging since (runner prune): nothing tells of its files then."""
+    if metrics.nothing_yet(connection) or metrics.is_loaded(connection, settings.pipeline, day):
+        return False
+    row = connection.execute(
+        "select exists (select from pipeline_metrics where pipeline = %s and day = %s and status = 'success')",
+        (settings.pipeline, day),
+    ).fetchone()
+    return bool(row[0])
 
 
 def write(settings: Settings, connection: database.Connection, found: list[Seen]) -> list[Seen]:

@@ -73,8 +73,8 @@ def _run(argv: Sequence[str] | None) -> int:
     with _server(settings) as private:
         from prefect.logging.configuration import setup_logging
 
-        from runner.flows import link
-        from runner.flows.day import day_pipeline, tags
+        from runner.flows import link, tags
+        from runner.flows.day import day_pipeline
         from runner.flows.tasks import TERMINAL
 
         # Once set up, Prefect's loggers keep the handlers they are given.
@@ -85,7 +85,7 @@ def _run(argv: Sequence[str] | None) -> int:
         flow = day_pipeline(settings).with_options(on_running=[link.show])
         if private:
             console.note(f"{flow.name}: on a private Prefect server; PREFECT_API_URL names another")
-        with prefect.tags(*tags(settings, args.day)):
+        with prefect.tags(*tags.of(settings, f"day={args.day}")):
             flow(
                 args.day, load=args.load, max_rejects=args.max_rejects, wait=args.wait, jobs=args.jobs, marts=args.marts
             )

@@ -12,10 +12,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, cast
-from uuid import UUID
 
 import prefect
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.flows import Flow
 from prefect.states import Completed
@@ -37,7 +35,7 @@ from runner import (
 from runner.apply import Run, StepResult, StepRunner
 from runner.config import Settings
 from runner.errors import RunnerError
-from runner.flows import gates, loads, report, steps
+from runner.flows import gates, loads, report, steps, tags
 from runner.flows.ending import failed
 from runner.flows.names import flow_name
 from runner.flows.scheduled import day_of_run, name_of_run
@@ -128,20 +126,13 @@ def apply_day(
             pipeline = project.discover(settings)
             for step in pipeline.steps:
                 step.statements  # noqa: B018 - refuses transaction control before anything is run
-            wanted = tags(settings, day)
-            stack.enter_context(prefect.tags(*wanted))
-            _tag_flow_run(flow_run_id, wanted)
+            stack.enter_context(tags.tagged(*tags.of(settings, f"day={day}")))
             loading.check(settings, day, mode=load, max_rejects=max_rejects)
             dsn = loading.resolve_for(settings, day, load)
             run = Run(pipeline.name, day, flow_run_id, dsn, attempts=1, checks=pipeline.checks)
             return _Day(settings, pipeline, run, jobs).run(load, max_rejects, wait, marts)
         except RunnerError as error:
             return failed(error)
-
-
-def tags(settings: Settings, day: str) -> tuple[str, ...]:
-    """Return the tags of a flow run and its task runs."""
-    return f"pipeline={settings.pipeline}", f"env={settings.env}", f"day={day}"
 
 
 class _Day:
@@ -286,11 +277,3 @@ class _Day:
 def _noted(text: str) -> None:
     """Log what is of use to whoever reads the run's log, and to a person at the terminal."""
     logger().info(text, extra={NOTE: True})
-
-
-def _tag_flow_run(flow_run_id: str, wanted: tuple[str, ...]) -> None:
-    """Tag the flow run, however it was started: a deployment's or a direct call's."""
-    known = list(prefect.runtime.flow_run.tags)
-    if missing := [tag for tag in wanted if tag not in known]:
-        with get_client(sync_client=True) as client:
-            client.update_flow_run(UUID(flow_run_id), tags=[*known, *missing])

@@ -623,9 +623,8 @@ def test_zluri_as_a_process(prefect_server: Server, database: str, connection: C
         "refresh_monthly_spend", "refresh_daily_activity", "refresh_pipeline_health",
     }  # fmt: skip
     assert {task.state_type.value for task in tasks if task.state_type} == {"COMPLETED"}
-    assert {artifact.key for artifact in artifacts(run.id)} == {
-        f"zluri-{name}-day1" for name in ("metrics", "changes", "checks", "rejects")
-    }
+    shown = {artifact.key for artifact in artifacts(run.id)} - {"zluri-load-day1"}  # of a load that takes long
+    assert shown == {f"zluri-{name}-day1" for name in ("metrics", "changes", "checks", "rejects")}
     again = start(["--day", "day1"], DATABASE_URL=database, **prefect_server.environment)
     out, err = again.communicate(timeout=300)
     assert (again.returncode, warned(err)) == (0, warnings)

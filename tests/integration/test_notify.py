@@ -188,13 +188,18 @@ def test_a_failed_run_is_told_of(
 ) -> None:
     """The webhook is really called when a run fails, with what a person and a machine want to know; one that succeeds
     is not told of."""
+    from prefect.blocks.notifications import CustomWebhookNotificationBlock
     from prefect.events.worker import EventsWorker
 
     from runner.flows.day import day_pipeline
 
     address, got = receiver
     monkeypatch.setenv("OPS_URL", address)
-    apply(replace(settings, notifications={"webhook": "OPS_URL"}))
+    chat = CustomWebhookNotificationBlock(
+        name="ops", url=f"{address}/chat", json_data={"text": "{{subject}}: {{body}}"}
+    )
+    chat.save("ops")
+    apply(replace(settings, notifications={"webhook": "OPS_URL", "block": "custom-webhook/ops"}))
     step = settings.migrations / "010_a.sql"
     failing = step.read_text()
     step.write_text(failing.replace("1/0", "1/1"))
@@ -202,9 +207,10 @@ def test_a_failed_run_is_told_of(
     step.write_text(failing)
     ended = Ended(day_pipeline(settings)("day1", return_state=True))
     EventsWorker.drain_all(timeout=30)
-    path, headers, body = got.get(timeout=60)
-    sent = json.loads(body)
-    assert (path, headers["Content-Type"]) == ("/ops/Kanarienvogel", "application/json")
+    got_both = {path: (headers, json.loads(body)) for path, headers, body in (got.get(timeout=60), got.get(timeout=60))}
+    headers, sent = got_both["/ops/Kanarienvogel"]
+    assert headers["Content-Type"] == "application/json"
+    assert got_both["/ops/Kanarienvogel/chat"][1]["text"].startswith("demo day1 failed: day1 010_a failed\n")
     assert sent["text"].startswith("demo day1 failed: day1 010_a failed\n")
     assert "010_a.sql:2:9: division by zero" in sent["message"]
     assert {name: sent[name] for name in ("pipeline", "flow", "flow_run", "flow_run_id", "state", "day")} == {

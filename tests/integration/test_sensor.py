@@ -186,6 +186,20 @@ def test_a_lost_cursor(settings: Settings, connection: Connection, data: Path, m
     assert len(set(runs.asked)) == 2
 
 
+def test_a_pruned_day(settings: Settings, connection: Connection, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A day that was run and pruned before the sensor looked is not run again; one that changes after that look is."""
+    shutil.copytree(DAY1, data / "sync-day2")
+    monkeypatch.setenv("DATABASE_URL", settings.database_url or "")
+    for day in ("day1", "day2"):
+        assert cli.main(["apply", "--project", str(ROOT), "--data", str(data), "--day", day, "--engine", "local"]) == 0
+    assert cli.main(["prune", "--project", str(ROOT), "--keep", "1"]) == 0
+    assert connection.execute("select distinct day from stg_loads").fetchall() == [("day2",)]
+    assert states(settings, connection) == {"day1": "loaded", "day2": "loaded"}
+    assert sense(settings, connection, Runs()) == []
+    put(data, "sync-day1/roles/extra.json", [])
+    assert sense(settings, connection, Runs()) == ["day1"]
+
+
 def test_two_sensors(settings: Settings, connection: Connection, data: Path) -> None:
     """Sensors that look at the same moment ask for each run once."""
     for number in range(2, 13):
