@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from runner import database, diagnosis, sqltext
+from runner import limits as task_limits
 from runner import step as step_module
 from runner.errors import ConfigError, EditedSchemaFile, RunnerError, SchemaFailed
 from runner.step import SCHEMA_KEYS, SqlFile
@@ -279,9 +280,15 @@ def _limited(connection: database.Connection, file: SqlFile) -> Iterator[None]:
     limits = {} if file.in_transaction else {name: limit for name, limit in limits.items() if limit}
     for name, limit in limits.items():
         connection.execute(f"set {name} = {limit}")
+    budget = None
+    if not file.in_transaction:  # what is given up there stays behind half done
+        budget, connection.budget = getattr(connection, "budget", None), None
     try:
         yield
     finally:
+        if budget is not None:
+            connection.budget = budget
+            task_limits.restart()
         for name in limits:
             if not connection.closed:
                 connection.execute(f"reset {name}")
@@ -305,7 +312,7 @@ def _begin(connection: database.Connection, file: SqlFile) -> None:
 
 
 def _failed(file: SqlFile, statement: sqltext.Statement | None, error: Any) -> RunnerError:
-    message, hint = diagnosis.explain(file, statement, error)
+    message, hint = task_limits.explain(error, *diagnosis.explain(file, statement, error))
     if error.sqlstate == _NOT_ALLOWED:
         return ConfigError(
             f"the database needs schema file {file.id}, and this role may not run it\n{message}",

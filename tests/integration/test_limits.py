@@ -10,10 +10,10 @@ import psycopg
 import pytest
 
 from runner import database as connecting
-from runner import limits, step, transaction
+from runner import limits, schema, step, transaction
 from runner.apply import Run, StepResult, StepRunner
-from runner.errors import StepFailed, TookTooLong
-from runner.step import STEP_KEYS, SqlFile
+from runner.errors import SchemaFailed, StepFailed, TookTooLong
+from runner.step import SCHEMA_KEYS, STEP_KEYS, SqlFile
 from staging_loaders.load import DayLoad
 from staging_loaders.session import Session
 from tests.integration.test_flows import wait_for
@@ -57,8 +57,8 @@ def at_work(connection: Connection) -> list[tuple[Any, ...]]:
 def test_a_statement(database: str, connection: Connection) -> None:
     """A connection that is opened under a limit ends its statement, and what follows is short."""
     with (
-        pytest.raises(TookTooLong, match=r"^looking was stopped after 3 s, its time limit$") as caught,
-        limits.within("looking", 3, SETTING),
+        pytest.raises(TookTooLong, match=r"^looking was stopped after 1 s, its time limit$") as caught,
+        limits.within("looking", 1, SETTING),
         opened(database) as under,
     ):
         under.execute("select pg_sleep(300)")
@@ -137,6 +137,24 @@ def test_waiting_does_not_count(run: Steps, connection: Connection) -> None:
         connection.execute("rollback")
 
     assert run("select pg_sleep(0.3);", 1, leave).status == "success"
+
+
+def test_schema_files(database: str, tmp_path: Path) -> None:
+    """A schema file is stopped and rolled back, but for one in no transaction, of which something would stay behind."""
+    texts = ("-- transaction: off\nselect pg_sleep(1.5);", "select pg_sleep(300);")
+    files = []
+    for number, text in enumerate(texts, 1):
+        path = tmp_path / f"00{number}_slow.sql"
+        path.write_text(text, "utf-8")
+        files.append(step.read(path, tmp_path, SCHEMA_KEYS))
+    with (
+        pytest.raises(SchemaFailed, match="migrate was stopped after 1 s, its time limit"),
+        limits.within("migrate", 1, SETTING),
+        opened(database) as under,
+    ):
+        schema.migrate(under, "demo", files)
+    with opened(database) as after:
+        assert list(schema.history(after, "demo")) == ["001_slow"]
 
 
 @pytest.mark.slow
