@@ -41,7 +41,7 @@ def test_one_way_to_every_part(capsys: pytest.CaptureFixture[str]) -> None:
         assert part.what in told
         assert f"\n| `{name}` | " in page
     asked = {name for name, part in bench.PARTS.items() if part.asked}
-    assert asked == {"jobs", "load", "long_life", "memory", "races"}
+    assert asked == {"backfill", "jobs", "load", "long_life", "memory", "races"}
 
 
 def test_a_part_alone(capsys: pytest.CaptureFixture[str]) -> None:
