@@ -160,6 +160,29 @@ def summary(connection: database.Connection, pipeline: str) -> list[dict[str, An
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
+def checkpoints(connection: database.Connection, pipeline: str) -> dict[str, dict[str, int]]:
+    """Return day -> how many checkpoints of the newest run that came to them `passed`, `warned` and `failed`."""
+    (exists,) = connection.execute("select to_regclass('check_results') is not null").fetchone()
+    if not exists:
+        return {}
+    rows = connection.execute(
+        f"""
+        {_NEWEST}
+        select
+            day,
+            count(*) filter (where status = 'passed'),
+            count(*) filter (where status = 'warned'),
+            count(*) filter (where status = 'failed')
+        from check_results
+        inner join newest_checkpoints using (day, step, flow_run_id, attempt)
+        where pipeline = %(pipeline)s
+        group by day
+        """,
+        {"pipeline": pipeline, "day": None},
+    )
+    return {day: dict(zip(("passed", "warned", "failed"), counts, strict=True)) for day, *counts in rows}
+
+
 def _number(value: Decimal) -> float | str:
     """Return a number that JSON keeps exactly, else its digits."""
     return float(value) if Decimal(repr(float(value))) == value else str(value)

@@ -129,6 +129,16 @@ def test_a_failed_checkpoint(shop: Shop, capsys: pytest.CaptureFixture[str]) -> 
     capsys.readouterr()
     assert shop.run("checks", "--day", "day2") == 0
     assert "1 passed, 1 failed" in capsys.readouterr().out
+    assert shop.run("status") == 0
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[:4] for line in shown] == [
+        ["day", "010_sales", "checkpoints", "last"],
+        ["day1", "ok", "1", "of"],
+        ["day2", "ok", "FAILED", shown[2][3]],
+    ]
+    assert shop.run("status", "--json") == 0
+    checkpoints = [day["checkpoints"] for day in json.loads(capsys.readouterr().out)]
+    assert checkpoints == [{"passed": 1, "warned": 0, "failed": 0}, {"passed": 1, "warned": 0, "failed": 1}]
 
 
 def test_a_warning_lets_the_marts_be_refreshed(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
