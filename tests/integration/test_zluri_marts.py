@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from runner import checks, mart_making, mart_refresh
+from runner import checkpoint, checks, cli, mart, mart_making, mart_refresh
 from runner.checks import CheckResult
 from tests.conftest import ROOT, Server
 from tests.model import chain
@@ -143,3 +145,31 @@ def test_each_checkpoint_finds_what_it_is_for(days: Connection, name: str) -> No
     statement, keys = BROKEN[name]
     days.execute(statement.encode())
     assert [next(iter(row.values())) for row in found(days, "day2")[name].sample] == keys
+
+
+PAGE = (ROOT / "docs" / "marts.md").read_text(encoding="utf-8")
+
+
+def test_the_page_knows_what_is_shipped(days: Connection) -> None:
+    """It has a row for each mart and each checkpoint, and every column of a mart."""
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", PAGE, re.MULTILINE))
+    shipped = {one.name for one in chain.PIPELINE.marts} | {each.name for each in chain.PIPELINE.checkpoints}
+    assert shipped <= rows.keys()
+    for one in chain.PIPELINE.marts:
+        described = days.execute(f"select * from {one.name} limit 0".encode()).description or ()
+        missing = [column.name for column in described if not re.search(rf"`{column.name}`", rows[one.name])]
+        assert missing in ([], ["day"], ["month", "currency"])  # which are what a row is of
+
+
+def test_the_pages_examples(tmp_path: Path, shipped: tuple[str, Model], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its checkpoint is one, its mart is one where the dots stand for a query, and its commands are known."""
+    first, second = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "010_members.sql").write_text(first, encoding="utf-8")
+    assert checkpoint.read(tmp_path / "010_members.sql", tmp_path).severity == "error"
+    (tmp_path / "010_monthly_spend.sql").write_text(second.replace("…", "1 as month"), encoding="utf-8")
+    assert mart.read(tmp_path / "010_monthly_spend.sql", tmp_path).name == "monthly_spend"
+    monkeypatch.setenv("DATABASE_URL", shipped[0])
+    (console,) = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
+    for line in console.splitlines():
+        words = line.partition("#")[0].split()
+        assert words[0] == "runner" and cli.main([*words[1:], "--project", str(ROOT)]) == 0
