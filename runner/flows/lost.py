@@ -59,7 +59,7 @@ def _unfinished(client: SyncPrefectClient, pools: Sequence[str]) -> list[FlowRun
 
 def _is_run(pid: str) -> bool:
     """Tell whether a process is a flow run of ours; another program may have its number by now."""
-    asked = ["ps", "-o", "command=", "-p", pid]
+    asked = ["ps", "-ww", "-o", "command=", "-p", pid]
     if not pid.isdigit():
         return False
     return "runner.flows.child" in subprocess.run(asked, capture_output=True, text=True, check=False).stdout

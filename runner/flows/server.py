@@ -59,9 +59,9 @@ class PrivateServer:
         return f"{self._url}/api"
 
     def __enter__(self) -> Self:
-        self._log = self._open_log()
         # Bound here and handed over: nobody can take the port in between.
         with self._listener() as listener:
+            self._log = self._open_log()
             self._url = "http://{}:{}".format(*listener.getsockname()[:2])
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "runner.flows.server", str(listener.fileno())],

@@ -110,6 +110,7 @@ def test_what_is_made(project: Project) -> None:
     assert (schedule.slug, schedule.active) == ("runner", True)
     assert (schedule.schedule.cron, schedule.schedule.timezone) == ("0 3 * * *", "Europe/Berlin")
     assert daily.parameters == {"wait": 60}
+    assert "day1 or 2026-01-05" in daily.parameter_openapi_schema["properties"]["day"]["description"], "for the page"
     assert daily.global_concurrency_limit.limit == 1
     assert set(daily.tags) == {"managed-by=runner", f"pipeline={project.pipeline}"}
     assert daily.entrypoint == f"runner.flows.entry.{project.pipeline}_day_pipeline"

@@ -6,10 +6,12 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from hashlib import blake2s
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -36,7 +38,7 @@ TOML = """
 pipeline = "demo"
 
 [deployments.often]
-interval = "10s"
+interval = "5s"
 timezone = "Pacific/Kiritimati"
 day_format = "d%Y%m%d"
 concurrency_limit = 1
@@ -140,6 +142,11 @@ class Served:
         headers = {"Content-Type": "application/json"}
         urlopen(Request(self.api_url + path, json.dumps(body).encode(), headers), timeout=30).close()
 
+    @property
+    def worker(self) -> str:
+        """The name of its worker."""
+        return f"runner serve {socket.gethostname()} {blake2s(os.fsencode(self.home), digest_size=4).hexdigest()}"
+
     def states(self, day: str) -> list[str]:
         """Return the states of the runs of a day, as Prefect's server has them."""
         found = self.asks(
@@ -191,7 +198,7 @@ def test_what_is_due_is_run(served: Served) -> None:
 
 def test_what_it_says(served: Served) -> None:
     """What was deployed, where the page is and how programs find the server stand on standard output."""
-    assert any(line.endswith("deployment demo_day_pipeline/often  every 10 s") for line in served.lines)
+    assert any(line.endswith("deployment demo_day_pipeline/often  every 5 s") for line in served.lines)
     page = served.api_url.removesuffix("/api")
     assert f"page: {page}" in served.lines
     with urlopen(page, timeout=30) as answer:
@@ -293,12 +300,26 @@ def test_killed(served: Served, whole: bool) -> None:
 
 
 @pytest.mark.long
+def test_a_killed_worker(served: Served) -> None:
+    """Runs end with the worker that started them, and say so; another worker takes over."""
+    _, processes = run_slow(served, "slowworker")
+    listed = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,args="], capture_output=True, text=True, check=True).stdout
+    (worker,) = (int(line.split()[0]) for line in listed.splitlines() if f"flows.worker demo {served.worker}" in line)
+    assert worker in processes
+    os.kill(worker, signal.SIGKILL)
+    served.until("warehouse", f"select where not exists ({ASLEEP})")
+    served.until("prefect", "select from flow_run where parameters ->> 'day' = 'slowworker' and state_type = 'CRASHED'")
+    served.post("hand", "create_flow_run", {"parameters": {"day": "afterworker"}})
+    served.until("warehouse", "select from pipeline_metrics where day = 'afterworker' and status = 'success'")
+
+
+@pytest.mark.long
 def test_parts_that_end(served: Served) -> None:
     """A worker, a Prefect server or a PostgreSQL that ends is started again, and runs go on."""
     assert served.process is not None
 
     def part(of: str) -> Callable[[], int]:
-        listed = ["ps", "-A", "-o", "pid=,args="]
+        listed = ["ps", "-A", "-ww", "-o", "pid=,args="]
         lines = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.splitlines()
         (pid,) = (
             int(line.split()[0]) for line in lines if of in line and int(line.split()[0]) in descendants(served_pid)
