@@ -20,13 +20,11 @@ from pydantic import SecretStr
 
 from runner import notifications
 from runner.config import Settings
+from runner.deployments import FLOWS
 from runner.errors import ConfigError
 from runner.flows.marks import Change, marks
 from runner.flows.names import artifact_key, flow_name
 from runner.notifications import Notifications
-
-KINDS = ("day_pipeline", "backfill", "freshness", "file_arrival")
-"""The flows of a pipeline of which one may be told."""
 
 # What a webhook is sent, as JSON: `text` is what chats show, the rest for machines.
 _SENT = {
@@ -93,7 +91,7 @@ def _automation(
             match_related=ResourceSpecification(
                 {
                     "prefect.resource.role": "flow",
-                    "prefect.resource.name": [flow_name(pipeline, kind) for kind in KINDS],
+                    "prefect.resource.name": [flow_name(pipeline, kind) for kind in FLOWS],
                 }
             ),
             threshold=1,

@@ -52,18 +52,14 @@ def settings(tmp_path: Path, database: str) -> Settings:
     return config.load({"project": str(tmp_path)}, environ={"DATABASE_URL": database, "RUNNER_ENV": "test"})
 
 
-def apply(settings: Settings) -> dict[str, str]:
-    """Bring the server to what [notifications] says; return what became of each object."""
+def apply(settings: Settings, *, dry_run: bool = False) -> dict[str, str]:
+    """Bring the server to what runner.toml says, as `runner deploy` does; return what became of each object."""
     from prefect.client.orchestration import get_client
 
-    from runner.flows import automations, notify
+    from runner.flows.deploy import deploy
 
     with get_client(sync_client=True) as client:
-        blocks, wanted = notify.plan(client, settings, ["demo"])
-        changes = [*blocks, *automations.plan(client, ["demo"], wanted)]
-        for change in changes:
-            change.act()
-    return {change.kind: change.what for change in changes}
+        return {change.kind: change.what for change in deploy(client, settings, dry_run=dry_run)}
 
 
 def test_notifications_are_kept_as_declared(
@@ -74,6 +70,8 @@ def test_notifications_are_kept_as_declared(
 
     monkeypatch.setenv("OPS_URL", "https://example.com/Kanarienvogel")
     told = replace(settings, notifications={"webhook": "OPS_URL"})
+    for _ in range(2):  # only told
+        assert apply(told, dry_run=True) == {"block": "created", "automation": "created"}
     assert apply(told) == {"block": "created", "automation": "created"}
     assert apply(told) == {"block": "unchanged", "automation": "unchanged"}
     monkeypatch.setenv("OPS_URL", "https://example.com/Kanarienvogel2")

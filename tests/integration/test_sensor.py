@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,7 +21,7 @@ import pytest
 
 from runner import arrivals, cli, config, deployments, sensor
 from runner.config import Settings
-from runner.errors import ConfigError, DayNotFound, UsageError
+from runner.errors import ConfigError, DayNotFound, RunnerError, UsageError
 from runner.sensor import Seen
 from staging_loaders import s3
 from tests import s3server
@@ -412,6 +413,22 @@ def test_no_such_deployment(prefect_server: Any, settings: Settings, connection:
     assert isinstance(ended.error, ConfigError) and "no deployment 'zluri_day_pipeline/none'" in str(ended.error)
     assert "runner deploy" in (ended.error.hint or "")
     assert rows(connection) == [("day1", 1, "triggering")]
+
+
+def test_no_server(prefect_server: Any, settings: Settings) -> None:
+    """Where Prefect's server is away, that may pass; the run is asked for by its key when it is back."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from runner.flows.sensor import Deployment
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    target = Deployment(settings, "zluri_day_pipeline/daily", {})
+    with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{port}/api"}):
+        for ask in (lambda: target.is_over("key"), lambda: target.run("day1", "key")):
+            with pytest.raises(RunnerError, match="Prefect's server does not answer") as caught:
+                ask()
+            assert caught.value.transient
 
 
 KILLED = """
