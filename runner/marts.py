@@ -21,7 +21,8 @@ _STATES = """
         clock_timestamp() - recorded.refreshed_at,
         recorded.flow_run_id,
         recorded.day,
-        recorded.seconds::float8
+        recorded.seconds::float8,
+        recorded.refreshed_at <= recorded.made_at
     from unnest(%(names)s::text[]) as wanted (name)
     full join (select * from runner_marts where pipeline = %(pipeline)s) as recorded on recorded.name = wanted.name
     left join pg_class as relations
@@ -59,8 +60,8 @@ class State:
     """A mart as the database has it.
 
     `oid` is None where there is no such relation, `checksum` and what follows where none is recorded. `refreshed_at`
-    is when its rows were made, `day` and `flow_run_id` the run that did, None where it was no day's; `seconds` how long
-    it took.
+    is when its rows were made, `day` and `flow_run_id` the run that did, None where it was no day's or no run's;
+    `seconds` how long it took. `is_as_made` tells that it was not refreshed since it was made.
     """
 
     name: str
@@ -72,6 +73,7 @@ class State:
     flow_run_id: str | None = None
     day: str | None = None
     seconds: float | None = None
+    is_as_made: bool | None = None
 
     @property
     def is_there(self) -> bool:

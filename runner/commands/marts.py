@@ -75,11 +75,21 @@ def _row(connection: database.Connection, mart: Mart | None, state: State) -> di
         "age_seconds": None if state.age is None else round(state.age.total_seconds(), 3),
         "day": state.day,
         "flow_run_id": state.flow_run_id,
+        "by": _by(state),
         "rows": rows,
         "bytes": size,
         "seconds": state.seconds,
         "description": mart.file.description if mart else "",
     }
+
+
+def _by(state: State) -> str | None:
+    """Return what made the rows of a mart: a day's run, another run, somebody, or whatever made the mart."""
+    if state.refreshed_at is None:
+        return None
+    if state.is_as_made:
+        return "migrate"
+    return state.day or ("hand" if state.flow_run_id is None else "run")
 
 
 def _list(rows: Sequence[dict[str, Any]], as_json: bool, settings: Settings) -> int:
@@ -102,14 +112,12 @@ def _cells(row: dict[str, Any]) -> tuple[Any, ...]:
     from datetime import timedelta
 
     age = row["age_seconds"]
-    # A mart that was made is refreshed by that, and one may refresh it by hand.
-    by = row["day"] or ("" if row["refreshed_at"] is None else "hand" if row["flow_run_id"] is None else "migrate")
     return (
         row["mart"],
         row["state"],
         "never" if row["refreshed_at"] is None else f"{row['refreshed_at']:%Y-%m-%d %H:%M:%S}",
         "" if age is None else durations.shown(timedelta(seconds=age)),
-        by,
+        row["by"] or "",
         row["rows"],
         "" if row["bytes"] is None else sizes.shown(row["bytes"]),
         "" if row["seconds"] is None else f"{row['seconds']:.3f}",

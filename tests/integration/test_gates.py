@@ -212,6 +212,10 @@ def test_the_list_of_marts(shop: Shop, capsys: pytest.CaptureFixture[str]) -> No
         ["010_sums", "not", "made"],
         ["020_more", "not", "made"],
     ]
+    shop.run("migrate")
+    capsys.readouterr()
+    shop.run("marts", "--json")
+    assert [one["by"] for one in json.loads(capsys.readouterr().out)] == ["migrate", "migrate"]
     shop.run("apply", "--day", "day1")
     shop.run("marts", "--refresh", "020")
     shop.write("marts/010_sums", MART.format(name="sums", amount="2"))
@@ -225,6 +229,7 @@ def test_the_list_of_marts(shop: Shop, capsys: pytest.CaptureFixture[str]) -> No
     assert shop.run("marts") == 0
     out, err = capsys.readouterr()
     assert " day1 " in out and " hand " in out
+    assert (sums["by"], more["by"]) == ("day1", "hand")
     assert "drop materialized view more" in err and "runner migrate" in err
 
 
