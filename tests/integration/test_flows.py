@@ -725,8 +725,8 @@ def test_interrupted(
     assert rows == [("010_first", "success", None), *stopped]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("jobs", [2, pytest.param(1, marks=pytest.mark.long)], ids=["side by side", "one by one"])
+@pytest.mark.long
+@pytest.mark.parametrize("jobs", [2, 1], ids=["side by side", "one by one"])
 def test_interrupted_backfill(
     jobs: int, prefect_server: Server, project: Callable[..., Path], database: str, connection: Connection
 ) -> None:
