@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runner import database, diagnosis, marts
+from runner import database, diagnosis, limits, marts
 from runner.errors import ConfigError, MartFailed, RunnerError
 from runner.mart import Mart
 from runner.marts import State
@@ -292,7 +292,7 @@ def _failed(mart: Mart | None, statement: Statement | None, error: psycopg.Error
     if mart is None:
         message, hint, what = diagnosis.primary(error), diagnosis.hint_for(error), "the marts"
     else:
-        message, hint = diagnosis.explain(mart.file, statement or mart.statement, error)
+        message, hint = limits.explain(error, *diagnosis.explain(mart.file, statement or mart.statement, error))
         what = f"the mart {mart.id}"
     if error.sqlstate == _NOT_ALLOWED:
         return ConfigError(
