@@ -11,8 +11,8 @@ from runner.run_record import RunRecord
 
 # Characters of a value that a table shows, as those of the command line do.
 _WIDTH = 60
-# What Markdown, or the HTML in it, would take for its own.
-_SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$])")
+# What Markdown, or the HTML in it, would take for its own, or make a link of.
+_SPECIAL = re.compile(r"[\\`*_\[\]<>|~&$@]|:(?=//)|(?<=www)\.")
 _MARKS = {"passed": "✓ passed", "warned": "! warned", "failed": "✗ failed"}
 _ORDER = ("failed", "warned", "passed")
 
@@ -25,7 +25,7 @@ def text(value: Any) -> str:
     shown = console.printable(shown).replace("\n", " ")
     if len(shown) > _WIDTH:
         shown = shown[: _WIDTH - 1] + "…"
-    return _SPECIAL.sub(r"\\\1", shown)
+    return _SPECIAL.sub(r"\\\g<0>", shown)
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], numbers: Sequence[str] = ()) -> str:
@@ -51,7 +51,8 @@ def changes_page(record: RunRecord) -> str | None:
     if undone:
         page += [f"Rolled back, and so without a change: {', '.join(map(text, undone))}", ""]
     if not changed:
-        return "\n".join([*page, "Nothing differed from what the tables held: a rerun changes no row."])
+        none = "The other steps found nothing to change." if undone else "Nothing differed: a rerun changes no row."
+        return "\n".join([*page, none])
     seen = next((row for row in changed if row["inserted"] or row["updated"]), None)
     if seen is not None and seen["table_name"]:
         page += [

@@ -74,7 +74,8 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
         "inserted": row["rows_inserted"],
         "updated": row["rows_updated"],
         "deleted": row["rows_deleted"],
-        "seconds": float(row["duration_seconds"] or 0),
+        "seconds": round(float(row["duration_seconds"] or 0), 3),
+        # The rest of it is in the log.
+        "error": console.printable((row["error_message"] or "").partition("\n")[0]),
         "finished": f"{row['finished_at']:%Y-%m-%d %H:%M:%S %Z}",
-        "error": console.printable(row["error_message"] or ""),
     }

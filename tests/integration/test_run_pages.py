@@ -71,6 +71,9 @@ def test_nothing_to_show(empty_database: str) -> None:
     [
         pytest.param("a|b\nc", "a\\|b c", id="table"),
         pytest.param("<script>[x](y)</script>", "\\<script\\>\\[x\\](y)\\</script\\>", id="html and links"),
+        pytest.param("a@example.com", "a\\@example.com", id="mail"),
+        pytest.param("see http://x and www.x", "see http\\://x and www\\.x", id="address"),
+        pytest.param("a.json:7", "a.json:7", id="place"),
         pytest.param("\x1b[31mred", "�\\[31mred", id="terminal"),
         pytest.param("x" * 100, "x" * 59 + "…", id="long"),
         pytest.param(None, "", id="null"),
