@@ -84,7 +84,7 @@ def day_pipeline(settings: Settings) -> Flow[..., Outcome]:
             day: the day's name, as day1 or 2026-01-05; only a scheduled run needs none, it has that of its time
             load: load where files are new (auto), in any case (always), or not at all (never)
             max_rejects: fail before publishing when more records (N) or a larger share (P%) are rejected
-            data: the folder that holds sync-<day>/; the project's own where it is not given
+            data: the folder that holds sync-DAY/; the project's own where it is not given
             wait: seconds to wait for another run that holds the day
             engine: what reads the files, spark, local or auto (by how much there is); else the settings say
             jobs: how many steps that do not depend on each other run at once; else [tasks] says

@@ -29,7 +29,7 @@ def zluri_day_pipeline(
         day: the day's name: day1, 2026-01-05; a scheduled run takes that of its scheduled time
         load: load where files are new (auto), in any case (always), or not at all (never)
         max_rejects: fail before publishing when more records (N) or a larger share (P%) are rejected
-        data: the folder that holds sync-<day>/; the project's own where it is not given
+        data: the folder that holds sync-DAY/; the project's own where it is not given
         wait: seconds to wait for another run that holds the day
         engine: what reads the files: spark, local, or auto (by how much there is); the settings' where not given
         jobs: how many steps that do not depend on each other run at once; [tasks] jobs where not given
@@ -65,7 +65,7 @@ def zluri_backfill(
         resume: go on with the newest backfill of the same days, leaving out what it has done
         load: load where files are new (auto), in any case (always), or not at all (never)
         max_rejects: a day fails before publishing when more records (N) or a larger share (P%) are rejected
-        data: the folder that holds sync-<day>/; the project's own where it is not given
+        data: the folder that holds sync-DAY/; the project's own where it is not given
         engine: what reads the files: spark, local, or auto (by how much there is); the settings' where not given
         jobs: how many steps that do not depend on each other run at once; [tasks] jobs where not given
         wait: seconds to wait for another run that holds a day

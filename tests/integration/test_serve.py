@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,6 +27,8 @@ from runner.process import is_alive
 ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = [pytest.mark.slow]
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 
 # The day `slow` goes on until somebody ends it.
 STEP = """
@@ -135,10 +139,14 @@ class Served:
             time.sleep(0.1)
         raise AssertionError(f"never came true: {query}\n{self.log}")
 
+    def deployment(self, name: str) -> str:
+        """Return the id of a deployment."""
+        with urlopen(f"{self.api_url}/deployments/name/demo_day_pipeline/{name}", timeout=30) as answer:
+            return str(json.load(answer)["id"])
+
     def post(self, deployment: str, what: str, body: dict[str, Any]) -> None:
         """Ask Prefect's server for something about a deployment, as its page does."""
-        with urlopen(f"{self.api_url}/deployments/name/demo_day_pipeline/{deployment}", timeout=30) as answer:
-            path = f"/deployments/{json.load(answer)['id']}/{what}"
+        path = f"/deployments/{self.deployment(deployment)}/{what}"
         headers = {"Content-Type": "application/json"}
         urlopen(Request(self.api_url + path, json.dumps(body).encode(), headers), timeout=30).close()
 
@@ -206,6 +214,29 @@ def test_what_it_says(served: Served) -> None:
         assert b"<title>" in answer.read()
     with urlopen(f"{page}/ui-settings", timeout=30) as answer:
         assert json.load(answer)["api_url"] == served.api_url
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no chromium is installed")
+def test_the_page_in_a_browser(served: Served, tmp_path: Path) -> None:
+    """A browser shows a run with its day, its end and what its step did, and a deployment's fields with their help."""
+    assert BROWSER is not None
+    browser = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=15000"]
+
+    def shows(path: str, *wanted: str) -> None:
+        """Look at a page until its text has all that is wanted; scripts fill it as answers come."""
+        command = [*browser, f"--user-data-dir={tmp_path}", "--dump-dom", served.api_url.removesuffix("/api") + path]
+        deadline = time.monotonic() + 90
+        text = ""
+        while time.monotonic() < deadline and not all(each in text for each in wanted):
+            dom = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+            text = " ".join(re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", dom, flags=re.DOTALL).split())
+        assert [each for each in wanted if each not in text] == [], text
+
+    ended = "select id, name from flow_run where state_type = 'COMPLETED' and name like 'demo d2%'"
+    flow_run_id, name = served.until("prefect", ended)[0]
+    shows(f"/runs/flow-run/{flow_run_id}", name, "Completed", "day=", "Deployment often")
+    help_ = "seconds to wait for another run that holds the day"
+    shows(f"/deployments/deployment/{served.deployment('hand')}/run", help_)
 
 
 def test_run_now(served: Served) -> None:
