@@ -68,8 +68,7 @@ class _Making:
         self._pipeline = pipeline
         self._wanted = wanted
         self._flow_run_id = flow_run_id
-        # Nobody ever sees it: it is gone before the commit.
-        self._schema = f"runner_marts_{connection.info.backend_pid}"
+        self._schema = ""
 
     def run(self) -> list[str]:
         import psycopg
@@ -82,7 +81,10 @@ class _Making:
             if not pending:  # another run was quicker
                 connection.execute("rollback")
                 return []
-            (home,) = connection.execute("select current_schema()").fetchone()
+            # The process that a pooler names is none of the server's.
+            (home, pid) = connection.execute("select current_schema(), pg_backend_pid()").fetchone()
+            # Nobody ever sees it: it is gone before the commit.
+            self._schema = f"runner_marts_{pid}"
             took = self._build(pending, known)
             self._exchange(pending, known, home)
             self._record(pending, took)
