@@ -17,7 +17,7 @@ from prefect.client.orchestration import SyncPrefectClient
 
 from runner import console, deployments, embedded
 from runner.commands.deploy import show
-from runner.config import Settings
+from runner.config import FILE, Settings
 from runner.deployments import Declared, WorkPool
 from runner.errors import RunnerError
 from runner.flows import api, lost
@@ -70,6 +70,7 @@ class Serving:
         url: str,
     ) -> None:
         self._settings = settings
+        self._declared = declared
         self._client = client
         self._server = server
         self._url = url
@@ -88,6 +89,8 @@ class Serving:
         page = self._server.url if self._server else api.shown(self._url).removesuffix("/api")
         console.say(f"page: {page}")
         console.say(f"export PREFECT_API_URL={api.shown(self._url)}")
+        if not self._declared.deployments:
+            console.note(f"{FILE} declares no deployments: write [deployments.NAME] into it, then runner deploy")
         for pool in self._elsewhere:
             console.note(f"work pool {pool.name} needs a worker of its own: prefect worker start --pool {pool.name}")
         try:

@@ -77,7 +77,7 @@ def main(pool: str, name: str, limit: int) -> None:
     # Nobody but `runner serve` ends it; what it starts gets the signals' own meaning back.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
-    worker = Worker(work_pool_name=pool, name=name, limit=limit, create_pool_if_not_found=False)
+    worker = Worker(work_pool_name=pool, name=name, limit=limit)
 
     def stop() -> None:
         os.read(0, 1)
