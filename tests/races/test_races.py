@@ -242,6 +242,8 @@ def test_every_command_goes_through_a_pooler(
             "metrics",
             "rejects --day day1",
             "checks",
+            "marts --refresh",
+            "marts",
             "verify --day day1",
             "prune --keep 1",
         ):
