@@ -7,24 +7,30 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from runner import checks, console
+from runner.check import CHECKPOINTS
 from runner.run_record import RunRecord
 
 # Characters of a value that a table shows, as those of the command line do.
 _WIDTH = 60
+# Characters of what an author has written in a sentence.
+_SENTENCE = 1000
 # What Markdown, or the HTML in it, would take for its own, or make a link of.
 _SPECIAL = re.compile(r"[\\`*_\[\]<>|~&$@]|:(?=//)|(?<=www)\.")
 _MARKS = {"passed": "✓ passed", "warned": "! warned", "failed": "✗ failed"}
+# What became of the rows that a check has found.
+_IN_STEP = "The step was rolled back: readers never saw these rows."
+_AFTER_DAY = "What the steps wrote is committed; no mart was refreshed."
 _ORDER = ("failed", "warned", "passed")
 
 
-def text(value: Any) -> str:
-    """Return a value as Markdown that shows just its characters, on one line, cut where it is long."""
+def text(value: Any, width: int = _WIDTH) -> str:
+    """Return a value as Markdown that shows just its characters, on one line, cut where it is longer than `width`."""
     if value is None:
         return ""
     shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
     shown = console.printable(shown).replace("\n", " ")
-    if len(shown) > _WIDTH:
-        shown = shown[: _WIDTH - 1] + "…"
+    if len(shown) > width:
+        shown = shown[: width - 1] + "…"
     return _SPECIAL.sub(r"\\\g<0>", shown)
 
 
@@ -105,11 +111,11 @@ def checks_page(record: RunRecord, described: dict[str, str]) -> str | None:
                 "",
                 f"## {text(row['check_name'])}",
                 "",
-                f"{console.count(row['rows_failed'], 'row')}: {text(what)}",
+                f"{console.count(row['rows_failed'], 'row')}: {text(what, _SENTENCE)}",
             ]
             page += ["", _sample(row["sample"], row["rows_failed"])]
             if row["status"] == "failed":
-                page += ["", "The step was rolled back: readers never saw these rows."]
+                page += ["", _AFTER_DAY if row["step"] == CHECKPOINTS else _IN_STEP]
     return "\n".join(page)
 
 

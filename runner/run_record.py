@@ -32,6 +32,12 @@ _CHANGES = """
     -- Side by side, steps end in any order.
     order by 1, 2
 """
+# Which file a name in the metrics stands for; a step that was run by hand has said none.
+_STEPS = """
+    select distinct pipeline_name, coalesce(step, pipeline_name) as step
+    from pipeline_metrics
+    where (pipeline = %(pipeline)s or pipeline is null) and day = %(day)s and flow_run_id = %(run)s
+"""
 _LOADS = """
     select entity, records_read, rows_loaded, rejects, warnings, flow_run_id = %(run)s as by_this_run
     from stg_loads
@@ -97,11 +103,16 @@ def read(connection: database.Connection, pipeline: str, day: str, flow_run_id: 
 
     if metrics.nothing_yet(connection):
         return RunRecord(pipeline, day, flow_run_id, [], [], [], [], [], [])
+    found = metrics.rows(connection, pipeline, day=day, run=flow_run_id)
+    steps = {row["pipeline_name"]: row["step"] for row in rows(_STEPS)}
     return RunRecord(
         pipeline,
         day,
         flow_run_id,
-        metrics=metrics.rows(connection, pipeline, day=day, run=flow_run_id),
+        metrics=sorted(
+            ({**row, "step": steps[row["pipeline_name"]]} for row in found),
+            key=lambda row: row["step"],  # and those of a step by time, as they were
+        ),
         changes=rows(_CHANGES),
         checks=rows(_CHECKS),
         loads=rows(_LOADS),

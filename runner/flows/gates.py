@@ -17,7 +17,7 @@ from runner.check import Check
 from runner.checks import CheckResult
 from runner.errors import RunnerError
 from runner.flows import steps
-from runner.flows.tasks import LATER, OUTCOME, TERMINAL, as_task, logger, outcome
+from runner.flows.tasks import LATER, OUTCOME, TERMINAL, as_task, edge, logger, outcome
 from runner.mart import Mart
 from runner.mart_refresh import MartRefresher, Refreshed
 from runner.project import Pipeline
@@ -42,12 +42,16 @@ def run(
     """
     # What a flow run that is tried again finds is told apart from what it found before.
     run = replace(run, first_attempt=int(prefect.runtime.flow_run.run_count or 1))
-    _checkpoints(run, pipeline, tasks, marts, after)
-    return refresh(run, pipeline.marts, tasks, running, after) if marts and pipeline.marts else []
+    after = after or running.ends
+    passed = _checkpoints(run, pipeline, tasks, marts, after)
+    return refresh(run, pipeline.marts, tasks, running, passed or after) if marts and pipeline.marts else []
 
 
-def _checkpoints(run: Run, pipeline: Pipeline, tasks: Tasks, marts: bool, after: Sequence[Any]) -> None:
+def _checkpoints(run: Run, pipeline: Pipeline, tasks: Tasks, marts: bool, after: Sequence[Any]) -> list[State[Any]]:
+    """Run the checkpoints, and return their states; what the graph of the run shows in front of the marts."""
     errors: list[RunnerError] = []
+    passed: list[State[Any]] = []
+    failed: list[State[Any]] = []
     for checkpoint in pipeline.checkpoints:
         # Called, not submitted: a signal cancels the query of the flow's own thread.
         state: State[Any] = as_task(f"checkpoint_{checkpoint.name}", _checkpoint(run, checkpoint), tasks.checkpoint)(
@@ -55,11 +59,14 @@ def _checkpoints(run: Run, pipeline: Pipeline, tasks: Tasks, marts: bool, after:
         )
         try:
             state.result()
+            passed.append(edge(state))
         except RunnerError as error:
             errors.append(error)
+            failed.append(edge(state))
     if errors and marts:
-        _block(pipeline.marts, tasks, [error.message.splitlines()[0] for error in errors])
+        _block(pipeline.marts, tasks, [error.message.splitlines()[0] for error in errors], failed)
     checkpoints.require(run.day, errors)
+    return passed
 
 
 def _checkpoint(run: Run, checkpoint: Check) -> Callable[[int], CheckResult]:
@@ -75,11 +82,13 @@ def _checkpoint(run: Run, checkpoint: Check) -> Callable[[int], CheckResult]:
     return work
 
 
-def _block(marts: Sequence[Mart], tasks: Tasks, reasons: Sequence[str]) -> None:
+def _block(marts: Sequence[Mart], tasks: Tasks, reasons: Sequence[str], by: Sequence[State[Any]]) -> None:
     """Show on Prefect's page that no mart was refreshed, and why."""
     why = console.printable("\n".join(["the mart keeps the rows it had:", *reasons]))
     for mart in marts:
-        as_task(f"refresh_{mart.name}", _blocked(why), tasks.checkpoint)(return_state=True)
+        as_task(f"refresh_{mart.name}", _blocked(why), tasks.checkpoint)(
+            return_state=True, wait_for=[prefect.allow_failure(state) for state in by]
+        )
 
 
 def _blocked(why: str) -> Callable[[int], State[Any]]:

@@ -90,7 +90,9 @@ class LoadPage:
                 self._failed, self._next = True, _NEVER
 
     def _text(self, advances: list[Advance]) -> str:
-        return "\n".join([f"{self._title}, as far as it is:", "", *(f"- {_line(each)}" for each in advances)])
+        read = all(each.files == each.files_total for each in advances)
+        heading = f"{self._title}: all files are read" if read else f"{self._title}: what is read so far"
+        return "\n".join([heading, "", *(f"- {_line(each)}" for each in advances)])
 
 
 def _percent(advances: list[Advance]) -> float:

@@ -7,13 +7,15 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, as_completed, wait
+from prefect.states import Cancelled
 
 from runner import console, limits
 from runner.errors import LoadFailed
 from runner.flows.load_page import LoadPage
 from runner.flows.names import artifact_key
-from runner.flows.tasks import Terminated, as_task, logger, outcome, value
+from runner.flows.tasks import Terminated, as_task, edge, logger, outcome, value
 from runner.progress import Advance, Progress
 from runner.task_settings import Tasks
 from runner.wording import load_lines
@@ -42,6 +44,11 @@ class Stop:
         """Stop the loads; the first reason stays."""
         with self._lock:
             self._reason = self._reason or reason
+
+    @property
+    def reason(self) -> BaseException | None:
+        """What the loads were stopped by, if they were."""
+        return self._reason
 
     def check(self) -> None:
         """Raise the reason, if the loads were stopped."""
@@ -93,7 +100,8 @@ def run(
         for plan in plans:
             task = as_task(f"load_{plan.entity}", _Landing(load, plan, stop), settings.load)
             # Submitted: Spark must not run in the thread in which signals arrive.
-            futures.append(task.submit(return_state=False, wait_for=[planned]))
+            future: Any = task.submit(return_state=False, wait_for=[edge(planned)])
+            futures.append(future)
         for future in as_completed(futures):
             try:
                 future.result()
@@ -115,9 +123,9 @@ def run(
             logger().warning(f"warning: {load.day}: {doubt}")
         return loads
 
-    published = as_task("publish_staging", publish, database)(return_state=True, wait_for=[rated])
+    published = as_task("publish_staging", publish, database)(return_state=True, wait_for=[edge(rated)])
     published.result()
-    return published
+    return edge(published)
 
 
 class _Landing:
@@ -128,7 +136,16 @@ class _Landing:
         self._plan = plan
         self._stop = stop
 
-    def __call__(self, attempt: int) -> Landing | None:
+    def __call__(self, attempt: int) -> Landing | State[Any] | None:
+        try:
+            return self._land()
+        except LoadFailed as error:
+            if self._stop.reason is not error:
+                raise
+            # Not a failure of its own: the page shows which entity could not be loaded.
+            return Cancelled(name="Stopped", message=error.message)
+
+    def _land(self) -> Landing | None:
         self._stop.check()
         plan = self._plan
         if not (plan.present and plan.changed):

@@ -67,7 +67,7 @@ def _metrics(record: RunRecord) -> None:
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
     return {
-        "step": row["pipeline_name"],
+        "step": row["step"],
         "table": row["table_name"],
         "status": row["status"],
         "attempt": row["attempt"],

@@ -42,6 +42,8 @@ class Running:
         self._lock = threading.Lock()
         self._runners: set[Interruptible] = set()
         self._stopped = False
+        self.ends: list[PrefectFuture[Any]] = []
+        """The tasks that were run last: those that no other one waited for."""
 
     @contextmanager
     def noted(self, runner: Interruptible) -> Iterator[None]:
@@ -136,6 +138,8 @@ def run(
     tell(through=True)
     if errors:
         _raise_first([errors[step.id] for step in steps if step.id in errors], [step.id for step in waiting], day)
+    waited_for = {name for names in nearest.values() for name in names}
+    running.ends = [futures[step.id] for step in steps if step.id not in waited_for]
     return [results[step.id] for step in steps]
 
 

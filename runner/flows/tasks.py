@@ -116,6 +116,14 @@ def value(name: str, state: State[T], settings: TaskSettings) -> T:
         raise limits.Limit(name, settings.timeout, settings.setting, 0).error() from error
 
 
+def edge(state: State[T]) -> State[T]:
+    """Return a state to wait for, without what its task returned.
+
+    Prefect would look there for what other tasks have returned, too, and the run's graph have an arrow from each.
+    """
+    return state.model_copy(update={"data": True})
+
+
 def logger() -> Any:
     """Return the logger of the task run or flow run at hand; its lines go to Prefect."""
     return prefect.get_run_logger()

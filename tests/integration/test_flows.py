@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from urllib.error import HTTPError, URLError
 from uuid import uuid4
 
@@ -286,6 +287,18 @@ def task_states(ended: Ended) -> dict[str, Any]:
     return {task.name: task.state for task in tasks if task.state}
 
 
+def arrows(ended: Ended) -> dict[str, set[str]]:
+    """Return from which task runs an arrow leads to each one in the graph of a flow run."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+    with get_client(sync_client=True) as client:
+        tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[ended.run.id])))
+    names = {task.id: task.name for task in tasks}
+    inputs = {task.name: [one for given in task.task_inputs.values() for one in given] for task in tasks}
+    return {name: {names[one.id] for one in given if hasattr(one, "id")} for name, given in inputs.items()}
+
+
 MART = """
 create materialized view {name} as select count(*) as steps, attempt from {table} group by attempt;
 create unique index {name}_key on {name} (attempt);
@@ -315,6 +328,11 @@ def test_marts_behind_checkpoints(
         "Completed",
     )
     assert connection.execute("select steps from of_them").fetchall() == [(1,)]
+    checkpoints = {"checkpoint_010_few", "checkpoint_020_some"}
+    assert arrows(ended) == {
+        "migrate": set(), "first_task": {"migrate"}, **{name: {"first_task"} for name in checkpoints},
+        "refresh_numbers": checkpoints, "refresh_of_them": {"refresh_numbers"},
+    }  # fmt: skip
     recorded = connection.execute("select name, flow_run_id, day from runner_marts order by name").fetchall()
     assert recorded == [("numbers", ended.id, "day1"), ("of_them", ended.id, "day1")]
 
@@ -325,6 +343,7 @@ def test_marts_behind_checkpoints(
     for name in ("refresh_numbers", "refresh_of_them"):
         assert (states[name].type.value, states[name].name) == ("CANCELLED", "Blocked")
         assert "010_few.sql:3:1: check failed: 1 row: too many" in states[name].message
+        assert arrows(ended)[name] == {"checkpoint_010_few"}
     found = connection.execute(
         "select check_name, status, attempt from check_results where flow_run_id = %s", (ended.id,)
     )
@@ -457,8 +476,33 @@ def test_a_flow_says_which_engine_it_took(
     assert (shown["zluri-load-day1"].type, float(shown["zluri-load-day1"].data)) == ("progress", 100)
     assert "agents: 4 of 4 files" in shown["zluri-load-day1"].description
     assert connection.execute("select distinct engine from stg_loads").fetchall() == [("local",)]
+    leads = arrows(ended)
+    assert {name for name, of in leads.items() if "plan_load" in of} == {name for name in leads if "load_" in name[:5]}
+    assert (leads["publish_staging"], leads["agents_task"]) == ({"refresh_rates"}, {"publish_staging"})
+    # One at a time, the last of the steps is the one that all come before.
+    assert leads["checkpoint_010_staging_is_whole"] == {"transactions_task"}
     (said,) = [text for text in (record.getMessage() for record in records) if text.startswith("engine ")]
     assert said.endswith("below the limit of 64 MB")
+
+
+def test_loads_that_are_stopped() -> None:
+    """A load that is stopped because another entity could not be loaded is not shown as a failure of its own."""
+    from runner.flows import loads
+
+    stop = loads.Stop()
+
+    class Load:
+        day = "day1"
+
+        def land(self, entity: str) -> None:
+            stop.set(LoadFailed("stopped, because another entity could not be loaded"))
+            raise OSError("a copy that was cut off")
+
+    plan = SimpleNamespace(entity="agents", present=True, changed=True)
+    for _ in range(2):
+        state = loads._Landing(cast(Any, Load()), cast(Any, plan), stop)(1)
+        assert (state.type.value, state.name) == ("CANCELLED", "Stopped")
+        assert state.message == "stopped, because another entity could not be loaded"
 
 
 def test_a_backfill(

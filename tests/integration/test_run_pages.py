@@ -42,11 +42,24 @@ def test_the_pages_of_a_day(record: RunRecord, connection: Connection) -> None:
     assert checks.index("! warned") < checks.index("✓ passed")
     assert "listed members that are not known agents" in checks and "| group\\_id |" in checks
 
+    assert [row["step"] for row in record.metrics] == sorted(row["step"] for row in record.metrics)
+    assert record.metrics[0]["step"] == "010_agents"
+
     rejects = run_pages.rejects_page(record) or ""
     assert "| agents | 62 | 51 | 11 | 5 | this run |" in rejects
     total = connection.execute("select count(*) from stg_rejects").fetchone()
     assert total == (sum(row["records"] for row in record.reasons),)
     assert "agents is not an array" not in rejects and "`runner rejects --day day1 --limit 0`" in rejects
+
+
+def test_a_failed_checkpoint(record: RunRecord) -> None:
+    """Its page says that what the steps wrote is there, and what the author said, whole."""
+    said = "agents " + "of the day, " * 20 + "that nobody knows"
+    failed = next(row for row in record.checks if row["step"] == "checkpoints")
+    failed |= {"status": "failed", "rows_failed": 1, "sample": [{"agent_id": 7}]}
+    page = run_pages.checks_page(record, {failed["check_name"]: said}) or ""
+    assert f"1 row: {said}" in page
+    assert "What the steps wrote is committed; no mart was refreshed." in page and "rolled back" not in page
 
 
 def test_a_rerun(record: RunRecord, connection: Connection, capsys: pytest.CaptureFixture[str]) -> None:
