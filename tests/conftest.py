@@ -36,8 +36,8 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 
-# Under nohup, or in a script's background, they are ignored, and so by the commands that are started here, some of which
-# are to end by them.
+# Under nohup, or in the background of a script, they are ignored, and so by the commands that are started here, some of
+# which are to end by them.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
