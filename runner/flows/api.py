@@ -79,6 +79,12 @@ def reached(url: str, password: str | None = None) -> Iterator[SyncPrefectClient
             yield found
         except httpx.HTTPStatusError as error:
             raise _refused(url, error) from error
+        except httpx.TransportError as error:
+            raise RunnerError(
+                f"Prefect's server at {shown(url)} answers no more: {str(error) or type(error).__name__}",
+                hint="See that it runs, and run this again: what was done is found done.",
+                transient=True,
+            ) from error
 
 
 def _refused(url: str, error: httpx.HTTPStatusError) -> RunnerError:

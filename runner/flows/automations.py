@@ -63,6 +63,9 @@ def plan(client: SyncPrefectClient, pipelines: Sequence[str], wanted: Sequence[A
             yield Change("automation", automation.name, "updated", partial(client.update_automation, same[0].id, kept))
         else:
             yield Change("automation", automation.name, "unchanged")
+        # Two who deployed at once, from two machines, may each have made it: all would be told twice.
+        for one in same[1:]:
+            yield Change("automation", one.name, "removed", partial(client.delete_automation, one.id), "a second one")
     names = {automation.name for automation in wanted}
     for one in ours:
         if one.name not in names:

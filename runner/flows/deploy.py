@@ -5,7 +5,9 @@ What others made is never touched: ours carry the tags of `marks`, and their sch
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -18,7 +20,7 @@ from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTag
 from prefect.client.schemas.objects import ConcurrencyOptions, DeploymentSchedule
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import SCHEDULE_TYPES, CronSchedule, IntervalSchedule, RRuleSchedule
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.flows import Flow
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.schema_tools.validation import validate
@@ -27,7 +29,7 @@ from pydantic import ValidationError
 from runner import config, deployments
 from runner.config import FILE, Settings
 from runner.deployments import Declared, Deployment, Schedule
-from runner.errors import ConfigError
+from runner.errors import ConfigError, RunnerError
 from runner.flows import automations, blocks, entry, notify, pools
 from runner.flows.marks import MANAGED, Change, marks
 from runner.flows.names import flow_name
@@ -87,6 +89,22 @@ def deploy(client: SyncPrefectClient, settings: Settings, *, dry_run: bool = Fal
     All is checked before anything is changed. ConfigError for what cannot be, such as a deployment of the same name
     that somebody else made. With `dry_run` nothing is changed.
     """
+    with _alone(settings):
+        return _deploy(client, settings, dry_run)
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Have others who deploy this project wait: to the server, automations of one name are two."""
+    with ExitStack() as stack:
+        # Without a file, or on a file system without locks, nobody waits.
+        with suppress(OSError):
+            file = stack.enter_context(open(settings.project / FILE, "rb"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _deploy(client: SyncPrefectClient, settings: Settings, dry_run: bool) -> list[Change]:
     declared = deployments.read(settings)
     pipelines = config.pipelines(settings.project)
     told, wanted = notify.plan(client, settings, pipelines)
@@ -101,7 +119,14 @@ def deploy(client: SyncPrefectClient, settings: Settings, *, dry_run: bool = Fal
     if not dry_run:
         blocks.register()
         for change in changes:
-            change.act()
+            try:
+                change.act()
+            except ObjectAlreadyExists as error:
+                raise RunnerError(
+                    f"{change.kind} {change.name} was made by somebody else meanwhile",
+                    hint="Run it again: what is there is taken as it is.",
+                    transient=True,
+                ) from error
     return changes
 
 

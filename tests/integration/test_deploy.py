@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -100,6 +102,29 @@ def test_twice(project: Project) -> None:
     assert [len(project.read(name).schedules) for name in ("daily", "often")] == [1, 1]
     name = f"{project.pipeline}: {AUTOMATION}"
     assert len(project.client.read_automations_by_name(name)) == 1
+
+
+def test_at_once(project: Project) -> None:
+    """Of those who deploy at once, one makes what is not there, and the others find it."""
+    project.declare(TWO)
+    with ThreadPoolExecutor(3) as pool:
+        # Which server is meant belongs to the context.
+        deployed = [pool.submit(copy_context().run, project.deploy) for _ in range(3)]
+    found = [Counter(one.result().values()) for one in deployed]
+    assert sorted(found, key=lambda one: one["created"]) == [{"unchanged": 4}, {"unchanged": 4}, {"created": 4}]
+    assert len(project.client.read_automations_by_name(f"{project.pipeline}: {AUTOMATION}")) == 1
+
+
+def test_an_automation_that_is_there_twice(project: Project) -> None:
+    """One that was made from two machines at once is one after the next deployment."""
+    from runner.flows.automations import without_heartbeat
+
+    project.deploy(TWO)
+    project.client.create_automation(without_heartbeat(project.pipeline))
+    project.deploy()
+    (left,) = project.client.read_automations_by_name(f"{project.pipeline}: {AUTOMATION}")
+    assert left.enabled
+    assert Counter(project.deploy().values()) == {"unchanged": 4}
 
 
 def test_what_is_made(project: Project) -> None:
