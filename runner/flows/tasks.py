@@ -8,15 +8,16 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 import prefect
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.exceptions import TerminationSignal
+from prefect.states import Failed
 from prefect.tasks import Task, exponential_backoff
 
-from runner import database, limits, wording
+from runner import console, database, limits, wording
 from runner.errors import DatabaseUnavailable, RunnerError, StepFailed, TookTooLong
 from runner.signals import ENDING
 from runner.task_settings import TaskSettings
@@ -59,7 +60,7 @@ def as_task(
     itself: parameters would be shown by the server.
     """
 
-    def run() -> T:
+    def run() -> T | State[T]:
         attempt = int(prefect.runtime.task_run.run_count or 1)
         try:
             with limits.within(name, settings.timeout, settings.setting):
@@ -69,10 +70,14 @@ def as_task(
                 logger().warning(
                     f"{name}: attempt {attempt} of {settings.retries + 1} failed ({_reason(error)}); trying again"
                 )
+                raise
+            if isinstance(error, RunnerError):
+                # Returned: Prefect would log the traceback of what is raised. Whoever waits for the task has it raised.
+                return Failed(message=console.printable(error.message), data=error)
             raise
 
     return Task(
-        fn=run,
+        fn=cast(Callable[[], T], run),
         name=name,
         task_run_name=run_name or name,
         retries=settings.retries,

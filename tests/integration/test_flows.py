@@ -338,6 +338,7 @@ def test_marts_behind_checkpoints(
 
     ended = flow(folder, "day2")
     assert ended.state.is_failed() and "010_few.sql:3:1: check failed: 1 row: too many" in str(ended.error)
+    assert not any("Traceback" in line for line in logged(ended.id))
     states = task_states(ended)
     assert (states["checkpoint_010_few"].name, states["checkpoint_020_some"].name) == ("Failed", "Completed")
     for name in ("refresh_numbers", "refresh_of_them"):
