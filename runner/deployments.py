@@ -30,6 +30,11 @@ _KEYS = (
     "tags", "concurrency_limit", "collision_strategy", "paused", "work_pool", "job_variables", "directory",
 )  # fmt: skip
 _NOT_IN_NAMES = "/%&<>"
+_NAMES = "Leave out / % & < > and what cannot be printed."
+# What Prefect's database takes for a number.
+_MOST = 2**31 - 1
+# A day that is further away was no shift of days, and years end at 9999.
+_FAR = 3660
 
 
 @dataclass(frozen=True)
@@ -129,13 +134,15 @@ def _tables(said: Any, section: str, where: str) -> list[tuple[str, Mapping[str,
     if not isinstance(said, Mapping) or not all(isinstance(one, Mapping) for one in said.values()):
         raise ConfigError(f"{where}: {section} holds tables", hint=f"Write [{section}.NAME] above the keys.")
     for name in said:
-        if not name.strip() or any(character in _NOT_IN_NAMES for character in name):
-            raise ConfigError(f"{where}: [{section}.{name}] is no name that Prefect takes", hint="Leave out / % & < >.")
+        if not _is_name(name):
+            raise ConfigError(f"{where}: {section} has {name!r}, which is no name that Prefect takes", hint=_NAMES)
     return list(said.items())
 
 
 def _pool(name: str, table: Mapping[str, Any], where: str) -> WorkPool:
     said = _Said(table, f"work_pools.{name}", where, ("type", "concurrency_limit"))
+    if name.lower().startswith("prefect"):
+        raise ConfigError(f"{where}: work_pools has {name!r}", hint="What begins with prefect is Prefect's own.")
     return WorkPool(name, said.text("type") or "process", said.number("concurrency_limit", least=1))
 
 
@@ -152,13 +159,15 @@ def _deployment(
     if flow not in FLOWS:
         raise said.error("flow", f"is {flow!r}{suggestion(flow, FLOWS)}", f"There are {', '.join(FLOWS)}.")
     name = said.text("name") or key
-    if any(character in _NOT_IN_NAMES for character in name):
-        raise said.error("name", f"is {name!r}, which Prefect does not take", "Leave out / % & < >.")
+    if not _is_name(name):
+        raise said.error("name", f"is {name!r}, which Prefect does not take", _NAMES)
     strategy = (said.text("collision_strategy") or "ENQUEUE").upper()
     if strategy not in COLLISIONS:
         raise said.error("collision_strategy", f"is {strategy!r}", f"Write {' or '.join(COLLISIONS)}.")
     schedule = _schedule(said)
     pool = said.text("work_pool") or own_pool(settings)
+    if not _is_name(pool):
+        raise said.error("work_pool", f"is {pool!r}, which Prefect does not take", _NAMES)
     # Only a process has the folders of this machine.
     project = str(settings.project.resolve())
     here = project if pools.get(pool, WorkPool(pool)).type == "process" else None
@@ -199,11 +208,14 @@ def _schedule(said: _Said) -> Schedule | None:
     return Schedule(said.text("cron"), interval, said.text("rrule"), timezone)
 
 
+def _is_name(name: str) -> bool:
+    return bool(name.strip()) and name.isprintable() and not any(character in _NOT_IN_NAMES for character in name)
+
+
 def _day(said: _Said) -> logical_day.Rule:
     shape = said.text("day_format") or logical_day.FORMAT
-    rule = logical_day.Rule(
-        timezone=said.text("timezone") or "UTC", format=shape, offset=said.number("day_offset") or 0
-    )
+    offset = said.number("day_offset", -_FAR, _FAR) or 0
+    rule = logical_day.Rule(timezone=said.text("timezone") or "UTC", format=shape, offset=offset)
     if fault := rule.fault():
         raise said.error("day_format", f"is {shape!r}, {fault}", f'Write one as "{logical_day.FORMAT}".')
     return rule
@@ -235,12 +247,12 @@ class _Said:
             raise self.error(key, "is no list of texts", f'Write {key} = ["one", "two"].')
         return tuple(value)
 
-    def number(self, key: str, least: int | None = None) -> int | None:
+    def number(self, key: str, least: int, most: int = _MOST) -> int | None:
         value = self.table_.get(key)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int) or (least is not None and value < least):
-            raise self.error(key, f"is {value!r}", "Write a whole number" + (f" from {least} on." if least else "."))
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise self.error(key, f"is {value!r}", f"Write a whole number from {least} to {most}.")
         return value
 
     def flag(self, key: str) -> bool | None:

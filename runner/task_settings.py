@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -18,6 +17,8 @@ AT_ONCE = 8
 _JOBS = 4
 # What Prefect takes: https://docs.prefect.io/v3/how-to-guides/workflows/retries
 _MOST_RETRIES = 50
+# PostgreSQL counts its limits in milliseconds, and no further than this.
+_MOST_SECONDS = 2_147_483
 
 
 @dataclass(frozen=True)
@@ -123,9 +124,9 @@ def _whole(value: Any, place: str, least: int, most: int) -> int:
 
 
 def _number(value: Any, place: str) -> float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= _MOST_SECONDS:
         return float(value)
-    raise ConfigError(f"{place} is {value!r}", hint="Use a number, 0 or more.")
+    raise ConfigError(f"{place} is {value!r}", hint=f"Use a number from 0 to {_MOST_SECONDS}.")
 
 
 def _seconds(value: Any, place: str) -> float:

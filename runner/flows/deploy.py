@@ -175,9 +175,10 @@ def _schedule(said: Schedule) -> SCHEDULE_TYPES:
 def _pools(client: SyncPrefectClient, settings: Settings, declared: Declared) -> Iterator[Change]:
     for pool in declared.work_pools:
         found = pools.existing(client, pool, declared=pool.name in settings.work_pools)
+        known = found or pools.template(pool)  # also where no deployment uses it: of no unknown type
         for one in declared.deployments:
             if one.work_pool == pool.name:
-                pools.check_variables(one, found or pools.template(pool))
+                pools.check_variables(one, known)
         if found is None:
             yield Change("work pool", pool.name, "created", partial(pools.create, client, pool))
         else:
@@ -196,7 +197,7 @@ def _deployments(client: SyncPrefectClient, wanted: list[Prepared], pipelines: l
 
 def _deployment(client: SyncPrefectClient, one: Prepared) -> Change:
     said, fields = one.declared, one.fields()
-    detail = str(said.schedule) if said.schedule else "no schedule"
+    detail = (str(said.schedule) if said.schedule else "no schedule") + (", paused" if said.paused else "")
     try:
         found = client.read_deployment_by_name(said.full_name)
     except ObjectNotFound:

@@ -271,6 +271,13 @@ def test_pools_of_containers(project: Project, type_: str, variables: str) -> No
     assert f"is of type {type_!r} on Prefect's server" in raised.value.message
 
 
+def test_a_pool_that_nothing_uses(project: Project) -> None:
+    """A work pool of an unknown type is refused before anything is changed, also where no deployment names it."""
+    with pytest.raises(ConfigError, match=r"Prefect has no type 'proces'.*did you mean process"):
+        project.deploy(f"{TWO}\n[work_pools.{project.pipeline}-b]\ntype = 'proces'")
+    assert project.names() == []
+
+
 def test_automation_for_runs_that_are_gone(project: Project) -> None:
     """A run of the pipeline that tells nothing for ten minutes is crashed; a person may switch that off for good."""
     project.deploy(TWO)

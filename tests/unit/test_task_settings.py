@@ -62,6 +62,8 @@ def test_settings(tmp_path: Path) -> None:
         ("[tasks.database]\ntimeout = '5m'", "tasks.database.timeout is '5m', which is not a duration"),
         ("[tasks.database]\ntimeout = -1", "tasks.database.timeout is -1"),
         ("[tasks.database]\nbackoff = inf", "tasks.database.backoff is inf"),
+        ("[tasks.database]\nbackoff = 1e300", "tasks.database.backoff is 1e+300"),
+        ("[tasks.database]\ntimeout = 2147484", "tasks.database.timeout is 2147484"),
         ("[tasks.database]\njitter = 'much'", "tasks.database.jitter is 'much'"),
         ("[tasks.checkpoint]\nretries = 1", "a checkpoint is not tried again"),
     ],
