@@ -42,6 +42,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         console.print_json([document(change) for change in changes])
     else:
         show(changes)
+        if args.dry_run:
+            console.note("dry run: nothing was changed")
         if not declared.deployments:
             console.note(f"{settings.project / FILE} declares no deployments: write [deployments.NAME] into it")
     return 0
