@@ -26,7 +26,7 @@ from prefect.utilities.callables import parameter_schema
 from prefect.utilities.schema_tools.validation import validate
 from pydantic import ValidationError
 
-from runner import config, deployments
+from runner import config, deployments, task_settings
 from runner.config import FILE, Settings
 from runner.deployments import Declared, Deployment, Schedule
 from runner.errors import ConfigError, RunnerError
@@ -106,6 +106,7 @@ def _alone(settings: Settings) -> Iterator[None]:
 
 def _deploy(client: SyncPrefectClient, settings: Settings, dry_run: bool) -> list[Change]:
     declared = deployments.read(settings)
+    task_settings.read(settings)  # refused here, and not by each run
     pipelines = config.pipelines(settings.project)
     told, wanted = notify.plan(client, settings, pipelines)
     wanted += [automations.without_heartbeat(name) for name in dict.fromkeys(d.pipeline for d in declared.deployments)]

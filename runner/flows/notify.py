@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import cast
@@ -52,8 +53,8 @@ def plan(
     """Return what becomes of the blocks, and the automations that are wanted, which need the blocks made first.
 
     `pipelines` are those of the project, whose runs are told of whether they are deployed or not. Raises ConfigError
-    for what [notifications] may not say, an address that is not set, and a block that is not there. Nothing is changed
-    yet.
+    for what [notifications] may not say, an address that neither the environment nor the server has, and a block that
+    is not there. Nothing is changed yet.
     """
     wanted = notifications.read(settings)
     changes: list[Change] = []
@@ -66,7 +67,7 @@ def plan(
         actions: list[CallWebhook | SendNotification] = []
         if wanted.webhook is not None:
             action = CallWebhook(block_document_id=document.id if document else _NO_ID, payload=_payload(pipeline))
-            changes.append(_saved(pipeline, notifications.address(wanted.webhook), document, action))
+            changes.append(_saved(pipeline, wanted.webhook, document, action))
             actions.append(action)
         elif document is not None:
             changes.append(_removed(client, document))
@@ -112,15 +113,21 @@ def _block_name(pipeline: str) -> str:
     return artifact_key(pipeline, "failed-runs")
 
 
-def _saved(pipeline: str, address: str, document: BlockDocument | None, action: CallWebhook) -> Change:
-    """Return what becomes of our webhook; once it is made, the action has its id."""
+def _saved(pipeline: str, variable: str, document: BlockDocument | None, action: CallWebhook) -> Change:
+    """Return what becomes of our webhook; once it is made, the action has its id.
+
+    One that the server has stays as it is where the variable is not set here.
+    """
     name = _block_name(pipeline)
+    shown = f"{Webhook.get_block_type_slug()}/{name}"
+    if document is not None and not os.environ.get(variable):
+        return Change("block", shown, "unchanged", detail=f"{variable} is not set here")
+    address = notifications.address(variable)
 
     def save() -> None:
         block = Webhook(url=SecretStr(address), headers=SecretDict(_HEADERS))
         action.block_document_id = cast(UUID, block.save(name, overwrite=True))
 
-    shown = f"{Webhook.get_block_type_slug()}/{name}"
     if document is not None and (document.data.get("url"), document.data.get("headers")) == (address, _HEADERS):
         return Change("block", shown, "unchanged")
     return Change("block", shown, "updated" if document is not None else "created", save)

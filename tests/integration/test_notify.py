@@ -74,6 +74,11 @@ def test_notifications_are_kept_as_declared(
         assert apply(told, dry_run=True) == {"block": "created", "automation": "created"}
     assert apply(told) == {"block": "created", "automation": "created"}
     assert apply(told) == {"block": "unchanged", "automation": "unchanged"}
+    with monkeypatch.context() as elsewhere:  # the server has the address
+        elsewhere.delenv("OPS_URL")
+        assert apply(told) == {"block": "unchanged", "automation": "unchanged"}
+    with pytest.raises(ConfigError, match="tasks.database.retries"):
+        apply(replace(told, tasks={"database": {"retries": -1}}))
     monkeypatch.setenv("OPS_URL", "https://example.com/Kanarienvogel2")
     assert apply(told) == {"block": "updated", "automation": "unchanged"}
     more = replace(settings, notifications={"webhook": "OPS_URL", "on": ["failed", "late"]})
