@@ -158,7 +158,7 @@ def test_a_day(flow: Callable[..., Ended], project: Callable[..., Path], connect
         "demo-metrics-day1": "table",
         "demo-changes-day1": "markdown",
     }
-    assert '"step": "second"' in shown["demo-metrics-day1"].data
+    assert '"step": "020_second"' in shown["demo-metrics-day1"].data
     assert "| second | 020\\_second | 1 | 0 | 0 |" in shown["demo-changes-day1"].data
     assert connection.execute("select count(*) from runner_leases").fetchone() == (0,)
 
