@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from runner.apply import StepResult
+
 
 class Ended:
     """A flow run, as the server knows it."""
@@ -21,6 +23,11 @@ class Ended:
         error = self.state.result(raise_on_failure=False)
         assert isinstance(error, BaseException), self.state
         return error
+
+    @property
+    def steps(self) -> list[StepResult]:
+        result: list[StepResult] = self.state.result()
+        return result
 
     def artifacts(self) -> list[Any]:
         return artifacts(self.state.state_details.flow_run_id)

@@ -42,7 +42,7 @@ from runner.errors import (
 from runner.lease import Lease
 from runner.step import SqlFile
 from tests.e2e.conftest import warned
-from tests.flows import logged
+from tests.flows import Ended, artifacts, logged
 from tests.hostile.watching import files_with
 from tests.integration.conftest import Server
 
@@ -101,42 +101,6 @@ def flow(prefect_server: Server, database: str) -> Callable[..., Ended]:
         return Ended(state)
 
     return run
-
-
-class Ended:
-    """A flow run, as the server knows it."""
-
-    def __init__(self, state: Any) -> None:
-        from prefect.client.orchestration import get_client
-
-        self.state = state
-        self.id = str(state.state_details.flow_run_id)
-        with get_client(sync_client=True) as client:
-            self.run = client.read_flow_run(state.state_details.flow_run_id)
-
-    @property
-    def error(self) -> BaseException:
-        error = self.state.result(raise_on_failure=False)
-        assert isinstance(error, BaseException), self.state
-        return error
-
-    @property
-    def steps(self) -> list[StepResult]:
-        result: list[StepResult] = self.state.result()
-        return result
-
-    def artifacts(self) -> list[Any]:
-        return artifacts(self.state.state_details.flow_run_id)
-
-
-def artifacts(flow_run_id: Any) -> list[Any]:
-    """Return what a flow run shows on Prefect's page."""
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
-
-    with get_client(sync_client=True) as client:
-        mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]))
-        return list(client.read_artifacts(artifact_filter=mine))
 
 
 def metrics_rows(connection: Connection, flow_run_id: str) -> list[tuple[Any, ...]]:

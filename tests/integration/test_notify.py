@@ -77,7 +77,7 @@ def test_notifications_are_kept_as_declared(
     with monkeypatch.context() as elsewhere:  # the server has the address
         elsewhere.delenv("OPS_URL")
         assert apply(told) == {"block": "unchanged", "automation": "unchanged"}
-    with pytest.raises(ConfigError, match="tasks.database.retries"):
+    with pytest.raises(ConfigError, match=r"tasks\.database\.retries"):
         apply(replace(told, tasks={"database": {"retries": -1}}))
     monkeypatch.setenv("OPS_URL", "https://example.com/Kanarienvogel2")
     assert apply(told) == {"block": "updated", "automation": "unchanged"}
