@@ -81,7 +81,7 @@ def day_pipeline(settings: Settings) -> Flow[..., Outcome]:
         """Load a day where its files are new, then run each step in one transaction.
 
         Args:
-            day: the day's name, as day1 or 2026-01-05; only a scheduled run needs none, it has that of its time
+            day: the day's name, as day1 or 2026-01-05; without one that of the scheduled time
             load: load where files are new (auto), in any case (always), or not at all (never)
             max_rejects: fail before publishing when more records (N) or a larger share (P%) are rejected
             data: the folder that holds sync-DAY/; the project's own where it is not given

@@ -31,12 +31,9 @@ from runner.config import FILE, Settings
 from runner.deployments import Declared, Deployment, Schedule
 from runner.errors import ConfigError, RunnerError
 from runner.flows import automations, blocks, entry, notify, pools
-from runner.flows.marks import MANAGED, Change, marks
+from runner.flows.marks import MANAGED, SLUG, Change, marks
 from runner.flows.names import flow_name
 from runner.relation import suggestion
-
-SLUG = "runner"
-"""The slug of our schedules; a schedule with another one was made by hand, and stays."""
 
 # Where intervals are counted from, so that an hourly one falls on the hour.
 _ANCHOR = datetime(2020, 1, 1)

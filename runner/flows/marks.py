@@ -8,6 +8,9 @@ from typing import Literal
 
 MANAGED = "managed-by=runner"
 
+SLUG = "runner"
+"""The slug of our schedules; a schedule with another one was made by hand, and stays."""
+
 
 def marks(pipeline: str) -> tuple[str, str]:
     """Return the tags of what `runner deploy` makes for a pipeline; runs of its deployments have them, too."""

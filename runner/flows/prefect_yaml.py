@@ -9,6 +9,7 @@ import yaml  # type: ignore[import-untyped]
 from runner.config import FILE, Settings
 from runner.deployments import Declared, Schedule
 from runner.flows import deploy
+from runner.flows.marks import SLUG
 
 _HEAD = f"""\
 # Made from {FILE}: runner deploy --prefect-yaml > prefect.yaml
@@ -50,7 +51,7 @@ def _deployment(one: deploy.Prepared) -> dict[str, Any]:
 
 
 def _schedule(said: Schedule) -> dict[str, Any]:
-    document: dict[str, Any] = {"slug": deploy.SLUG, "timezone": said.timezone}
+    document: dict[str, Any] = {"slug": SLUG, "timezone": said.timezone}
     if said.interval is not None:
         return document | {"interval": said.interval.total_seconds(), "anchor_date": deploy.anchor(said).isoformat()}
     return document | ({"cron": said.cron} if said.cron else {"rrule": said.rrule})

@@ -302,23 +302,46 @@ def run_of(**said: Any) -> Any:
     )
 
 
+def in_zone(timezone: str | None) -> Any:
+    """Return a schedule as far as a run's day is concerned."""
+    return SimpleNamespace(schedule=SimpleNamespace(timezone=timezone))
+
+
 def test_day_of_a_scheduled_run() -> None:
     """The day comes from the time for which the run was scheduled, in the zone of its schedule, else of the file."""
     from runner.flows.scheduled import scheduled_day
 
     rule = logical_day.Rule("Europe/Berlin")
-    assert scheduled_day(run_of(), rule, "Asia/Tokyo") == "2026-01-06"
-    assert scheduled_day(run_of(), rule, None) == "2026-01-05"
+    assert scheduled_day(run_of(), rule, in_zone("Asia/Tokyo")) == "2026-01-06"
+    assert scheduled_day(run_of(), rule, in_zone(None)) == scheduled_day(run_of(), rule, None) == "2026-01-05"
 
 
 def test_a_run_without_a_day() -> None:
-    """A run that nobody scheduled and that was given no day is refused, rather than run for the day of the clock."""
+    """A run that was given no day, and that no schedule gives one, is refused, not run for the day of the clock."""
     from runner.flows.scheduled import scheduled_day
 
     with pytest.raises(UsageError) as raised:
         scheduled_day(run_of(auto_scheduled=False), logical_day.Rule(), None)
     assert "no day is given" in raised.value.message
     assert "--param day=day1" in str(raised.value.hint)
+
+
+def test_a_run_by_hand(project: Project) -> None:
+    """A run by hand is for the day of its time in the deployment's schedule; without one it has none."""
+    from prefect.client.schemas.schedules import CronSchedule
+
+    from runner.flows.scheduled import schedule_of, scheduled_day
+
+    project.deploy(TWO + "[deployments.hand]\n")
+    daily = project.read("daily")
+    other = CronSchedule(cron="0 0 * * *", timezone="Asia/Tokyo")
+    project.client.create_deployment_schedules(daily.id, [(other, True)])
+    run = project.client.create_flow_run_from_deployment(daily.id)
+    schedule = schedule_of(project.client, run)
+    assert schedule is not None and schedule.schedule.timezone == "Europe/Berlin"
+    at = run_of(auto_scheduled=False, expected_start_time=datetime(2026, 1, 5, 23, 30, tzinfo=UTC))
+    assert scheduled_day(at, logical_day.Rule(), schedule) == "2026-01-06"
+    assert schedule_of(project.client, project.client.create_flow_run_from_deployment(project.read("hand").id)) is None
 
 
 def command(*arguments: str, cwd: Path, **given: str) -> tuple[int, str, str]:
