@@ -32,7 +32,7 @@ from runner.flows import gates, steps
 from runner.flows.backfill_days import LimitedDays, LimitedRunner, Told, noted
 from runner.flows.backfill_page import Page
 from runner.flows.loads import Stop
-from runner.flows.tasks import Terminated, as_task, is_passing, logger
+from runner.flows.tasks import Terminated, as_task, called, is_passing, logger
 from runner.wording import describe_backfill
 
 
@@ -125,7 +125,7 @@ class Backfill:
                     backfill_book.begin(connection, pipeline.name, id, plan.request)
             return plan, id
 
-        return as_task("prepare", prepare, self._tasks.database)()
+        return called(as_task("prepare", prepare, self._tasks.database))
 
     def _days(self, engine: Any, plan: Plan, attempt: int) -> Days:
         return LimitedDays(

@@ -17,7 +17,7 @@ from runner.errors import RunnerError, StaleData
 from runner.flows import tags
 from runner.flows.ending import failed
 from runner.flows.names import artifact_key, flow_name
-from runner.flows.tasks import as_task, cancelling, logger
+from runner.flows.tasks import as_task, called, cancelling, logger
 from runner.freshness import Freshness
 
 Outcome = list[dict[str, Any]] | State[Any]
@@ -57,7 +57,7 @@ def look_at(settings: Settings) -> Outcome:
                         return [Freshness(rule, None, None) for rule in rules]
                     return freshness.look(connection, settings.pipeline, rules)
 
-            found = as_task("freshness", look, tasks.database)()
+            found = called(as_task("freshness", look, tasks.database))
             _show(settings.pipeline, found)
             if stale := [one.rule.table for one in found if one.level == "stale"]:
                 raise StaleData(

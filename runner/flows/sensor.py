@@ -23,7 +23,7 @@ from runner.errors import ConfigError, RunnerError
 from runner.flows import tags
 from runner.flows.ending import failed
 from runner.flows.names import artifact_key, flow_name
-from runner.flows.tasks import as_task, cancelling, logger
+from runner.flows.tasks import as_task, called, cancelling, logger
 from runner.sensor import Intent, Seen
 
 Outcome = list[dict[str, Any]] | State[Any]
@@ -72,12 +72,12 @@ def watch(settings: Settings, deployment: str | None = None, data: str | None = 
                     found = sensor.look(settings, connection, rules)
                     return found, sensor.write(settings, connection, found)
 
-            found, due = as_task("look", look, tasks.network)()
+            found, due = called(as_task("look", look, tasks.network))
             logger().info(f"{settings.pipeline}: {sensor.told(found)}")
             runs = {
-                seen.arrival.day: as_task(
-                    f"trigger {seen.arrival.day}", _Asking(settings, seen, target), tasks.network
-                )()
+                seen.arrival.day: called(
+                    as_task(f"trigger {seen.arrival.day}", _Asking(settings, seen, target), tasks.network)
+                )
                 for seen in due
             }
             _show(settings, found, runs)

@@ -90,6 +90,15 @@ def as_task(
     )
 
 
+def called(task: Task[[], T]) -> T:
+    """Call a task of `as_task`; return what it returned, or raise what it raised.
+
+    A plain call would return the state of one that failed.
+    """
+    state: State[T] = task(return_state=True)
+    return state.result()
+
+
 def is_passing(error: BaseException) -> bool:
     """Tell whether the same work may succeed when it is tried again: a fault of the network or the database.
 
