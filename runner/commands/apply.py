@@ -13,7 +13,7 @@ from runner import checks, console, database, days, loading, mart_making, order,
 from runner.apply import Run, StepResult, StepRunner
 from runner.checks import CheckResult
 from runner.commands import gates
-from runner.commands.load import add_load_options, check_load_options
+from runner.commands.load import add_load_mode, add_load_options, check_load_options
 from runner.config import Settings
 from runner.errors import RunnerError, UsageError
 from runner.lease import Lease
@@ -35,12 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", metavar="S[,S]", help="run these steps, by number, name or both")
     parser.add_argument("--from", dest="first", metavar="S", help="start at this step")
     parser.add_argument("--until", dest="last", metavar="S", help="stop after this step")
-    parser.add_argument(
-        "--load",
-        choices=("auto", "always", "never"),
-        default="auto",
-        help="load staging where the day's files are new (auto), in any case, or not at all",
-    )
+    add_load_mode(parser)
     parser.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="run up to N steps at once that do not depend on each other"
     )

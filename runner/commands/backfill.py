@@ -21,7 +21,7 @@ from runner import (
 )
 from runner.backfill_run import DayEnd, Days, Ended
 from runner.commands.backfill_shown import Bar, Shown, show_plan
-from runner.commands.load import add_load_options, check_load_options
+from runner.commands.load import add_load_mode, add_load_options, check_load_options
 from runner.config import Settings
 from runner.errors import RunnerError
 
@@ -45,12 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="go on with the newest backfill of the same days, leaving out what it has done; without days, with the "
         "newest of all",
     )
-    parser.add_argument(
-        "--load",
-        choices=("auto", "always", "never"),
-        default="auto",
-        help="load staging where a day's files are new (auto), in any case, or not at all",
-    )
+    add_load_mode(parser)
     parser.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="within a day, run up to N steps at once (default: 1)"
     )

@@ -62,6 +62,16 @@ def seconds(text: str) -> float:
     return value
 
 
+def add_load_mode(parser: argparse.ArgumentParser) -> None:
+    """Name the option that says whether a day, or each of many, is loaded before its steps run."""
+    parser.add_argument(
+        "--load",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="load staging where a day's files are new (auto), in any case, or not at all",
+    )
+
+
 def check_load_options(args: argparse.Namespace) -> None:
     """Refuse options of loading where nothing is to be loaded; silence would look as if they held."""
     given = [

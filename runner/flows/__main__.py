@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from runner import config, console, days, extras, loading, project, streams, task_settings, unexpected, wording
-from runner.commands.load import add_load_options, check_load_options
+from runner.commands.load import add_load_mode, add_load_options, check_load_options
 from runner.config import Settings
 from runner.errors import ConfigError, RunnerError, UsageError
 from runner.flows.names import flow_name
@@ -97,12 +97,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--project", metavar="DIR", help="the project's folder (default: found from here upwards)")
     parser.add_argument("--pipeline", metavar="P", help="a folder under migrations/ (default: the only one)")
     add_load_options(parser)
-    parser.add_argument(
-        "--load",
-        choices=("auto", "always", "never"),
-        default="auto",
-        help="load staging where the day's files are new (auto), in any case, or not at all",
-    )
+    add_load_mode(parser)
     parser.add_argument(
         "--jobs", type=int, metavar="N", help="run up to N steps at once that do not depend on each other"
     )
