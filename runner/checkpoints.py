@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from runner import check_results, checks, database, diagnosis, limits
@@ -24,17 +24,18 @@ def run(run: Run, checkpoints: Sequence[Check], done: Callable[[CheckResult], No
     rows, StepFailed where one could not be run. `run.first_attempt` numbers what is recorded.
     """
     results: list[CheckResult] = []
-    errors: list[StepFailed] = []
+    errors: dict[str, RunnerError] = {}
     with _Session(run) as session:
         for checkpoint in checkpoints:
             try:
                 results.append(session.run(checkpoint))
             except StepFailed as error:
-                errors.append(error)
-            else:
-                done(results[-1])
-    failures = [error for error in (failed(result, checkpoints) for result in results) if error is not None]
-    require(run.day, [*failures, *errors])
+                errors[checkpoint.name] = error
+                continue
+            done(results[-1])
+            if failure := failed(results[-1], checkpoint):
+                errors[checkpoint.name] = failure
+    require(run.day, errors)
     return results
 
 
@@ -94,11 +95,10 @@ class _Session:
         return result
 
 
-def failed(result: CheckResult, checkpoints: Sequence[Check]) -> CheckFailed | None:
+def failed(result: CheckResult, checkpoint: Check) -> CheckFailed | None:
     """Return the error of a checkpoint that found rows and is of severity `error`; None for any other result."""
     if result.status != "failed":
         return None
-    (checkpoint,) = (each for each in checkpoints if each.name == result.check)
     return CheckFailed(checks.failure(result, checkpoint), hint=_HINT, results=(result,))
 
 
@@ -108,18 +108,20 @@ _HINT = (
 )
 
 
-def require(day: str, errors: Sequence[RunnerError]) -> None:
-    """Raise what keeps the marts as they are: the errors of a day's checkpoints, as one."""
+def require(day: str, errors: Mapping[str, RunnerError]) -> None:
+    """Raise what keeps the marts as they are: the errors of a day's checkpoints, by their names, as one."""
     if not errors:
         return
-    message = "\n".join([f"{day} {CHECKPOINTS} failed", *(error.message for error in errors)])
-    results = tuple(result for error in errors if isinstance(error, CheckFailed) for result in error.results)
+    what = f"{'checkpoint' if len(errors) == 1 else 'checkpoints'} {', '.join(errors)} failed"
+    message = "\n".join([f"{day} {what}", *(error.message for error in errors.values())])
+    results = tuple(result for error in errors.values() if isinstance(error, CheckFailed) for result in error.results)
+    first = next(iter(errors.values()))
     if results:
-        raise CheckFailed(message, hint=_HINT, results=results) from errors[0]
+        raise CheckFailed(message, hint=_HINT, results=results) from first
     raise StepFailed(
         message,
-        hint=f"{errors[0].hint or ''} What the steps wrote is committed, and the marts keep the rows they had.".strip(),
-    ) from errors[0]
+        hint=f"{first.hint or ''} What the steps wrote is committed, and the marts keep the rows they had.".strip(),
+    ) from first
 
 
 def _settings(run: Run, checkpoint: Check) -> dict[str, str]:

@@ -47,7 +47,7 @@ def run(run: Run, pipeline: Pipeline, *, marts: bool, shown: Shown, progress: Pr
                 checkpoints.run(run, pipeline.checkpoints, checked)
             except RunnerError:
                 progress.clear()
-                if pipeline.marts:
+                if marts and pipeline.marts:
                     console.note(f"{run.day}: not refreshed: {', '.join(mart.id for mart in pipeline.marts)}")
                 raise
         if marts:

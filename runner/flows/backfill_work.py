@@ -8,6 +8,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import prefect
+
 from runner import (
     backfill,
     backfill_book,
@@ -67,6 +69,8 @@ class Backfill:
         self._dsn = database.resolve(settings)
         self._running = steps.Running()
         self._stop = Stop()
+        # The task of the chunk that was run last: the graph of the run shows the chunks one after the other.
+        self._last: list[Any] = []
 
     def run(self, asked: Request, resume: bool, marts: str) -> dict[str, Any]:
         """Do what is asked for; return how many days ended how, or raise BackfillFailed where not all are done."""
@@ -93,13 +97,17 @@ class Backfill:
                         break
         finally:
             page.end()
-        if not ended.undone and self._pipeline.marts and marts != "never":
-            run = Run(self._pipeline.name, plan.days[-1], self._id, self._dsn, attempts=1)
-            gates.refresh(run, self._pipeline.marts, self._tasks, self._running)
-        backfill_run.finish(self._dsn, id, noted)
-        if error := backfill_run.error_of(
+        error = backfill_run.error_of(
             ended.undone, len(plan.days), backfill.command(plan.request, failed=ended.undone)
-        ):
+        )
+        if self._pipeline.marts and marts != "never":
+            if error is None:
+                run = Run(self._pipeline.name, plan.days[-1], self._id, self._dsn, attempts=1)
+                gates.refresh(run, self._pipeline.marts, self._tasks, self._running, self._last)
+            else:
+                gates.block(plan.request.shown, self._pipeline.marts, self._tasks, [error.message], self._last)
+        backfill_run.finish(self._dsn, id, noted)
+        if error is not None:
             raise error
         return {"days": len(plan.days), "done": len(ended.days), "done_before": len(plan.done)}
 
@@ -170,7 +178,8 @@ class Backfill:
         # Its loads and steps have their own limits; submitted, because Spark must not run where signals arrive.
         task = as_task("chunk", work, replace(self._tasks.database, timeout=None), run_name=name)
         done: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        future: Any = task.submit(return_state=False)
+        future: Any = task.submit(return_state=False, wait_for=[prefect.allow_failure(last) for last in self._last])
+        self._last = [future]
         future.add_done_callback(done.put)
         try:
             done.get()

@@ -49,7 +49,7 @@ def run(
 
 def _checkpoints(run: Run, pipeline: Pipeline, tasks: Tasks, marts: bool, after: Sequence[Any]) -> list[State[Any]]:
     """Run the checkpoints, and return their states; what the graph of the run shows in front of the marts."""
-    errors: list[RunnerError] = []
+    errors: dict[str, RunnerError] = {}
     passed: list[State[Any]] = []
     failed: list[State[Any]] = []
     for checkpoint in pipeline.checkpoints:
@@ -61,10 +61,10 @@ def _checkpoints(run: Run, pipeline: Pipeline, tasks: Tasks, marts: bool, after:
             state.result()
             passed.append(edge(state))
         except RunnerError as error:
-            errors.append(error)
+            errors[checkpoint.name] = error
             failed.append(edge(state))
     if errors and marts:
-        _block(pipeline.marts, tasks, [error.message.splitlines()[0] for error in errors], failed)
+        block(run.day, pipeline.marts, tasks, [error.message.splitlines()[0] for error in errors.values()], failed)
     checkpoints.require(run.day, errors)
     return passed
 
@@ -75,15 +75,17 @@ def _checkpoint(run: Run, checkpoint: Check) -> Callable[[int], CheckResult]:
         outcome(run.day, "check", checkpoint.name, describe_check(result), result.seconds)
         for text in checks.warnings([result]):
             logger().warning(f"warning: {run.day}  {console.printable(text)}")
-        if error := checkpoints.failed(result, (checkpoint,)):
+        if error := checkpoints.failed(result, checkpoint):
             raise error
         return result
 
     return work
 
 
-def _block(marts: Sequence[Mart], tasks: Tasks, reasons: Sequence[str], by: Sequence[State[Any]]) -> None:
-    """Show on Prefect's page that no mart was refreshed, and why."""
+def block(day: str, marts: Sequence[Mart], tasks: Tasks, reasons: Sequence[str], by: Sequence[Any]) -> None:
+    """Show on Prefect's page that no mart was refreshed after `by`, tasks or their states, and why."""
+    if marts:
+        logger().warning(f"{day}: not refreshed: {', '.join(mart.id for mart in marts)}")
     why = console.printable("\n".join(["the mart keeps the rows it had:", *reasons]))
     for mart in marts:
         as_task(f"refresh_{mart.name}", _blocked(why), tasks.checkpoint)(

@@ -485,6 +485,9 @@ def test_a_backfill(
     settings = config.load({"project": str(folder)}, environ={"DATABASE_URL": database, "RUNNER_ENV": "test"})
     flow = backfill_pipeline(replace(settings, tasks={"database": {"backoff": 0.01}}))
     connection.execute("create table broken as select '2026-02-01' as day; create sequence tries")
+    (folder / "migrations" / "demo" / "marts").mkdir()
+    mart = MART.format(name="numbers", table="pipeline_metrics")
+    (folder / "migrations" / "demo" / "marts" / "010_numbers.sql").write_text(mart, "utf-8")
     asked = {"start_date": "2026-01-31", "end_date": "2026-02-02", "chunk_mode": "monthly"}
     ended = Ended(flow(**asked, return_state=True))
     assert ended.run.name == "demo backfill 2026-01-31 to 2026-02-02"
@@ -493,7 +496,12 @@ def test_a_backfill(
     assert "runner backfill --days 2026-02-01" in str(ended.error.hint)
     assert {name: state.name for name, state in task_states(ended).items()} == {
         "prepare": "Completed", "2026-01": "Completed", "2026-02: 2026-02-01 to 2026-02-02": "Failed",
+        "refresh_numbers": "Blocked",
     }  # fmt: skip
+    last = "2026-02: 2026-02-01 to 2026-02-02"
+    assert arrows(ended) == {"prepare": set(), "2026-01": set(), last: {"2026-01"}, "refresh_numbers": {last}}
+    assert "1 of 3 days are not done: 2026-02-01" in task_states(ended)["refresh_numbers"].message
+    assert any("not refreshed: 010_numbers" in line for line in logged(ended.id))
     artifacts = {artifact.key: artifact for artifact in ended.artifacts()}
     assert artifacts["demo-backfill-progress"].data == 100.0
     assert '"not done": "2026-02-01"' in artifacts["demo-backfill"].data
@@ -504,6 +512,8 @@ def test_a_backfill(
     connection.execute("truncate broken")
     ended = Ended(flow(**asked, resume=True, return_state=True))
     assert ended.state.result() == {"days": 3, "done": 1, "done_before": 2}
+    assert arrows(ended)["refresh_numbers"] == {"2026-02"}
+    assert connection.execute("select sum(steps) > 5 from numbers").fetchone() == (True,)
     assert connection.execute(done).fetchall()[2:] == [("2026-02-01",)]
 
 

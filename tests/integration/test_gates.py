@@ -110,7 +110,7 @@ def test_a_failed_checkpoint(shop: Shop, capsys: pytest.CaptureFixture[str]) -> 
     out, err = capsys.readouterr()
     assert "day2: not refreshed: 010_sums" in err
     assert (
-        "day2 checkpoints failed\n"
+        "day2 checkpoint 010_no_poor_sales failed\n"
         "migrations/shop/checkpoints/010_no_poor_sales.sql:3:1: check failed: 2 rows: sales that bring nothing\n"
     ) in err
     assert "    kind  amount\n    tea        3\n" in err and "the marts keep the rows they had" in err

@@ -31,7 +31,8 @@ def sessions(connection: Connection, seconds: float = _GONE, *, only_active: boo
         "select coalesce(nullif(application_name, ''), backend_type) || ', ' || coalesce(state, '')"
         " || ', ' || left(query, 60) from pg_stat_activity"
         " where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'"
-        " and (state = 'active' or not %s)"
+        # A copy that waits for the next rows of a client is not at work: a proxy can hide for ever that it is gone.
+        " and (state = 'active' and wait_event is distinct from 'ClientRead' or not %s)"
     )
     until = time.monotonic() + seconds
     while left := [told for (told,) in connection.execute(query, (only_active,))]:
