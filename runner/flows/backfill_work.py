@@ -97,9 +97,7 @@ class Backfill:
                         break
         finally:
             page.end()
-        error = backfill_run.error_of(
-            ended.undone, len(plan.days), backfill.command(plan.request, failed=ended.undone)
-        )
+        error = backfill_run.error_of(ended.undone, len(plan.days), backfill.command(plan.request, failed=ended.undone))
         if self._pipeline.marts and marts != "never":
             if error is None:
                 run = Run(self._pipeline.name, plan.days[-1], self._id, self._dsn, attempts=1)
