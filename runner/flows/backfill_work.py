@@ -34,7 +34,7 @@ from runner.flows import gates, steps
 from runner.flows.backfill_days import LimitedDays, LimitedRunner, Told, noted
 from runner.flows.backfill_page import Page
 from runner.flows.loads import Stop
-from runner.flows.tasks import Terminated, as_task, called, is_passing, logger
+from runner.flows.tasks import Terminated, as_task, edge, is_passing, logger
 from runner.wording import describe_backfill
 
 
@@ -69,7 +69,7 @@ class Backfill:
         self._dsn = database.resolve(settings)
         self._running = steps.Running()
         self._stop = Stop()
-        # The task of the chunk that was run last: the graph of the run shows the chunks one after the other.
+        # The task that was run last: the graph of the run shows the chunks one after the other.
         self._last: list[Any] = []
 
     def run(self, asked: Request, resume: bool, marts: str) -> dict[str, Any]:
@@ -131,7 +131,10 @@ class Backfill:
                     backfill_book.begin(connection, pipeline.name, id, plan.request)
             return plan, id
 
-        return called(as_task("prepare", prepare, self._tasks.database))
+        state: Any = as_task("prepare", prepare, self._tasks.database)(return_state=True)
+        self._last = [edge(state)]
+        prepared: tuple[Plan, str] = state.result()
+        return prepared
 
     def _days(self, engine: Any, plan: Plan, attempt: int) -> Days:
         return LimitedDays(
