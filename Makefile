@@ -54,7 +54,7 @@ WORKERS ?= $(shell $(BIN)/python -c 'import os; print(min(4, 2 * (os.cpu_count()
 # Compiled once, and not by each process that a test starts; pytest keeps what it makes of its files only if it may.
 test: setup lint  ## Check style and types, then run all tests
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m compileall -q -j 0 runner staging_loaders tests benchmarks >/dev/null
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder
 
 # What `make test` leaves out; SECONDS_LEFT is after how many it begins nothing more, and stops what runs.
 test-all: setup  ## Run the long forms, and all tests on other versions of PostgreSQL and Python

@@ -115,7 +115,7 @@ class StepRunner:
             except DatabaseUnavailable as error_:
                 transient, message, hint, cause = error_.transient, error_.message, error_.hint or "", error_
             except StepFailed as error_:
-                transient, message, hint, cause = False, error_.message, error_.hint or "", error_
+                transient, message, hint, cause = error_.transient, error_.message, error_.hint or "", error_
                 failed_checks = error_.results if isinstance(error_, CheckFailed) else ()
             except BaseException:
                 self._abandon(step, number, time.perf_counter() - began)
@@ -142,7 +142,7 @@ class StepRunner:
         tries = f" after {attempt + 1} attempts" if attempt else ""
         told = f"{self._run.day} {step.id} failed{tries}\n{message}"
         if failed_checks:
-            raise CheckFailed(told, hint=hint, results=failed_checks) from cause
+            raise CheckFailed(told, hint=hint, transient=transient, results=failed_checks) from cause
         raise StepFailed(told, hint=hint, transient=transient) from cause
 
     def _attempt(self, step: SqlFile, number: int, started: float) -> StepResult:
@@ -152,13 +152,18 @@ class StepRunner:
         if done is not None:
             connection.execute("rollback")
             return _result(step, done, started, already_done=True)
-        mark = transaction.newest_metrics(connection)
+        mark = transaction.mark(connection)
         transaction.execute(connection, step)
         metrics = transaction.own_metrics(connection, step, local, mark)
         # A skipped step has changed nothing; what there was before was checked with what wrote it.
         wanted = checks.of(self._run.checks, step) if metrics.status != "skipped" else ()
         results = checks.run(connection, wanted)
-        checks.require(results, wanted)
+        try:
+            checks.require(results, wanted)
+        except CheckFailed as error:
+            # A table that a check reads may have changed since the step read it: another day's run was in another step.
+            error.transient = transaction.others_came_between(connection, local, mark)
+            raise
         check_results.record(connection, results, local)
         self._commit(connection, step, mark)
         return _result(step, metrics, started, results)
@@ -180,7 +185,7 @@ class StepRunner:
         ).fetchone()
         return Metrics.of(row, step) if row else None
 
-    def _commit(self, connection: database.Connection, step: SqlFile, mark: int) -> None:
+    def _commit(self, connection: database.Connection, step: SqlFile, mark: transaction.Mark) -> None:
         """Commit; when the connection dies meanwhile, find out how it ended by the metrics row after `mark`."""
         import psycopg
 
@@ -194,7 +199,7 @@ class StepRunner:
             if not self._was_committed(commit, step, mark):
                 raise error
 
-    def _was_committed(self, commit: settlement.Commit, step: SqlFile, mark: int) -> bool:
+    def _was_committed(self, commit: settlement.Commit, step: SqlFile, mark: transaction.Mark) -> bool:
         self._close()
         run = self._run
 
@@ -202,7 +207,7 @@ class StepRunner:
             found = connection.execute(
                 "select from pipeline_metrics where id > %s and flow_run_id = %s and day = %s and step = %s"
                 " and status <> 'failure'",
-                (mark, run.flow_run_id, run.day, step.id),
+                (mark.newest, run.flow_run_id, run.day, step.id),
             )
             return found.fetchone() is not None
 

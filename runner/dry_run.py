@@ -142,7 +142,7 @@ class DryRun:
 
         began = time.perf_counter()
         try:
-            mark = transaction.newest_metrics(self._connection)
+            mark = transaction.mark(self._connection)
             transaction.execute(self._connection, step)
             metrics = transaction.own_metrics(self._connection, step, local, mark)
             self._settle()

@@ -88,8 +88,10 @@ class CheckFailed(StepFailed):
     `results` are the `CheckResult`s of those that failed.
     """
 
-    def __init__(self, message: str, *, hint: str | None = None, results: tuple[Any, ...] = ()) -> None:
-        super().__init__(message, hint=hint)
+    def __init__(
+        self, message: str, *, hint: str | None = None, transient: bool = False, results: tuple[Any, ...] = ()
+    ) -> None:
+        super().__init__(message, hint=hint, transient=transient)
         self.results = results
 
 

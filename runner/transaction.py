@@ -114,17 +114,37 @@ def execute(connection: database.Connection, step: SqlFile) -> None:
             raise StatementFailed(statement, error) from error
 
 
-def newest_metrics(connection: database.Connection) -> int:
-    """Return the newest id in pipeline_metrics, 0 where it is empty: what a step writes comes after it."""
-    (mark,) = connection.execute("select coalesce(max(id), 0) from pipeline_metrics").fetchone() or (0,)
-    return int(mark)
+@dataclass(frozen=True)
+class Mark:
+    """Where a step begins: the newest id in pipeline_metrics, 0 where it is empty, and the oldest open transaction."""
+
+    newest: int
+    oldest: str
 
 
-def own_metrics(connection: database.Connection, step: SqlFile, local: dict[str, str], mark: int) -> Metrics:
+def mark(connection: database.Connection) -> Mark:
+    """Return where a step is that begins now."""
+    row = connection.execute(
+        "select coalesce(max(id), 0), pg_snapshot_xmin(pg_current_snapshot())::xid::text from pipeline_metrics"
+    ).fetchone()
+    assert row is not None
+    return Mark(*row)
+
+
+def others_came_between(connection: database.Connection, local: dict[str, str], mark: Mark) -> bool:
+    """Tell whether another run of the pipeline may have committed a step since `mark`."""
+    found = connection.execute(
+        "select from pipeline_metrics where pipeline = %s and flow_run_id <> %s and age(xmin) <= age(%s::xid) limit 1",
+        (local["app.pipeline"], local["app.flow_run_id"], mark.oldest),
+    )
+    return found.fetchone() is not None
+
+
+def own_metrics(connection: database.Connection, step: SqlFile, local: dict[str, str], mark: Mark) -> Metrics:
     """Return the one row that the step has written since `mark`; StepFailed where it is not one, or says failure."""
     rows = connection.execute(
         f"select {METRICS} from pipeline_metrics where id > %s and flow_run_id = %s and day = %s and step = %s",
-        (mark, local["app.flow_run_id"], local["app.day"], step.id),
+        (mark.newest, local["app.flow_run_id"], local["app.day"], step.id),
     ).fetchall()
     if len(rows) != 1:
         found = "no row" if not rows else f"{len(rows)} rows"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import shutil
@@ -86,9 +87,35 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "server" in getattr(item, "fixturenames", ()):
             item.add_marker("database")
-    # The longest file begins the run and what is quick ends it, so that no worker is left alone with a long file.
-    order = {"torture": -1, "lint": 1, "unit": 1}
-    items.sort(key=lambda item: order.get(item.path.parent.name, 0))
+    # What is longest begins the run and what is quick ends it, so that no worker is left alone with much to do.
+    order = {"torture": -2, "lint": 1, "unit": 1}
+    items.sort(key=lambda item: order.get(item.path.parent.name, -(_unit(item.nodeid) in _COSTLY)))
+
+
+# What takes long to start, and is there once in a process.
+_COSTLY = ("prefect_server", "spark: Session")
+
+
+@functools.cache
+def _unit_of_file(file: str) -> str:
+    text = (ROOT / file).read_text("utf-8")
+    return next((costly for costly in _COSTLY if costly in text), file)
+
+
+def _unit(nodeid: str) -> str:
+    return _unit_of_file(nodeid.partition("::")[0])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Have pytest-xdist run a file in one process, and all files that want the same costly thing in the same one."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _unit(nodeid)
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(autouse=True)

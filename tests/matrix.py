@@ -142,7 +142,7 @@ def run(wanted: Run, until: float) -> Outcome:
     report, log = FOLDER / f"{wanted.name}.xml", FOLDER / f"{wanted.name}.log"
     report.unlink(missing_ok=True)
     command = [wanted.python, "-c", _PYTEST, "-q", "-m", wanted.tests, f"--junitxml={report}",
-               "-n", str(WORKERS), "--dist", "loadfile", "--no-loadscope-reorder"]  # fmt: skip
+               "-n", str(WORKERS), "--no-loadscope-reorder"]  # fmt: skip
     environment = os.environ | wanted.environment | {"PATH": f"{wanted.python.parent}:{os.environ['PATH']}"}
     # As `make test` does: what is not compiled takes three times as long to import, in each process.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -155,7 +155,7 @@ class Trial:
         if self.limit is not None:
             most = max(1_000, int(1_000 * self.limit()))
             self.connection.execute(f"set local statement_timeout = {min(most, step.timeout)}")
-        mark = transaction.newest_metrics(self.connection)
+        mark = transaction.mark(self.connection)
         try:
             with self.touched.by(self.connection, step.id):
                 transaction.execute(self.connection, step)

@@ -21,8 +21,9 @@ from tests.clusters.processes import executors, wait_until
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
 
-# In the middle of a COPY one dies on YARN, too.
-@pytest.mark.parametrize("when", [pytest.param("copying", marks=pytest.mark.long), "committed"])
+# One dies on YARN, too.
+@pytest.mark.long
+@pytest.mark.parametrize("when", ["copying", "committed"])
 def test_executors_may_die(
     spark_master: str, days: Days, database: str, faulty_load: Callable[..., dict[str, Any]], when: str
 ) -> None:

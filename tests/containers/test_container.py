@@ -146,6 +146,7 @@ def test_a_first_day(url: str, run: Callable[..., tuple[int, str]]) -> None:
     assert run(url, "doctor")[0] == 0
 
 
+@pytest.mark.long
 def test_spark_loads_the_same(url: str, run: Callable[..., tuple[int, str]]) -> None:
     """Spark's workers reach the server with the same name and password, and fill staging alike."""
     assert run(url, "load", "--day", "day1", "--engine", "local")[0] == 0

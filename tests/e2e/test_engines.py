@@ -43,7 +43,7 @@ def engines(connection: Connection) -> set[str]:
     return {name for (name,) in connection.execute("select distinct engine from stg_loads")}
 
 
-@pytest.mark.parametrize("engine", ["local", "auto"])
+@pytest.mark.parametrize("engine", ["local", pytest.param("auto", marks=pytest.mark.long)])
 def test_a_day_without_spark(
     runner: Runner, connection: Connection, without_spark: dict[str, str], engine: str
 ) -> None:
@@ -97,6 +97,7 @@ def test_auto_above_the_limit(runner: Runner, connection: Connection) -> None:
     assert engines(connection) == {"spark"}
 
 
+@pytest.mark.long
 def test_figures(runner: Runner, connection: Connection) -> None:
     """What was read and how long each phase took is in the JSON, and of each entity in staging's own account."""
     document = json.loads(runner("load", "--day", "day1", "--engine", "local", "--json").out)
@@ -116,7 +117,7 @@ def test_figures(runner: Runner, connection: Connection) -> None:
 @pytest.mark.parametrize(
     ("engine", "said"),
     [
-        pytest.param("spark", "engine spark: as set, ", id="spark"),
+        pytest.param("spark", "engine spark: as set, ", id="spark", marks=pytest.mark.long),
         pytest.param("auto", ", below the limit of 64 MB", id="auto"),
     ],
 )
@@ -154,7 +155,7 @@ def test_engines_that_contradict(runner: Runner, arguments: list[str], message: 
     assert message in outcome.err
 
 
-@pytest.mark.parametrize("engine", ["local", "auto"])
+@pytest.mark.parametrize("engine", ["local", pytest.param("auto", marks=pytest.mark.long)])
 def test_a_project_for_yarn_is_tried_on_one_machine(runner: Runner, engine: str) -> None:
     """Where the check is lifted for tests, no engine is bound to Spark."""
     arguments = ["load", "--day", "day1", "--engine", engine]

@@ -14,7 +14,7 @@ from runner.serving import Place
 from tests.browser import browser
 from tests.e2e.conftest import environment
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 FILES = {
     "schema/001_sales.sql": "create table sales (day text, amount numeric);",

@@ -222,6 +222,7 @@ def test_a_fingerprint_is_of_keys_and_content(aws: S3Server, bucket: str) -> Non
     assert len(set(marks)) == 3
 
 
+@pytest.mark.long
 def test_a_listing_has_pages(aws: S3Server, bucket: str) -> None:
     """More than a thousand objects are listed whole, in order, by a request a thousand of them."""
     connection = http.client.HTTPConnection("127.0.0.1", aws.port)

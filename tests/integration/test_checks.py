@@ -322,6 +322,47 @@ def test_readers_never_see_an_invalid_row(shop: Project) -> None:
     assert shop.state() == (3, ["failure"], [("010_good", "failed", 9)])
 
 
+@pytest.mark.parametrize("whose", ["another run's", "nobody's"])
+def test_what_another_run_wrote_meanwhile(shop: Project, whose: str) -> None:
+    """A check fails on what another step committed since its own one read it: the step is tried again, and sees it."""
+    connection = shop.connection
+    connection.execute("create table counted as select 0 as n")
+    shop.write_step(
+        "-- lock_timeout: 60s\nupdate counted set n = (select count(*) from things)", f"select {WAIT}", METRICS
+    )
+    shop.check("select n from counted where n <> (select count(*) from things)")
+    connection.execute(GATE)
+    results: list[StepResult] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(shop.apply(attempts=3))
+        except BaseException as error:
+            errors.append(error)
+
+    writer = threading.Thread(target=run)
+    writer.start()
+    while not shop.waiting():
+        assert writer.is_alive(), errors
+    with connection.transaction():
+        connection.execute("insert into things values (4, 'of another day')")
+        if whose == "another run's":
+            connection.execute(
+                "insert into pipeline_metrics (flow_run_id, task_name, pipeline_name, table_name, day, rows_inserted,"
+                " rows_affected, status, pipeline, step)"
+                " values ('run-2', 'x', 'x', 'things', 'day2', 1, 1, 'success', 'shop', '005_x')"
+            )
+    connection.execute(OPEN)
+    writer.join()
+    if whose == "another run's":
+        assert (errors, [result.attempt for result in results]) == ([], [2])
+        assert shop.state() == (4, ["success", "success"], [("010_good", "passed", 0)])
+    else:
+        assert isinstance(errors[0], CheckFailed) and "after" not in errors[0].message.splitlines()[0]
+        assert shop.state() == (4, ["failure"], [("010_good", "failed", 1)])
+
+
 _APPLY = """
 import sys
 from pathlib import Path

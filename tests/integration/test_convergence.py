@@ -149,7 +149,7 @@ def test_the_loader_and_the_runner_end_there_too(priced_database: str, history: 
     whole(priced_database, Inline(), history)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @costly(12)
 @given(history=strategies.histories(most=3))
 def test_spark_ends_there_too(priced_database: str, spark: Session, history: list[strategies.Application]) -> None:

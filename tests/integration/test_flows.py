@@ -708,7 +708,7 @@ def test_unreachable_server(database: str, tmp_path: Path) -> None:
         pytest.param(signal.SIGTERM, 143, id="terminated"),
         pytest.param(signal.SIGHUP, 129, id="terminal closed", marks=pytest.mark.long),
         pytest.param(signal.SIGINT, 130, id="ctrl-c", marks=pytest.mark.long),
-        pytest.param(signal.SIGKILL, -9, id="killed"),
+        pytest.param(signal.SIGKILL, -9, id="killed", marks=pytest.mark.long),
     ],
 )
 def test_interrupted(
@@ -774,12 +774,12 @@ def test_interrupted_backfill(
     assert done == [("day1", "done")]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="processes are watched by Linux's pidfd")
 @pytest.mark.parametrize(
     ("signals", "code"),
     [
-        pytest.param([signal.SIGTERM], 143, id="terminated", marks=pytest.mark.long),
+        pytest.param([signal.SIGTERM], 143, id="terminated"),
         pytest.param([signal.SIGINT, signal.SIGINT], 130, id="ctrl-c twice"),
     ],
 )

@@ -81,6 +81,7 @@ def machine() -> java.Java:
     return found
 
 
+@pytest.mark.long
 def test_without_an_archive_spark_starts_as_ever(start: Start, archives: Path) -> None:
     """From its scripts, and nothing is said of it."""
     assert start(archives).splitlines() == ["['7']", "no archive", "3 UTC"]

@@ -83,10 +83,8 @@ def everything(connection: Connection) -> dict[str, list[Any]]:
     return content | {"locks": connection.execute(f"{locks} and pid in ({clients})").fetchall()}
 
 
-@pytest.mark.parametrize(
-    "applied",
-    [pytest.param(False, id="days in staging", marks=pytest.mark.long), pytest.param(True, id="days applied")],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("applied", [pytest.param(False, id="days in staging"), pytest.param(True, id="days applied")])
 def test_the_shipped_steps_hold(connection: Connection, prove: Callable[..., Any], applied: bool) -> None:
     """Every proof of every shipped step holds, whether or not the days were applied, and nothing is left of it."""
     days.stage(connection)

@@ -115,6 +115,7 @@ def test_an_unwritable_cache_is_named(tmp_path: Path) -> None:
     assert "RUNNER_HOME" in str(caught.value.hint)
 
 
+@pytest.mark.long
 def test_spark_starts_on_the_wheels_java(tmp_path: Path) -> None:
     """With no Java on the PATH, Spark runs a job on the wheel's, through the wrapper."""
     tools = tmp_path / "bin"
