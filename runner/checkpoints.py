@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -60,6 +62,16 @@ class _Session:
             self._open.close()
 
     def run(self, checkpoint: Check) -> CheckResult:
+        """Run a checkpoint and record what it found; StepFailed, and recorded as well, where it cannot be run."""
+        started = time.perf_counter()
+        try:
+            return self._explained(checkpoint)
+        except StepFailed as error:
+            if not isinstance(error.__cause__, DatabaseUnavailable):
+                self._record_fault(checkpoint, error.message, time.perf_counter() - started)
+            raise
+
+    def _explained(self, checkpoint: Check) -> CheckResult:
         import psycopg
 
         try:
@@ -93,6 +105,31 @@ class _Session:
             if not connection.closed and connection.info.transaction_status:
                 connection.execute("rollback")
         return result
+
+    def _record_fault(self, checkpoint: Check, message: str, seconds: float) -> None:
+        """Write down that a checkpoint could not be run: it has failed, whatever its severity, with the error as a row.
+
+        Where the server has gone meanwhile, nobody can; the run fails all the same.
+        """
+        import psycopg
+
+        fault = CheckResult(
+            checkpoint.name,
+            "error",
+            checkpoint.description,
+            "failed",
+            1,
+            ({"cannot be run": database.redact(message.splitlines()[0], self._run.dsn)},),
+            round(seconds, 6),
+            checkpoint.file.shown,
+        )
+        local = _settings(self._run, checkpoint)
+        with (
+            contextlib.suppress(psycopg.Error, DatabaseUnavailable),
+            limits.lifted(),
+            database.connect(self._run.dsn, local["application_name"]) as connection,
+        ):
+            check_results.record(connection, (fault,), local)
 
 
 def failed(result: CheckResult, checkpoint: Check) -> CheckFailed | None:

@@ -185,17 +185,17 @@ def _parts(dsn: str) -> dict[str, Any] | None:
     return None if "@" in str(parts.get("host") or "")[1:] else parts
 
 
-def check(dsn: str) -> None:
-    """Refuse what is no connection string, without quoting it: it may hold a password."""
+def check(dsn: str, name: str = "DATABASE_URL") -> None:
+    """Refuse what is no connection string, without quoting it: it may hold a password. `name` is where it stands."""
     parts = _parts(dsn)
     if parts is None:
-        raise _not_a_connection_string(dsn)
+        raise _not_a_connection_string(dsn, name)
     for port in str(parts.get("port") or "").split(","):
         if port and not (port.isascii() and port.isdigit()):
-            raise _not_a_connection_string(dsn, "its port is not a number")  # but perhaps a part of the password
+            raise _not_a_connection_string(dsn, name, "its port is not a number")  # but perhaps a part of the password
 
 
-def _not_a_connection_string(dsn: str, why: str = "") -> ConfigError:
+def _not_a_connection_string(dsn: str, name: str = "DATABASE_URL", why: str = "") -> ConfigError:
     driver = _DRIVER.match(dsn)
     if driver:
         hint = f"Leave out {driver[1]!r}, which is for SQLAlchemy: postgresql://user:password@host:5432/database."
@@ -204,7 +204,7 @@ def _not_a_connection_string(dsn: str, why: str = "") -> ConfigError:
             "Write postgresql://user:password@host:5432/database, "
             "with special characters in the password percent-encoded."
         )
-    return ConfigError(f"DATABASE_URL is not a connection string{why and f': {why}'}", hint=hint)
+    return ConfigError(f"{name} is not a connection string{why and f': {why}'}", hint=hint)
 
 
 def describe(dsn: str) -> str:

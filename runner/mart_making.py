@@ -243,19 +243,19 @@ _INHERITANCE = """
 
         -- What default privileges gave the new one the old one need not have.
         select 1, format('revoke all on %%s from %%s', shown, who)
-        from marts, aclexplode(new_acl), lateral (select %(grantee)s as who)
+        from marts, aclexplode(new_acl), lateral (select %(grantee)s as who) as named
         where grantee <> (select relowner from pg_class where oid = new_oid)
 
         union all
 
         select 2, format('grant %%s on %%s to %%s%%s', privilege_type, shown, who, %(option)s)
-        from marts, aclexplode(old_acl), lateral (select %(grantee)s as who)
+        from marts, aclexplode(old_acl), lateral (select %(grantee)s as who) as named
         where grantee <> relowner
 
         union all
 
         select 2, format('grant %%s (%%I) on %%s to %%s%%s', privilege_type, attname, shown, who, %(option)s)
-        from marts, columns, aclexplode(attacl), lateral (select %(grantee)s as who)
+        from marts, columns, aclexplode(attacl), lateral (select %(grantee)s as who) as named
 
         union all
 

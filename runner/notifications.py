@@ -65,11 +65,19 @@ def _states(said: Any, where: str) -> tuple[str, ...]:
 def address(variable: str) -> str:
     """Return the webhook's address from the environment; ConfigError where there is none. It is never shown."""
     found = os.environ.get(variable, "")
-    parts = urlsplit(found)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not _is_address(found):
         raise ConfigError(
             f"the environment variable {variable}, which [notifications] names, "
             + ("holds no http address" if found else "is not set"),
             hint=f"Set it where runner deploy is called: export {variable}=https://…",
         )
     return found
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        whole = text.isprintable() and " " not in text and parts.port != 0
+        return whole and parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:  # it quotes what it cannot read
+        return False

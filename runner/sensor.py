@@ -201,7 +201,11 @@ def row(seen: Seen) -> tuple[Any, ...]:
     why = seen.decision.reason
     if entry is not None and seen.decision.kind == "done":
         run, at = (entry.flow_run_id or "")[:8], entry.triggered_at
-        why = f"run {run} at {at:%Y-%m-%d %H:%M}" if at is not None else "before the sensor looked"
+        why = (
+            f"{f'run {run}' if run else 'tried'} at {at:%Y-%m-%d %H:%M}"
+            if at is not None
+            else "before the sensor looked"
+        )
     return arrival.day, arrival.files, arrival.bytes, f"{arrival.newest:%Y-%m-%d %H:%M:%S}", state(seen), why
 
 

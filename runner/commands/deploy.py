@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from runner import console, deployments
+from runner import console, deployments, serving
 from runner.config import FILE, Settings
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         show(changes)
         if args.dry_run:
             console.note("dry run: nothing was changed")
+        new = [change.name for change in changes if (change.kind, change.what) == ("work pool", "created")]
+        if new and not args.dry_run and serving.who(settings.home) is not None:
+            console.note(f"new work pools: {', '.join(new)}; runner serve works for them once it is started again")
         if not declared.deployments:
             console.note(f"{settings.project / FILE} declares no deployments: write [deployments.NAME] into it")
     return 0

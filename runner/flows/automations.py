@@ -54,7 +54,8 @@ def plan(client: SyncPrefectClient, pipelines: Sequence[str], wanted: Sequence[A
     """Yield what has to change, so that the automations of the pipelines are those that are wanted."""
     ours = [one for one in _all(client) if any(set(marks(pipeline)) <= set(one.tags) for pipeline in pipelines)]
     for automation in wanted:
-        same = [one for one in ours if one.name == automation.name]
+        # The same one is kept, whoever looks.
+        same = sorted((one for one in ours if one.name == automation.name), key=lambda one: one.id)
         if not same:
             yield Change("automation", automation.name, "created", partial(client.create_automation, automation))
         elif _comparable(same[0]) != _comparable(automation):

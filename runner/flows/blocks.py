@@ -37,7 +37,7 @@ class WarehouseConnection(Block):
     address: str = Field(default="", title="Address", description="Where it leads, for people; filled in when stored.")
 
     def block_initialization(self) -> None:
-        database.check(self.url.get_secret_value())
+        database.check(self.url.get_secret_value(), "the block's url")
         self.address = database.describe(self.url.get_secret_value())
 
 
@@ -63,6 +63,7 @@ def _change(client: SyncPrefectClient, name: str, variable: str) -> Change:
         )
     if not url or url == known:
         return Change("block", shown, "unchanged", detail="" if url else f"{variable} is not set here")
+    database.check(url, f"the environment variable {variable}, which [connections.{name}] names,")
     block = WarehouseConnection(url=SecretStr(url))
     what: Literal["created", "updated"] = "created" if known is None else "updated"
     return Change("block", shown, what, lambda: block.save(name, overwrite=True), block.address)

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import httpx
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentScheduleCreate, DeploymentUpdate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
@@ -118,14 +119,31 @@ def _deploy(client: SyncPrefectClient, settings: Settings, dry_run: bool) -> lis
         blocks.register()
         for change in changes:
             try:
-                change.act()
+                _act(change)
             except ObjectAlreadyExists as error:
                 raise RunnerError(
                     f"{change.kind} {change.name} was made by somebody else meanwhile",
                     hint="Run it again: what is there is taken as it is.",
                     transient=True,
                 ) from error
+        # Who deploys from another checkout does not wait for us, and to the server, automations of one name are two.
+        if any(change.kind == "automation" and change.what == "created" for change in changes):
+            for change in automations.plan(client, pipelines, wanted):
+                if change.what == "removed":
+                    _act(change)
     return changes
+
+
+def _act(change: Change) -> None:
+    """Do it; what is to be removed may be gone already."""
+    try:
+        change.act()
+    except ObjectNotFound:
+        if change.what != "removed":
+            raise
+    except httpx.HTTPStatusError as error:
+        if change.what != "removed" or error.response.status_code != 404:
+            raise
 
 
 def _prepare(settings: Settings, declared: Deployment) -> Prepared:

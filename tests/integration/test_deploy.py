@@ -127,6 +127,24 @@ def test_an_automation_that_is_there_twice(project: Project) -> None:
     assert Counter(project.deploy().values()) == {"unchanged": 4}
 
 
+def test_two_checkouts_at_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another one makes at the same moment is one in the end; what it has removed already is gone."""
+    create, delete = project.client.create_automation, project.client.delete_automation
+
+    def twice(automation: Any) -> Any:
+        create(automation)
+        return create(automation)
+
+    def again(id: Any) -> None:
+        delete(id)
+        delete(id)
+
+    monkeypatch.setattr(project.client, "create_automation", twice)
+    monkeypatch.setattr(project.client, "delete_automation", again)
+    project.deploy(TWO)
+    assert len(project.client.read_automations_by_name(f"{project.pipeline}: {AUTOMATION}")) == 1
+
+
 def test_what_is_made(project: Project) -> None:
     """Schedule, zone, parameters, limit and tags are as declared; the run takes place in the project's folder."""
     project.deploy(TWO)

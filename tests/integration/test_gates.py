@@ -167,7 +167,10 @@ def test_a_checkpoint_that_cannot_be_run(shop: Shop, capsys: pytest.CaptureFixtu
     err = capsys.readouterr().err
     assert said in err and "the checkpoint 005_broken cannot be run" in err and "marts keep" in err
     assert shop.sums() == []
-    assert shop.results() == [("checkpoints", "010_no_poor_sales", "passed", 0)]
+    broken, other = ("checkpoints", "005_broken", "failed", 1), ("checkpoints", "010_no_poor_sales", "passed", 0)
+    assert shop.results() == [broken, other]
+    found = shop.connection.execute("select sample ->> 0 from check_results where check_name = '005_broken'")
+    assert (found.fetchone() or ("",))[0].startswith('{"cannot be run": "migrations/shop/checkpoints/005_broken.sql:3:')
 
 
 def test_a_checkpoint_knows_the_day(shop: Shop) -> None:

@@ -119,7 +119,11 @@ def test_wrong_notifications(settings: Settings, said: Any, message: str) -> Non
     assert "Kanarienvogel" not in str(caught.value) + (caught.value.hint or "")
 
 
-@pytest.mark.parametrize("address", ["", "not an address Kanarienvogel", "ftp://x/Kanarienvogel"])
+@pytest.mark.parametrize(
+    "address",
+    ["", "not an address Kanarienvogel", "ftp://x/Kanarienvogel", "http://[::1/Kanarienvogel", "http://[Kanarienvogel]/",
+     "http://x:Kanarienvogel/", "https://x/Kanarien vogel", "https://x/Kanarienvogel\n"],
+)  # fmt: skip
 def test_no_address(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A variable without an address is named, and what it holds is not shown."""
     monkeypatch.setenv("OPS_URL", address)
@@ -255,6 +259,12 @@ def test_a_connection_as_a_block(
     declared = replace(settings, connections={"prod": {"variable": "PROD_URL"}})
     with pytest.raises(ConfigError, match="the environment variable PROD_URL"):
         store(declared)
+    monkeypatch.setenv("PROD_URL", "postgresql://u:Kanarienvogel@[::1/x")
+    with pytest.raises(
+        ConfigError, match=r"PROD_URL, which \[connections\.prod\] names, is not a connection"
+    ) as caught:
+        store(declared)
+    assert "Kanarienvogel" not in str(caught.value)
     monkeypatch.setenv("PROD_URL", with_password)
     assert store(declared)["warehouse-connection/prod"][0] == "created"
     assert store(declared)["warehouse-connection/prod"][0] == "unchanged"
