@@ -51,8 +51,13 @@ def discover(settings: Settings) -> Pipeline:
 
 
 def _paths(folder: Path) -> list[Path]:
-    found = sorted(folder.glob("[!._]*.sql")) if folder.is_dir() else []
+    inside = folder.iterdir() if folder.is_dir() else ()
+    found = sorted(path for path in inside if path.suffix.lower() == ".sql" and not path.name.startswith((".", "_")))
     for path in found:
+        if path.suffix != ".sql":  # and would be left out without a word
+            raise ConfigError(
+                f"{path} ends in {path.suffix}", hint="Call it .sql, or something else if it is not to run."
+            )
         if path.exists() and not path.is_file():  # a pipe would be waited for
             raise ConfigError(f"{path} is not a file", hint="Move it away, or call it something else than .sql.")
     return found

@@ -180,6 +180,15 @@ def test_names_in_declarations(tmp_path: Path, key: str, name: str) -> None:
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("folder", ["", "marts", "checkpoints"])
+def test_capital_letters(tmp_path: Path, folder: str) -> None:
+    """A file that ends in .SQL would be left out without a word: it is refused."""
+    (tmp_path / "migrations/shop" / folder).mkdir(parents=True)
+    (tmp_path / "migrations/shop" / folder / "010_a.SQL").write_text("select 1", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"010_a\.SQL ends in \.SQL"):
+        project.discover(config.load({"project": str(tmp_path)}, environ={}))
+
+
 def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
     """A step, a schema file, a check or a declaration that is a pipe is refused before it is opened."""
     for folder in ("", "schema", "checks"):
