@@ -13,6 +13,7 @@ from pathlib import Path
 from runner import cluster as places
 from runner.cluster import Cluster
 from runner.errors import DatabaseUnavailable
+from runner.process import is_alive
 
 START_SECONDS = 120
 
@@ -28,8 +29,10 @@ def ready(cluster: Cluster) -> bool:
     import stat
 
     try:
-        # Line 8 is `ready   ` once recovery is over; the socket opens before that.
-        if _pid_lines(cluster)[7].strip() != "ready":
+        # Line 8 is `ready   ` once recovery is over; the socket opens before that. And a child that was being born when
+        # the server was killed still holds the socket for a moment.
+        lines = _pid_lines(cluster)
+        if lines[7].strip() != "ready" or not is_alive(int(lines[0])):
             return False
         folder = cluster.socket_dir.lstat()
         owner = cluster.account.uid if cluster.account else os.geteuid()
@@ -40,7 +43,7 @@ def ready(cluster: Cluster) -> bool:
             probe.connect(str(cluster.socket))
     except BlockingIOError:
         return True  # too many are connecting at this moment
-    except (OSError, IndexError):
+    except (OSError, IndexError, ValueError):
         return False
     return True
 

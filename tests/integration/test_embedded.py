@@ -8,6 +8,7 @@ import pwd
 import select
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -286,6 +287,20 @@ def test_data_survives_stop_and_start(home: Path) -> None:
     assert not embedded.stop(home)
     assert not embedded.status(home).running
     assert _value(embedded.ensure_running(home), "select x from kept") == 1
+
+
+def test_a_socket_that_outlives_its_server(home: Path) -> None:
+    """A child that was being born when the server was killed holds its socket for a moment: nobody is there even so."""
+    embedded.ensure_running(home)
+    path = embedded.status(home).socket_dir / ".s.PGSQL.5432"
+    _kill(home)
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as child:
+        child.bind(str(path))
+        child.listen()
+        assert not embedded.status(home).running
+    path.unlink()
+    assert _value(embedded.ensure_running(home), "select 1") == 1
 
 
 def test_recovers_from_kill(home: Path) -> None:
