@@ -93,7 +93,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 # What takes long to start, and is there once in a process.
-_COSTLY = ("prefect_server", "spark: Session")
+_COSTLY = ("prefect_server", "spark: Session", "made: Campaign")
 
 
 @functools.cache

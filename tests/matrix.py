@@ -70,7 +70,7 @@ def names() -> list[str]:
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     servers = [f"postgresql-{version}" for version in POSTGRESQL]
     pythons = [f"python-{version}" for version in PYTHON if version != here]
-    return [servers[0], pythons[0], *servers[1:], *pythons[1:], "long"]
+    return [servers[0], "long", pythons[0], *servers[1:], *pythons[1:]]
 
 
 def prepare(name: str) -> Run:

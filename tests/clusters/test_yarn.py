@@ -16,6 +16,7 @@ from tests.clusters.conftest import ON_YARN, SMALL, Days, Submit, left_over, pro
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
 
+@pytest.mark.long
 def test_executors_may_die(
     hadoop_conf: Path, days: Days, database: str, faulty_load: Callable[..., dict[str, Any]]
 ) -> None:

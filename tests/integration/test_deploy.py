@@ -385,6 +385,7 @@ def test_no_server(tmp_path: Path) -> None:
     assert "runner serve" in err
 
 
+@pytest.mark.long
 def test_both_ways(project: Project, prefect_server: Server, tmp_path: Path) -> None:
     """The command makes them, and `prefect deploy --all` of the prefect.yaml finds and makes the same ones."""
     from runner import deployments

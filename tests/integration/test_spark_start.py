@@ -224,6 +224,7 @@ print(session._work, session._context)
 """
 
 
+@pytest.mark.long
 def test_a_jvm_that_dies_is_replaced_once(tmp_path: Path) -> None:
     """All that were at work hear how it died, and may try again; whom another one fails, too, may not."""
     command = [sys.executable, "-W", "error", "-c", JVM_DIES, str(tmp_path)]

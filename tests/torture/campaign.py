@@ -131,6 +131,11 @@ class Campaign:
         maker = Maker(place.create, place.on, folder)
         return Trials(place, maker, maker.make(), folder)
 
+    def copy(self, world: str) -> str:
+        """Return the URL of a new database with what the run of a world has left; it goes with the server."""
+        bench = self._benches[0]
+        return bench.place.on(bench.place.create(self.worlds[world].result))
+
     def run(self, dealt: Sequence[Fault], enough: int | None = None) -> list[Outcome]:
         """Make all trials, or until `enough` have struck, and tell of each that goes wrong."""
         waiting: queue.SimpleQueue[Fault] = queue.SimpleQueue()

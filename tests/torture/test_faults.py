@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests import memory
 from tests.torture import campaign, faults
 from tests.torture.campaign import Campaign
 from tests.torture.faults import Fault
 from tests.torture.proxy import Boundary
 
 _DEALT, _SEED = 32, 1
-
-
-@pytest.fixture(scope="module")
-def made() -> Iterator[Campaign]:
-    """A server of its own, since it is killed, too, with three worlds on it."""
-    with Campaign(1, print, memory.folder()) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import psycopg
 import pytest
 
 from tests.torture import judge
-from tests.torture.worlds import Maker, World
+from tests.torture.campaign import Campaign
+from tests.torture.worlds import World
 
 
-@pytest.fixture(scope="module")
-def worlds(server: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, Callable[[], str]]]:
+@pytest.fixture
+def worlds(made: Campaign) -> tuple[World, Callable[[], str]]:
     """A second day, and what makes copies of the database in which it was applied; the judge has no objection."""
-    names: list[str] = []
-
-    def create(template: str | None) -> str:
-        names.append(server.create(template))  # type: ignore[attr-defined]
-        return names[-1]
-
-    on: Callable[[str], str] = server.on  # type: ignore[attr-defined]
-    world = Maker(create, on, tmp_path_factory.mktemp("worlds")).make(("first", "next"))["next"]
-    yield world, lambda: on(create(world.result))
-    for name in names:
-        server.drop(name)  # type: ignore[attr-defined]
+    return made.worlds["next"], lambda: made.copy("next")
 
 
 OUTPUT = "day2  step  010_agents  55 rows"

@@ -54,7 +54,7 @@ class Trials:
     """Makes trials in `worlds`, all on one server."""
 
     def __init__(self, place: Place, maker: Maker, worlds: Mapping[str, World], folder: Path) -> None:
-        self._place = place
+        self.place = place
         self._maker = maker
         self.worlds = worlds
         self._folder = folder
@@ -63,18 +63,18 @@ class Trials:
         """Make one trial."""
         started = time.monotonic()
         world = self.worlds[fault.world]
-        name = self._place.create(world.template, full=fault.kind == "disk")
+        name = self.place.create(world.template, full=fault.kind == "disk")
         try:
-            struck, code, output, wrong = self._judged(fault, world, self._place.on(name))
+            struck, code, output, wrong = self._judged(fault, world, self.place.on(name))
         finally:
-            self._place.revive()
-            self._place.drop(name)
+            self.place.revive()
+            self.place.drop(name)
         return Outcome(fault, struck, code, tuple(wrong), output, time.monotonic() - started)
 
     def _judged(self, fault: Fault, world: World, dsn: str) -> tuple[str | None, int | None, str, list[str]]:
         wrong: list[str] = []
         with Proxy(dsn) as proxy:
-            strike = _Strike(fault, self._place, proxy, world.seconds)
+            strike = _Strike(fault, self.place, proxy, world.seconds)
             runner = self._runner(
                 world, proxy.dsn, workers=fault.kind in faults.OF_LOCAL, spark=fault.kind in faults.OF_SPARK
             )
@@ -87,8 +87,8 @@ class Trials:
                 runner.kill()
             if left := gone(strike.family, 10):
                 wrong.append(f"processes of the dead go on: {[command(pid) for pid in left]}")
-            self._place.empty()
-            self._place.revive()
+            self.place.empty()
+            self.place.revive()
             with psycopg.connect(dsn, autocommit=True) as connection:
                 # A server that hears nothing of the dead goes on waiting for them, and others must get on all the same.
                 silent = fault.kind in faults.SILENT
@@ -130,7 +130,7 @@ class _Strike:
 
     def __init__(self, fault: Fault, place: Place, proxy: Proxy, seconds: float) -> None:
         self._fault = fault
-        self._place = place
+        self.place = place
         self._proxy = proxy
         self._seconds = seconds
         self._ready = threading.Event()
@@ -210,15 +210,15 @@ class _Strike:
                 os.kill(line.backend, signal.SIGKILL)
 
     def _do_immediate(self, line: Line) -> None:
-        self._place.stop("immediate")
-        self._later(self._place.revive, self._chance.choice([0.0, 0.3, 1.0]))
+        self.place.stop("immediate")
+        self._later(self.place.revive, self._chance.choice([0.0, 0.3, 1.0]))
 
     def _do_postmaster(self, line: Line) -> None:
-        self._place.stop("kill")
-        self._later(self._place.revive, self._chance.choice([0.0, 0.3, 1.0]))
+        self.place.stop("kill")
+        self._later(self.place.revive, self._chance.choice([0.0, 0.3, 1.0]))
 
     def _do_disk(self, line: Line) -> None:
-        self._place.fill()
+        self.place.fill()
 
     def _do_worker(self, line: Line) -> None:
         faults.kill_one(self.family, self._chance)
