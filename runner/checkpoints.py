@@ -97,10 +97,7 @@ class _Session:
             database.set_local(connection, local)
             (result,) = checks.run(connection, (checkpoint,))
             connection.execute("rollback")
-            connection.execute("begin")
-            database.set_local(connection, local)
-            check_results.record(connection, (result,), local)
-            connection.execute("commit")
+            _record(connection, result, local)
         finally:
             if not connection.closed and connection.info.transaction_status:
                 connection.execute("rollback")
@@ -123,13 +120,19 @@ class _Session:
             round(seconds, 6),
             checkpoint.file.shown,
         )
-        local = _settings(self._run, checkpoint)
-        with (
-            contextlib.suppress(psycopg.Error, DatabaseUnavailable),
-            limits.lifted(),
-            database.connect(self._run.dsn, local["application_name"]) as connection,
-        ):
-            check_results.record(connection, (fault,), local)
+        # Its time may be over, and this is to be written down even so.
+        with contextlib.suppress(psycopg.Error, DatabaseUnavailable), limits.lifted():
+            local = _settings(self._run, checkpoint)
+            with database.connect(self._run.dsn, local["application_name"]) as connection:
+                _record(connection, fault, local)
+
+
+def _record(connection: database.Connection, result: CheckResult, local: dict[str, str]) -> None:
+    """Write a result down, in a transaction of its own with the checkpoint's time limits."""
+    connection.execute("begin")
+    database.set_local(connection, local)
+    check_results.record(connection, (result,), local)
+    connection.execute("commit")
 
 
 def failed(result: CheckResult, checkpoint: Check) -> CheckFailed | None:

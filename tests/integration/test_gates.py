@@ -12,7 +12,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from runner import check_results, cli
+from runner import check_results, checkpoint, checkpoints, cli, limits
+from runner.apply import Run
+from runner.errors import StepFailed
 from tests.e2e.conftest import environment
 from tests.integration.test_checks import GATE, OPEN
 from tests.integration.test_marts import SLOW, until
@@ -171,6 +173,16 @@ def test_a_checkpoint_that_cannot_be_run(shop: Shop, capsys: pytest.CaptureFixtu
     assert shop.results() == [broken, other]
     found = shop.connection.execute("select sample ->> 0 from check_results where check_name = '005_broken'")
     assert (found.fetchone() or ("",))[0].startswith('{"cannot be run": "migrations/shop/checkpoints/005_broken.sql:3:')
+
+
+def test_a_checkpoint_that_takes_too_long(shop: Shop) -> None:
+    """One that its task's time limit has stopped is written down as well, though no time is left."""
+    text = "-- severity: error\n-- description: x\nselect pg_sleep(300)"
+    found = checkpoint.read(shop.write("checkpoints/005_slow", text), shop.folder)
+    run = Run("shop", "day1", "run", shop.database, attempts=1)
+    with pytest.raises(StepFailed), limits.within("checkpoint_slow", 1, "a setting"):
+        checkpoints.run_one(run, found)
+    assert shop.results() == [("checkpoints", found.name, "failed", 1)]
 
 
 def test_a_checkpoint_knows_the_day(shop: Shop) -> None:
