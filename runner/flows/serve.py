@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import ExitStack
 from hashlib import blake2s
@@ -77,6 +78,8 @@ class Serving:
         name = f"runner serve {socket.gethostname()} {blake2s(os.fsencode(settings.home), digest_size=4).hexdigest()}"
         pools = list(declared.work_pools) or [WorkPool(deployments.own_pool(settings))]
         self._patience = Patience()
+        # Prefect's server keeps its records in the embedded PostgreSQL.
+        self._database = KeptDatabase(settings) if server else None
         self._elsewhere = [pool for pool in pools if pool.type != "process"]
         environment = self._environment()
         self._workers = [
@@ -97,23 +100,24 @@ class Serving:
             for worker in self._workers:
                 worker.start(self._server)
             console.note("serving; Ctrl-C stops it")
+            if self._database:
+                self._database.start()
             self._watch()
         except KeyboardInterrupt:
             console.note("\nstopping: runs that go on are ended, and what they have not committed is rolled back")
         finally:
             for worker in self._workers:
                 worker.stop()
+            if self._database:
+                self._database.stop()
             if self._server is None or not self._server.ended:
                 self._mark(self._workers, _STOPPED)
 
     def _watch(self) -> None:
-        looked = time.monotonic()
         while True:
             time.sleep(_LOOK)
-            if self._server and time.monotonic() - looked > _DATABASE_EVERY:
-                looked = time.monotonic()
-                settings = self._settings
-                embedded.ensure_running(settings.home, settings.embedded_version, settings.embedded_port)
+            if self._database:
+                self._database.check()
             if self._server and self._server.ended:
                 self._restart(self._server)
                 continue  # the workers need it
@@ -156,6 +160,42 @@ class Serving:
         return {**os.environ, **given}
 
 
+class KeptDatabase:
+    """Starts the embedded PostgreSQL again when it has ended, also while other parts are waited for: they need it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._failures: list[RunnerError] = []
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="database", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def check(self) -> None:
+        """Raise the last error where it does not start again and again: nothing can go on without it."""
+        if len(failures := self._failures) >= _TRIES:
+            raise failures[-1]
+
+    def stop(self) -> None:
+        """Look no more; what has begun is ended first."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _keep(self) -> None:
+        settings = self._settings
+        while not self._stopped.wait(_DATABASE_EVERY):
+            try:
+                embedded.ensure_running(settings.home, settings.embedded_version, settings.embedded_port)
+            except RunnerError as error:
+                self._failures = [*self._failures, error]
+                console.note(error.message)
+            else:
+                self._failures = []
+
+
 class Patience:
     """Counts how often a part was started; what ends again and again is not started for ever."""
 
@@ -163,11 +203,14 @@ class Patience:
         self._starts: list[float] = []
 
     def begin(self, what: str, hint: str) -> None:
-        """Count a start; RunnerError where there were too many in a short time."""
+        """Count a start, and wait the longer the more there were; RunnerError for too many in a short time."""
         now = time.monotonic()
-        self._starts = [start for start in self._starts if now - start < _TRIES * _SOON] + [now]
-        if len(self._starts) > _TRIES:
+        recent = [start for start in self._starts if now - start < _TRIES * _SOON]
+        if len(recent) == _TRIES:
             raise RunnerError(f"{what} ended {_TRIES} times in {_TRIES * _SOON:.0f} s", hint=hint)
+        self._starts = [*recent, now]
+        # What it lacks, such as its port or its database, may come back.
+        time.sleep(2.0 ** len(recent) - 1)
 
 
 class WorkerProcess:

@@ -100,6 +100,7 @@ class PrivateServer:
             if self._process.poll() is not None:
                 raise self._failed(f"ended with exit code {self._process.returncode}")
             if time.monotonic() > deadline:
+                self._process.kill()  # started again it may do better
                 raise self._failed(f"did not answer within {_START_SECONDS} s")
             time.sleep(0.05)
 

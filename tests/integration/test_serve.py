@@ -127,7 +127,7 @@ class Served:
         with psycopg.connect(url, autocommit=True) as connection:
             return connection.execute(query.encode()).fetchall()
 
-    def until(self, database: str, query: str, seconds: float = 90) -> list[tuple[Any, ...]]:
+    def until(self, database: str, query: str, seconds: float = 180) -> list[tuple[Any, ...]]:
         """Return the rows of a query as soon as it has some."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -137,7 +137,8 @@ class Served:
             except (psycopg.errors.UndefinedTable, psycopg.OperationalError):
                 pass  # not yet
             time.sleep(0.1)
-        raise AssertionError(f"never came true: {query}\n{self.log}")
+        code = self.process and self.process.poll()
+        raise AssertionError(f"never came true: {query} (exit code {code})\n…{self.log[-8000:]}")
 
     def deployment(self, name: str) -> str:
         """Return the id of a deployment."""
