@@ -32,6 +32,7 @@ def test_a_database_that_never_starts(kept: KeptDatabase, monkeypatch: pytest.Mo
         raise DatabaseUnavailable("it does not start", hint="Look.")
 
     monkeypatch.setattr(embedded, "ensure_running", fails)
+
     def look() -> None:
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
