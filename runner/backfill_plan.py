@@ -69,6 +69,9 @@ def make(
     chosen, held = _days(settings, connection, pipeline.name, request, load)
     if not chosen.days:
         raise UsageError(f"there are no days of {request.shown}", hint=_hint(settings, load))
+    if request.days and chosen.missing and found is None:
+        # Who lists a day wants just that one; of a range, days without files are left out.
+        raise UsageError(f"there is no day {', '.join(chosen.missing)}", hint=_hint(settings, load))
     done: frozenset[str] = frozenset()
     if found is not None:
         before = backfill_book.done(connection, found.id, backfill_book.checksum(pipeline)) & set(chosen.days)

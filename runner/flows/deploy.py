@@ -5,6 +5,7 @@ What others made is never touched: ours carry the tags of `marks`, and their sch
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -23,6 +24,7 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import SCHEDULE_TYPES, CronSchedule, IntervalSchedule, RRuleSchedule
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.flows import Flow
+from prefect.server.schemas import schedules
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.schema_tools.validation import validate
 from pydantic import ValidationError
@@ -177,6 +179,8 @@ def _prepare(settings: Settings, declared: Deployment) -> Prepared:
 
 def _schedule(said: Schedule) -> SCHEDULE_TYPES:
     if said.cron is not None:
+        # Prefect takes one that never comes, such as February 31, and then says nothing; this raises ValueError.
+        asyncio.run(schedules.CronSchedule(cron=said.cron, timezone=said.timezone).get_dates(1))
         return CronSchedule(cron=said.cron, timezone=said.timezone)
     if said.interval is not None:
         return IntervalSchedule.model_validate(

@@ -365,6 +365,14 @@ def test_days_of_staging(shop: Run, tmp_path: Path, empty_database: str) -> None
     assert code == 2 and f"there are no days of {DAYS[2]}" in err
 
 
+def test_a_listed_day_that_is_not_there(shop: Run, empty_database: str) -> None:
+    """A list with a day that nobody has is refused before anything is done: it was misspelt."""
+    code, out, err = shop("backfill", "--days", f"{DAYS[0]},dya2", url=empty_database)
+    assert (code, out) == (2, "") and "there is no day dya2" in err
+    assert DAYS[0] in err, "the days that there are"
+    assert rows(empty_database, "select to_regclass('pipeline_metrics')") == [(None,)]
+
+
 def test_marts(shop: Run, tmp_path: Path, empty_database: str) -> None:
     """They are refreshed once, when all days are done; a checkpoint that fails fails its day and leaves them."""
     page = tmp_path / "data" / f"sync-{DAYS[0]}" / "items" / "page.jsonl"

@@ -240,6 +240,7 @@ def test_dry_run(project: Project) -> None:
         ),
         pytest.param("parameters = { load = 'sometimes' }", "load: 'sometimes' is not one of", id="value"),
         pytest.param("cron = '61 * * * *'", "has no schedule that Prefect takes, 61 * * * * UTC: ", id="cron"),
+        pytest.param("cron = '0 3 31 2 *'", "31 2 * UTC: failed to find next date", id="cron that never comes"),
         pytest.param("rrule = 'FREQ=OFTEN'", "has no schedule that Prefect takes, FREQ=OFTEN UTC: ", id="rrule"),
         pytest.param("job_variables = { image = 'x' }", "'image', which work pool", id="variable of another type"),
         pytest.param("job_variables = { stream_output = 'often' }", "stream_output: 'often'", id="variable's value"),
