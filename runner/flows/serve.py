@@ -78,6 +78,7 @@ class Serving:
         name = f"runner serve {socket.gethostname()} {blake2s(os.fsencode(settings.home), digest_size=4).hexdigest()}"
         pools = list(declared.work_pools) or [WorkPool(deployments.own_pool(settings))]
         self._patience = Patience()
+        self._unmarked = ""  # why, so that it is said once
         # Prefect's server keeps its records in the embedded PostgreSQL.
         self._database = KeptDatabase(settings) if server else None
         self._elsewhere = [pool for pool in pools if pool.type != "process"]
@@ -122,9 +123,9 @@ class Serving:
                 self._restart(self._server)
                 continue  # the workers need it
             for worker in self._workers:
-                if worker.ended:
+                # Not before its runs are marked: afterwards they could not be told from those of the next one.
+                if worker.ended and self._mark([worker], _KILLED):
                     console.note(f"the worker of {worker.pool} ended with code {worker.code}; it is started again")
-                    self._mark([worker], _KILLED)
                     worker.start(self._server)
 
     def _restart(self, server: PageServer) -> None:
@@ -136,13 +137,19 @@ class Serving:
         except RunnerError as error:  # its database may have gone, too
             console.note(error.message)
 
-    def _mark(self, workers: list[WorkerProcess], why: str) -> None:
+    def _mark(self, workers: list[WorkerProcess], why: str) -> bool:
+        """Mark what these workers ran as crashed; return whether Prefect's server could be told."""
         try:
             for worker in workers:
                 for run in lost.mark(self._client, [worker.pool], worker.name, why):
                     console.note(f"marked as crashed: {run.name}")
         except httpx.HTTPError as error:
-            console.note(f"runs that are gone could not be marked as crashed: {error}")
+            if (said := str(error)) != self._unmarked:
+                console.note(f"runs that are gone could not be marked as crashed: {error}")
+            self._unmarked = said
+            return False
+        self._unmarked = ""
+        return True
 
     def _environment(self) -> dict[str, str]:
         """Return the environment of workers and runs, which has the warehouse's password, if there is one.

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from hashlib import blake2s
 from pathlib import Path
 from typing import Any
@@ -331,40 +331,39 @@ def test_killed(served: Served, whole: bool) -> None:
     assert served.states(day) == ["Crashed"]
 
 
-@pytest.mark.long
-def test_a_killed_worker(served: Served) -> None:
-    """Runs end with the worker that started them, and say so; another worker takes over."""
-    _, processes = run_slow(served, "slowworker")
+def part(served: Served, of: str) -> int:
+    """Return the process of `runner serve` with these words in its command line."""
+    assert served.process is not None
     listed = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,args="], capture_output=True, text=True, check=True).stdout
-    (worker,) = (int(line.split()[0]) for line in listed.splitlines() if f"flows.worker demo {served.worker}" in line)
-    assert worker in processes
-    os.kill(worker, signal.SIGKILL)
+    ours = descendants(served.process.pid)
+    (pid,) = (int(line.split()[0]) for line in listed.splitlines() if of in line and int(line.split()[0]) in ours)
+    return pid
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("with_server", [pytest.param(False, id="alone"), pytest.param(True, id="with the server")])
+def test_a_killed_worker(served: Served, with_server: bool) -> None:
+    """Runs end with the worker that started them, and are marked as crashed; another worker takes over."""
+    day = f"slowworker{int(with_server)}"
+    run_slow(served, day)
+    for pid in [part(served, of) for of in ("flows.worker", "flows.server")[: 1 + with_server]]:
+        os.kill(pid, signal.SIGKILL)
     served.until("warehouse", f"select where not exists ({ASLEEP})")
-    served.until("prefect", "select from flow_run where parameters ->> 'day' = 'slowworker' and state_type = 'CRASHED'")
-    served.post("hand", "create_flow_run", {"parameters": {"day": "afterworker"}})
-    served.until("warehouse", "select from pipeline_metrics where day = 'afterworker' and status = 'success'")
+    served.until("prefect", f"select from flow_run where parameters ->> 'day' = '{day}' and state_type = 'CRASHED'")
+    served.post("hand", "create_flow_run", {"parameters": {"day": f"after{day}"}})
+    served.until("warehouse", f"select from pipeline_metrics where day = 'after{day}' and status = 'success'")
 
 
 @pytest.mark.long
 def test_parts_that_end(served: Served) -> None:
     """A worker, a Prefect server or a PostgreSQL that ends is started again, and runs go on."""
-    assert served.process is not None
-
-    def part(of: str) -> Callable[[], int]:
-        listed = ["ps", "-A", "-ww", "-o", "pid=,args="]
-        lines = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.splitlines()
-        (pid,) = (
-            int(line.split()[0]) for line in lines if of in line and int(line.split()[0]) in descendants(served_pid)
-        )
-        return lambda: pid
-
-    served_pid = served.process.pid
-    for number, of in enumerate(("runner.flows.worker", "runner.flows.server")):
-        os.kill(part(of)(), signal.SIGKILL)
-        served.until("warehouse", "select 1")
+    known = served.log.count("it is started again")
+    for number, of in enumerate(("flows.worker", "flows.server"), known):
+        os.kill(part(served, of), signal.SIGKILL)
         deadline = time.monotonic() + 60
         while served.log.count("it is started again") <= number and time.monotonic() < deadline:
             time.sleep(0.1)
+    # Prefect's server is about to start, and waits for it.
     embedded.stop(served.home)
     served.until("prefect", "select 1")
     deadline = time.monotonic() + 60
