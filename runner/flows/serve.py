@@ -28,15 +28,20 @@ from runner.flows.page import PageServer
 from runner.serving import Claim, Place
 
 _LOOK = 0.5
-_DATABASE_EVERY = 5.0
+_DATABASE_EVERY = 2.0
 # A part that ends so often, each time within so many seconds, would go on doing so.
 _TRIES, _SOON = 5, 30.0
 _ROOT = str(Path(__file__).resolve().parent.parent.parent)
 _STOPPED = "runner serve was stopped while this run went on. What was not committed is rolled back: run it again."
 _KILLED = "The process of this run is gone. What was not committed is rolled back: run it again."
 
-# How often a worker looks for what is due, and its runs tell that they live.
-_WORKER = {"PREFECT_WORKER_QUERY_SECONDS": "2", "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
+_WORKER = {
+    # How often a worker looks for what is due, and its runs tell that they live.
+    "PREFECT_WORKER_QUERY_SECONDS": "2",
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+    # What the server answers while its database starts again. Without another try a run would stay pending for ever.
+    "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
+}
 
 
 def serve(settings: Settings, place: Place, claim: Claim) -> None:
