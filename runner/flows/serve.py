@@ -177,7 +177,7 @@ class KeptDatabase:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._failures: list[RunnerError] = []
+        self._failures: list[RunnerError | OSError] = []
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="database", daemon=True)
 
@@ -201,9 +201,9 @@ class KeptDatabase:
         while not self._stopped.wait(_DATABASE_EVERY):
             try:
                 embedded.ensure_running(settings.home, settings.embedded_version, settings.embedded_port)
-            except RunnerError as error:
+            except (RunnerError, OSError) as error:
                 self._failures = [*self._failures, error]
-                console.note(error.message)
+                console.note(error.message if isinstance(error, RunnerError) else f"{error}")
             else:
                 self._failures = []
 

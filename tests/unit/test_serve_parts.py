@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import time
 from collections.abc import Iterator
@@ -25,11 +26,18 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KeptDataba
     database.stop()
 
 
-def test_a_database_that_never_starts(kept: KeptDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(DatabaseUnavailable("it does not start", hint="Look."), id="PostgreSQL says why"),
+        pytest.param(OSError(errno.ENOSPC, "it does not start"), id="the system says why"),
+    ],
+)
+def test_a_database_that_never_starts(kept: KeptDatabase, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     """Nothing can go on without it, and the reason is its own."""
 
     def fails(*_: object) -> str:
-        raise DatabaseUnavailable("it does not start", hint="Look.")
+        raise error
 
     monkeypatch.setattr(embedded, "ensure_running", fails)
 
@@ -40,7 +48,7 @@ def test_a_database_that_never_starts(kept: KeptDatabase, monkeypatch: pytest.Mo
             time.sleep(0.001)
 
     kept.start()
-    with pytest.raises(DatabaseUnavailable, match="it does not start"):
+    with pytest.raises(type(error), match="it does not start"):
         look()
 
 
