@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient
@@ -16,6 +17,7 @@ from prefect.client.schemas.filters import (
     WorkPoolFilterName,
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Crashed
 
 from runner.flows.child import GRACE
@@ -35,12 +37,13 @@ def mark(client: SyncPrefectClient, pools: Sequence[str], worker: str, why: str)
     for run in lost:
         while run.infrastructure_pid and _is_run(run.infrastructure_pid) and time.monotonic() < deadline:
             time.sleep(_LOOK)
-        state = client.read_flow_run(run.id).state
-        if state is None or state.is_final() or state.is_scheduled():
-            continue  # it has told itself
-        ended: State[Any] = Cancelled(message=why) if state.is_cancelling() else Crashed(message=why)
-        client.set_flow_run_state(run.id, ended, force=True)
-        marked.append(run)
+        with suppress(ObjectNotFound):  # somebody has deleted it meanwhile
+            state = client.read_flow_run(run.id).state
+            if state is None or state.is_final() or state.is_scheduled():
+                continue  # it has told itself
+            ended: State[Any] = Cancelled(message=why) if state.is_cancelling() else Crashed(message=why)
+            client.set_flow_run_state(run.id, ended, force=True)
+            marked.append(run)
     return marked
 
 

@@ -18,6 +18,11 @@ _DATABASE = "prefect"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
+def in_embedded() -> bool:
+    """Tell whether a server started here keeps its records in the embedded PostgreSQL: where no other is named."""
+    return not os.environ.get("PREFECT_SERVER_DATABASE_CONNECTION_URL")
+
+
 def database(settings: Settings) -> str:
     """Return the URL, as SQLAlchemy reads it, of Prefect's own database in the embedded PostgreSQL; made if missing.
 
@@ -109,7 +114,7 @@ class PageServer(PrivateServer):
         }
         if not self.password:
             del given["PREFECT_SERVER_API_AUTH_STRING"]
-        if not os.environ.get("PREFECT_SERVER_DATABASE_CONNECTION_URL"):
+        if in_embedded():
             given["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = database(self._settings)
             given[WITHOUT_TRIGRAMS] = "1"
         return given

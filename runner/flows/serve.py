@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 from prefect.client.orchestration import SyncPrefectClient
 
-from runner import console, deployments, embedded
+from runner import console, deployments, embedded, unexpected
 from runner.commands.deploy import show
 from runner.config import FILE, Settings
 from runner.deployments import Declared, WorkPool
@@ -24,7 +24,7 @@ from runner.errors import RunnerError
 from runner.flows import api, lost
 from runner.flows.child import GRACE
 from runner.flows.deploy import deploy
-from runner.flows.page import PageServer
+from runner.flows.page import PageServer, in_embedded
 from runner.serving import Claim, Place
 
 _LOOK = 0.5
@@ -35,12 +35,15 @@ _ROOT = str(Path(__file__).resolve().parent.parent.parent)
 _STOPPED = "runner serve was stopped while this run went on. What was not committed is rolled back: run it again."
 _KILLED = "The process of this run is gone. What was not committed is rolled back: run it again."
 
+# For those of these that the environment does not have.
 _WORKER = {
     # How often a worker looks for what is due, and its runs tell that they live.
     "PREFECT_WORKER_QUERY_SECONDS": "2",
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
-    # What the server answers while its database starts again. Without another try a run would stay pending for ever.
+    # What the server answers while its database starts again. Without another try a run would stay pending for ever;
+    # seven, each after twice the time, are four minutes.
     "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
+    "PREFECT_CLIENT_MAX_RETRIES": "7",
 }
 
 
@@ -84,8 +87,8 @@ class Serving:
         pools = list(declared.work_pools) or [WorkPool(deployments.own_pool(settings))]
         self._patience = Patience()
         self._unmarked = ""  # why, so that it is said once
-        # Prefect's server keeps its records in the embedded PostgreSQL.
-        self._database = KeptDatabase(settings) if server else None
+        self._answers = True
+        self._database = KeptDatabase(settings) if server and in_embedded() else None
         self._elsewhere = [pool for pool in pools if pool.type != "process"]
         environment = self._environment()
         self._workers = [
@@ -94,7 +97,7 @@ class Serving:
 
     def run(self) -> None:
         """Run what is due until a signal comes; then end all that was begun here."""
-        self._mark(self._workers, _KILLED)
+        marked = self._mark(self._workers, _KILLED)
         page = self._server.url if self._server else api.shown(self._url).removesuffix("/api")
         console.say(f"page: {page}")
         console.say(f"export PREFECT_API_URL={api.shown(self._url)}")
@@ -103,7 +106,7 @@ class Serving:
         for pool in self._elsewhere:
             console.note(f"work pool {pool.name} needs a worker of its own: prefect worker start --pool {pool.name}")
         try:
-            for worker in self._workers:
+            for worker in self._workers if marked else ():
                 worker.start(self._server)
             console.note("serving; Ctrl-C stops it")
             if self._database:
@@ -116,7 +119,8 @@ class Serving:
                 worker.stop()
             if self._database:
                 self._database.stop()
-            if self._server is None or not self._server.ended:
+            # One that is only starting would be waited for; what is not marked now is when it is started again.
+            if self._server is None or (self._answers and not self._server.ended):
                 self._mark(self._workers, _STOPPED)
 
     def _watch(self) -> None:
@@ -130,20 +134,24 @@ class Serving:
             for worker in self._workers:
                 # Not before its runs are marked: afterwards they could not be told from those of the next one.
                 if worker.ended and self._mark([worker], _KILLED):
-                    console.note(f"the worker of {worker.pool} ended with code {worker.code}; it is started again")
+                    if worker.code is not None:
+                        console.note(f"the worker of {worker.pool} ended with code {worker.code}; it is started again")
                     worker.start(self._server)
 
     def _restart(self, server: PageServer) -> None:
         self._patience.begin("Prefect's server", f"Its log is {server.home / 'server.log'}.")
         console.note("Prefect's server ended; it is started again")
+        self._answers = False
         try:
             server.restart()
             server.wait()
-        except RunnerError as error:  # its database may have gone, too
-            console.note(error.message)
+        except (RunnerError, OSError) as error:  # its database may have gone, too, or the disk be full
+            console.note(_message(error))
+        else:
+            self._answers = True
 
     def _mark(self, workers: list[WorkerProcess], why: str) -> bool:
-        """Mark what these workers ran as crashed; return whether Prefect's server could be told."""
+        """Mark what these workers ran as crashed; return whether that is over, False where it is worth another try."""
         try:
             for worker in workers:
                 for run in lost.mark(self._client, [worker.pool], worker.name, why):
@@ -152,7 +160,8 @@ class Serving:
             if (said := str(error)) != self._unmarked:
                 console.note(f"runs that are gone could not be marked as crashed: {error}")
             self._unmarked = said
-            return False
+            # What is refused is so again; the silence of these runs will tell.
+            return isinstance(error, httpx.HTTPStatusError) and error.response.status_code < 500
         self._unmarked = ""
         return True
 
@@ -161,7 +170,7 @@ class Serving:
 
         Paths in it become absolute: the runs work in the project's folder.
         """
-        given = {"PREFECT_API_URL": self._url, **_WORKER}
+        given = {"PREFECT_API_URL": self._url}
         if self._server and self._server.password:
             given["PREFECT_API_AUTH_STRING"] = self._server.password
         paths = {"RUNNER_HOME": str(self._settings.home), "DATA_BASE_PATH": self._settings.data}
@@ -169,7 +178,7 @@ class Serving:
             paths["FX_RATES_SOURCE"] = os.environ["FX_RATES_SOURCE"]
         given |= {name: _absolute(path) for name, path in paths.items() if name in os.environ}
         given["PYTHONPATH"] = os.pathsep.join(filter(None, [_ROOT, os.environ.get("PYTHONPATH")]))
-        return {**os.environ, **given}
+        return {**_WORKER, **os.environ, **given}
 
 
 class KeptDatabase:
@@ -177,7 +186,7 @@ class KeptDatabase:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._failures: list[RunnerError | OSError] = []
+        self._failures: list[Exception] = []
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="database", daemon=True)
 
@@ -191,19 +200,19 @@ class KeptDatabase:
             raise failures[-1]
 
     def stop(self) -> None:
-        """Look no more; what has begun is ended first."""
+        """Look no more; a start that has begun is waited for, unless it hangs: no signal would end that."""
         self._stopped.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(GRACE)
 
     def _keep(self) -> None:
         settings = self._settings
         while not self._stopped.wait(_DATABASE_EVERY):
             try:
                 embedded.ensure_running(settings.home, settings.embedded_version, settings.embedded_port)
-            except (RunnerError, OSError) as error:
+            except Exception as error:  # whatever it is, `check` has it told
                 self._failures = [*self._failures, error]
-                console.note(error.message if isinstance(error, RunnerError) else f"{error}")
+                console.note(_message(error))
             else:
                 self._failures = []
 
@@ -273,6 +282,10 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def _message(error: Exception) -> str:
+    return (error if isinstance(error, RunnerError) else unexpected.translate(error)).message
 
 
 def _absolute(path: str) -> str:

@@ -332,12 +332,17 @@ def test_killed(served: Served, whole: bool) -> None:
 
 
 def part(served: Served, of: str) -> int:
-    """Return the process of `runner serve` with these words in its command line."""
+    """Return the process of `runner serve` with these words in its command line, as soon as there is one."""
     assert served.process is not None
-    listed = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,args="], capture_output=True, text=True, check=True).stdout
-    ours = descendants(served.process.pid)
-    (pid,) = (int(line.split()[0]) for line in listed.splitlines() if of in line and int(line.split()[0]) in ours)
-    return pid
+    listing = ["ps", "-A", "-ww", "-o", "pid=,args="]
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        lines = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.splitlines()
+        ours = descendants(served.process.pid)
+        if found := [pid for line in lines if of in line and (pid := int(line.split()[0])) in ours]:
+            return found[0]
+        time.sleep(0.1)
+    raise AssertionError(f"no {of}: {served.log[-8000:]}")
 
 
 @pytest.mark.long
@@ -357,20 +362,28 @@ def test_a_killed_worker(served: Served, with_server: bool) -> None:
 @pytest.mark.long
 def test_parts_that_end(served: Served) -> None:
     """A worker, a Prefect server or a PostgreSQL that ends is started again, and runs go on."""
+    served.end(signal.SIGTERM)  # the tests before have used up its patience with workers
+    served.start()
     known = served.log.count("it is started again")
     for number, of in enumerate(("flows.worker", "flows.server"), known):
         os.kill(part(served, of), signal.SIGKILL)
         deadline = time.monotonic() + 60
         while served.log.count("it is started again") <= number and time.monotonic() < deadline:
             time.sleep(0.1)
+        assert served.log.count("it is started again") > number, served.log[-8000:]
     # Without its database Prefect's server does not start, and where it runs already it answers with errors.
     for day in ("aftertwo", "afterone"):
         embedded.stop(served.home)
         served.until("prefect", "select 1")
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            with contextlib.suppress(OSError):  # the server may still be coming back
-                served.post("hand", "create_flow_run", {"parameters": {"day": day}})
-                break
-            time.sleep(0.1)
+        ask_for(served, day)
         served.until("warehouse", f"select from pipeline_metrics where day = '{day}' and status = 'success'")
+
+
+def ask_for(served: Served, day: str) -> None:
+    """Have a day run as soon as the server, which may still be coming back, takes it."""
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            return served.post("hand", "create_flow_run", {"parameters": {"day": day}})
+        time.sleep(0.1)
+    raise AssertionError(f"{day} was not taken: {served.log[-8000:]}")

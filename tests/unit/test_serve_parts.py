@@ -7,14 +7,20 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
+import httpx
 import pytest
+from prefect.client.orchestration import SyncPrefectClient
 
-from runner import config, embedded
+from runner import config, deployments, embedded
 from runner.errors import DatabaseUnavailable, RunnerError
 from runner.flows import serve, server
-from runner.flows.serve import KeptDatabase, Patience
+from runner.flows.serve import KeptDatabase, Patience, Serving, WorkerProcess
 from runner.flows.server import PrivateServer
+from runner.serving import Place
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -74,6 +80,54 @@ def test_a_database_that_starts_late(kept: KeptDatabase, monkeypatch: pytest.Mon
     ended = attempts
     time.sleep(0.05)
     assert attempts == ended, "stopped, it looks no more"
+
+
+class Refusing:
+    """Prefect's API as one that fails as often as is said, and then has no runs."""
+
+    def __init__(self, *errors: httpx.HTTPError) -> None:
+        self.errors = list(errors)
+        self.asked = 0
+
+    def read_flow_runs(self, **_: object) -> list[object]:
+        self.asked += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return []
+
+
+def _status(code: int) -> httpx.HTTPStatusError:
+    request = httpx.Request("POST", "http://127.0.0.1/api")
+    return httpx.HTTPStatusError(f"it says {code}", request=request, response=httpx.Response(code, request=request))
+
+
+@pytest.mark.parametrize(
+    ("errors", "asked"),
+    [
+        pytest.param([], 1, id="it answers"),
+        pytest.param([httpx.ConnectError("nobody is there"), _status(500), _status(503)], 4, id="it is away"),
+        pytest.param([_status(403)], 1, id="it refuses"),
+    ],
+)
+def test_a_worker_starts_when_its_runs_are_marked(
+    monkeypatch: pytest.MonkeyPatch, errors: list[httpx.HTTPError], asked: int
+) -> None:
+    """Where the server is away that is tried again; where it refuses, the worker is what counts."""
+    started: list[int] = []
+
+    def start(self: WorkerProcess, _: object) -> None:
+        started.append(client.asked)
+        raise KeyboardInterrupt  # the signal that ends the watch
+
+    monkeypatch.setattr(serve, "_LOOK", 0.001)
+    monkeypatch.setattr(WorkerProcess, "start", start)
+    settings = config.load({"project": str(ROOT)}, environ={})
+    client = Refusing(*errors)
+    serving = Serving(
+        settings, Place(), deployments.read(settings), cast(SyncPrefectClient, client), None, "http://127.0.0.1/api"
+    )
+    serving.run()
+    assert started == [asked]
 
 
 def test_patience(monkeypatch: pytest.MonkeyPatch) -> None:
