@@ -70,6 +70,7 @@ def has_landing_tables(connection: psycopg.Connection[Any]) -> bool:
     )
 
 
+@pytest.mark.long
 def test_a_driver_may_die(
     spark_master: str,
     days: Days,

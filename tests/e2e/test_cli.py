@@ -366,7 +366,8 @@ def test_closed_terminal(database: str, connection: Connection, project: Path) -
     assert rows == [("010_first", "success", None), ("020_second", "failure", "interrupted")]
 
 
-@pytest.mark.parametrize("times", [pytest.param(1, id="once", marks=pytest.mark.long), pytest.param(2, id="twice")])
+@pytest.mark.long
+@pytest.mark.parametrize("times", [pytest.param(1, id="once"), pytest.param(2, id="twice")])
 def test_interrupted_load(database: str, connection: Connection, tmp_path: Path, times: int) -> None:
     """Ctrl-C in the middle of a load, once or more, ends with 130, and leaves no table, row or process behind."""
     make = [sys.executable, "-m", "tests.make_days", "--out", str(tmp_path), "--days", "1", "--transactions", "40000"]

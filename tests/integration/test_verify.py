@@ -485,7 +485,9 @@ OTHER = "insert into picked select 9, '' on conflict do nothing"
 BY_DAY = "insert into picked select 8, current_setting('app.day') on conflict do nothing"
 
 
-@pytest.mark.parametrize("shrink", [0.0, 5.0], ids=["as found", "small"])
+@pytest.mark.parametrize(
+    "shrink", [pytest.param(0.0, id="as found", marks=pytest.mark.long), pytest.param(5.0, id="small")]
+)
 @pytest.mark.parametrize(
     ("first", "second", "blamed", "why"),
     [

@@ -37,6 +37,8 @@ MANY_STEPS = (
     "former members are never deleted",
     "a group that lost its last member keeps it",
     "whether a group is inactive is computed from its members before the step",
+    "records of transactions that are older than the watermark are dropped",
+    "of two records with one time any wins",
 )
 
 # Of each proof and kind of fault one step; the others are long forms.
