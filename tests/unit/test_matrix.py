@@ -70,6 +70,25 @@ def test_a_run(
     assert ("1 == 2" in said) == ("1 == 2" in test)
 
 
+def test_a_test_that_passes_by_itself(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is run once more, alone: its failure is shown, it is counted as unsteady, and those that passed rest."""
+    (folder / "test_it.py").write_text(
+        "from pathlib import Path\n"
+        "def log(name): Path('log').open('a').write(name); return Path('log').read_text().count(name)\n"
+        "def test_unsteady(): assert log('u') == 2, 'the first time'\n"
+        "def test_steady(): log('s')\n"
+    )
+    monkeypatch.setattr(matrix, "WORKERS", 0)
+    monkeypatch.setattr(matrix, "prepare", lambda name: Run(name, "not long"))
+    assert matrix.main(["python-3.12"]) == 0
+    said = capsys.readouterr().out
+    assert said.splitlines()[-1] == "2 passed, 0 failed, 0 skipped, 1 unsteady"
+    assert "the first time" in said and "1 unsteady, see python-3.12.log" in said
+    assert (folder / "log").read_text() == "usu"
+
+
 def test_what_is_out_of_time_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It is not begun, and no failure."""
     assert matrix.main(["--seconds", "-1"]) == 0
